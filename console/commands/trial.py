@@ -20,6 +20,8 @@ from console.input.trial_options import (
     Margin,
     MaxCanaryJobs,
     MaxDays,
+    ModeOption,
+    PairShare,
     Provisional,
     Ramp,
     RevertWindow,
@@ -51,6 +53,7 @@ Trial = Annotated[
     "open",
     epilog=examples(
         "trial open implementer@v3",
+        "trial open implementer@v3 --mode shadow",
         "trial open implementer@v3 --share 0.2 --delta 0.05 --guardrail cost_usd=2.5",
     ),
 )
@@ -65,6 +68,8 @@ def open_(
         ),
     ],
     *,
+    mode: ModeOption = None,
+    pair_share: PairShare = None,
     share: Share = None,
     delta: Delta = None,
     alpha: Alpha = None,
@@ -83,6 +88,8 @@ def open_(
     """Put a pending version on trial against the champion."""
     policy = policy_of(
         started(ctx).settings.canary.policy,
+        mode=mode,
+        pair_share=pair_share,
         share=share,
         delta=delta,
         alpha=alpha,

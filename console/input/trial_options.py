@@ -11,6 +11,7 @@ import typer
 
 from harvest.evidence.policy import TrialPolicy
 from routing.errors import InvalidInputError
+from routing.templates.trial import Mode
 from routing.templates.trials import checked_share
 
 
@@ -21,6 +22,17 @@ def _option(field: str, *names: str, metavar: str | None = None, help_text: str)
     )
 
 
+ModeOption = Annotated[
+    Mode | None,
+    _option(
+        "mode",
+        help_text="draw: one version a job. shadow: both versions on the same issue, one delivered.",
+    ),
+]
+PairShare = Annotated[
+    float | None,
+    _option("pair_share", help_text="Part of the issues that both versions work on, in mode shadow."),
+]
 Share = Annotated[float | None, _option("share", help_text="Part of the jobs that goes to the canary.")]
 Delta = Annotated[float | None, _option("delta", help_text="Loss of mean score that must not graduate.")]
 Alpha = Annotated[

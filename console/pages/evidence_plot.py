@@ -128,7 +128,7 @@ def _dot(line: ExplainedUnit, at: tuple[float, float], reading: str, place: int)
     """A job: a circle for the first question, a square for the second; filled when it has its score."""
     x, y = at
     score = line.status if line.score is None else f"score {line.score:.2f}"
-    words = f"job {line.dispatched.index + 1}, {line.dispatched.arm.value}, {score}; {reading}"
+    words = f"{line.dispatched.words}, {score}; {reading}"
     kind = f"dot series{place} {'open' if line.settlement is None else 'done'}"
     mark = (
         Markup('<circle class="{}" cx="{}" cy="{}" r="3.5">').format(kind, x, y)
@@ -137,7 +137,7 @@ def _dot(line: ExplainedUnit, at: tuple[float, float], reading: str, place: int)
     )
     end = Markup("</circle>") if place == 0 else Markup("</rect>")
     return Markup('<a href="/jobs/{}" aria-label="{}">{}<title>{}</title>{}</a>').format(
-        line.dispatched.job_id, words, mark, words, end
+        line.dispatched.subject, words, mark, words, end
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from console.output.rendering import duration, number, when
 from console.output.rendering import evidence as evidence_words
+from console.output.trials.pair_picture import pairs_document
 from console.output.trials.trial_explanation import explanation_document
 from console.output.trials.trial_status import TrialStatus
 from console.output.trials.trial_words import questions, state_words
@@ -58,6 +59,8 @@ def trial_page(status: TrialStatus, lines: Sequence[ExplainedUnit], *, most: int
         "questions": _gauges(status),
         "limits": _limits(status),
         "arms": _arms(status),
+        "unit": status.evidence.unit_name,
+        "pairs": pairs_document(status.evidence),
         "outlook": status.outlook.words(status.at),
         "about": _about(status),
         "lines": shown,

@@ -51,6 +51,16 @@ class Dispatched(BaseModel):
         )
 
     @property
+    def subject(self) -> str:
+        """Id of the job."""
+        return self.job_id
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return f"job {self.index + 1}, {self.arm.value}"
+
+    @property
     def bet(self) -> Bet:
         """The bet that was frozen."""
         return Bet(

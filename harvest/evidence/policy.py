@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from routing.errors import CorruptRecordError, InvalidInputError
 from routing.setting_types import Switch
+from routing.templates.trial import Mode
 
 GuardrailName = Literal["cost_usd", "duration_seconds", "fix_forwards"]
 #: A number strictly between 0 and 1.
@@ -66,7 +67,11 @@ class TrialPolicy(BaseModel):
     beta: Fraction = 0.05  # chance of graduating a canary that is worse by delta or more
     max_canary_jobs: Annotated[int, Field(ge=1)] = 500  # scored canary jobs after which a person is asked
     max_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0  # days after which a person is asked
+    mode: Mode = Mode.DRAW  # one version a job, or both versions on the same issue
     share: Fraction = 0.10  # part of the jobs that goes to the canary; where a ramp begins
+    pair_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = (
+        1.0  # part of the issues that both versions work on
+    )
     ramp: Switch = False  # whether the share follows the evidence
     strict: Switch = True  # False: a merge counts before its revert window has passed
     revert_window_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 86_400.0

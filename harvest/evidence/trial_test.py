@@ -32,6 +32,14 @@ class DispatchLine(Protocol):
     def index(self) -> int:
         """Place in the order of dispatch, from 0."""
 
+    @property
+    def subject(self) -> str:
+        """Id of the job to look at."""
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+
 
 class SettlementLine(Protocol):
     """A line of the ledger: what became of a unit."""

@@ -85,7 +85,7 @@ class PairEvidence(TrialTest[OpenPair, PairDispatched, PairSettlement]):
     @property
     def next_share(self) -> float:
         """The part of the issues that is given to both: the policy's, whatever the evidence says."""
-        return self.policy.share
+        return self.policy.pair_share
 
     @property
     def bet(self) -> PairBet:

@@ -28,6 +28,16 @@ class PairDispatched(BaseModel):
     guardrail_discordances: dict[str, Discordance] = Field(default_factory=dict)  # by guardrail
 
     @property
+    def subject(self) -> str:
+        """Id of the champion's job, which names the other one."""
+        return self.champion_job
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return f"pair {self.index + 1}"
+
+    @property
     def bet(self) -> PairBet:
         """The bet that was frozen."""
         return PairBet(discordance=self.discordance, guardrail_discordances=self.guardrail_discordances)

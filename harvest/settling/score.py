@@ -34,6 +34,7 @@ EXCLUSIONS = frozenset(
     {
         SignalKind.UNREACHABLE,
         SignalKind.NO_VERDICT,
+        SignalKind.NOT_JUDGED,
         SignalKind.MAIN_RED,
         SignalKind.AUTHENTICATION,
         SignalKind.QUOTA,

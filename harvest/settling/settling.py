@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from harvest.draws.draw_ledger import Settlement
 from harvest.evidence.policy import TrialPolicy
+from harvest.settling.pair_settling import half, pair_scoring
 from harvest.settling.score import Score, ScorePolicy, ScoreRules, ScoreStatus, score
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal
@@ -57,6 +58,11 @@ class Settling:
         now = self._signals.now()
         found = self._signals.read_due(due)
         scorings = []
+        pairs_settled = sum(
+            self._settle_pair(job, signals, now)
+            for _, job, signals in found
+            if job is not None and job.partner
+        )
         for identifier, job, signals in found:
             if job is None:
                 scorings.append(Scoring(job=identifier, seen=0, what=ScoringKind.DEFER))
@@ -66,7 +72,21 @@ class Settling:
         answers = self._signals.score(scorings)
         done = {ScoringKind.SETTLED, ScoringKind.EXCLUDED}
         pairs = zip(scorings, answers, strict=True)
-        return sum(item.what in done and answer is ScoreAnswer.OK for item, answer in pairs)
+        return pairs_settled + sum(item.what in done and answer is ScoreAnswer.OK for item, answer in pairs)
+
+    def _settle_pair(self, job: Job, signals: Sequence[Signal], now: float) -> bool:
+        """Look at the pair of a due job; True when its line was written. Its other job makes it due again."""
+        found = self._signals.read_due([job.partner])
+        partner = found[0][1] if found else None
+        if partner is None:  # its record has expired, long after its deadline
+            return False
+        both = {each.shadow: (each, facts) for each, facts in ((job, signals), (partner, found[0][2]))}
+        champion, canary = (
+            half(*both[is_shadow], now=now, rules=self.rules(job)) for is_shadow in (False, True)
+        )
+        amounts = dict(spent(champion.job)), dict(spent(canary.job))
+        step = pair_scoring((champion, canary), now=now, amounts=amounts)
+        return step is not None and self._signals.settle_pair(step) is ScoreAnswer.OK
 
     def rules(self, job: Job) -> ScoreRules:
         """The rules of the job's trial; those of the settings for jobs of no trial."""
@@ -88,9 +108,12 @@ class Settling:
 def scoring(facts: JobFacts, *, now: float, rules: ScoreRules) -> Scoring:
     """What is to be written about a job, by its signals: pure. `defer` only sets the next look."""
     job = facts.job
-    worth = score(
-        facts.signals, created_at=job.created_at, now=now, rules=rules, waited_seconds=job.waited(now)
-    )
+    if job.shadow:  # the judge's word is all that there is of it
+        worth = half(job, facts.signals, now=now, rules=rules).worth
+    else:
+        worth = score(
+            facts.signals, created_at=job.created_at, now=now, rules=rules, waited_seconds=job.waited(now)
+        )
     if job.settled_at is not None:
         return _late(facts, worth, now)
     again = max(worth.until, now + 0.001) if worth.until is not None else None
@@ -100,7 +123,7 @@ def scoring(facts: JobFacts, *, now: float, rules: ScoreRules) -> Scoring:
         what=ScoringKind.DEFER if worth.status is ScoreStatus.OPEN else ScoringKind(worth.status.value),
         score=worth.value,
         reason=worth.reason,
-        trial=job.trial,
+        trial=_ledger_of(job),
         settlement=_settlement(facts, worth, now),
         look_again_at=again,
     )
@@ -118,9 +141,14 @@ def _late(facts: JobFacts, worth: Score, now: float) -> Scoring:
         what=ScoringKind.LATE,
         score=worth.value,
         reason=worth.reason,
-        trial=job.trial,
+        trial=_ledger_of(job),
         settlement=_settlement(facts, worth, now),
     )
+
+
+def _ledger_of(job: Job) -> str:
+    """The trial whose ledger has a line a job; "" for none: a pair has one line for both of its jobs."""
+    return "" if job.partner else job.trial
 
 
 def _settlement(facts: JobFacts, worth: Score, now: float) -> str:

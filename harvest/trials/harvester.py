@@ -178,7 +178,7 @@ class Harvester:
             return False
         if late:
             policy = TrialPolicy.from_json(trial.policy)
-            return not still_supported(verdict, deciding_test("draw"), policy, self._lines(trial))
+            return not still_supported(verdict, deciding_test(policy), policy, self._lines(trial))
         return decision.verdict is not verdict
 
     def ledger(self, trial_id: str) -> list[Any]:
@@ -189,7 +189,7 @@ class Harvester:
         """The ledger, or the first so many lines of each of its lists."""
         settlements = self._store.settlements(trial.id, 0, settled)  # first: the dispatch of each is there
         dispatches = self._store.dispatches(trial.id, 0, dispatched)
-        test = deciding_test("draw")
+        test = deciding_test(TrialPolicy.from_json(trial.policy))
         return [
             *map(test.dispatch_line.model_validate_json, dispatches),
             *map(test.settlement_line.model_validate_json, settlements),
@@ -223,7 +223,7 @@ class Harvester:
     def _as_stored(self, trial: Trial, ledger: Iterable[object]) -> AnyTest:
         """The state of a ledger; without health for a trial that ended before there was any."""
         policy = TrialPolicy.from_json(trial.policy)
-        state = replay(deciding_test("draw"), policy, ledger).state
+        state = replay(deciding_test(policy), policy, ledger).state
         if trial.is_open:
             return state
         try:
@@ -254,7 +254,7 @@ def _step(
         revision=trial.revision,
         evidence=after.model_dump_json(),
         share=state.next_share,
-        baselines=state.next_bet,
+        bet=state.next_bet,
         verdict=verdict.value,
         reason=" ".join(decision.reasons),
         review=_review(trial, state, decision) if verdict is not Verdict.HOLD or contradicted else "",
@@ -291,7 +291,7 @@ def replace_state(held: EvidenceState, *, read: int, state: AnyTest) -> Evidence
 def evidence_of(trial: Trial, held: EvidenceState) -> AnyTest:
     """The state of a trial's test; the first one when no job was counted yet."""
     policy = TrialPolicy.from_json(trial.policy)
-    test = deciding_test("draw")
+    test = deciding_test(policy)
     if not held.evidence:
         return test.begin(policy)
     return test.from_json(held.evidence)

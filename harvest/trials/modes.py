@@ -1,14 +1,16 @@
-"""Which test a trial has, by its policy: the one place that knows all of them."""
+"""Which test a trial has: the one place that knows all of them."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from harvest.draws.draw_evidence import DrawEvidence
+from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import AnyTest
+from harvest.pairs.pair_evidence import PairEvidence
+from routing.templates.trial import Mode
 
-_TESTS: Mapping[str, type[AnyTest]] = {"draw": DrawEvidence}
+_TESTS: Mapping[Mode, type[AnyTest]] = {Mode.DRAW: DrawEvidence, Mode.SHADOW: PairEvidence}
 
 
-def deciding_test(mode: Literal["draw"]) -> type[AnyTest]:
-    """The test that decides a trial of this mode."""
-    return _TESTS[mode]
+def deciding_test(policy: TrialPolicy) -> type[AnyTest]:
+    """The test that decides a trial with this policy."""
+    return _TESTS[policy.mode]

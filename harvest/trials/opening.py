@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import structlog
 
-from harvest.draws.draw_evidence import DrawEvidence
 from harvest.evidence.policy import TrialPolicy
+from harvest.trials.modes import deciding_test
 from routing.errors import ConflictError, CorruptRecordError
 from routing.store.trials.version_store import VersionStore
 from routing.templates.templates import ProposalPolicy, Templates, VersionStep
-from routing.templates.trial import Terms
+from routing.templates.trial import Mode, Terms
 from routing.templates.trials import Trials, TrialStep
 from routing.templates.version import Snapshot, Version, VersionState
 
@@ -23,12 +23,12 @@ _log = structlog.get_logger(__name__)
 
 def terms_of(policy: TrialPolicy) -> Terms:
     """What routing must know of a policy, with the first belief of the champion's mean."""
-    first = DrawEvidence.begin(policy)
+    first = deciding_test(policy).begin(policy)
     return Terms(
         policy=policy.to_json(),
         share=first.next_share,
-        baseline=round(policy.prior_mean, 2),
-        guardrail_baselines=first.guardrail_baselines,
+        bet=first.next_bet,
+        mode=policy.mode,
         strata=policy.strata,
         settle_deadline_seconds=policy.settle_deadline_seconds,
     )
@@ -39,8 +39,9 @@ class Proposals:
 
     def __init__(
         self, *, templates: Templates, trials: Trials, versions: VersionStore, enabled: bool,
-        policy: Callable[[], TrialPolicy],
+        policy: Callable[[], TrialPolicy], has_judge: bool = False,
     ) -> None:  # fmt: skip
+        self._has_judge = has_judge  # whether anything scores the work of pairs
         self._templates = templates
         self._trials = trials
         self._versions = versions
@@ -69,6 +70,7 @@ class Proposals:
         if not self._enabled:
             message = "canaries are switched off; set COALMINE_CANARY__ENABLED=true, then open the trial"
             raise ConflictError(message)
+        self._check_judge(policy)
         return self._trials.open(canary, terms_of(policy), by=by)
 
     def open_waiting(self, name: str) -> TrialStep | None:
@@ -80,6 +82,7 @@ class Proposals:
             version = self._versions.read(name, int(number))
             if version is None or version.state is not VersionState.PENDING:
                 return None
+            self._check_judge(self._policy())
             return self._trials.open(version, terms_of(self._policy()), by="the template's policy (canary)")
         except (
             ConflictError
@@ -88,6 +91,15 @@ class Proposals:
         except CorruptRecordError as error:  # the candidates of other templates are opened all the same
             _log.error("candidate.unreadable", template=name, reason=str(error))
             return None
+
+    def _check_judge(self, policy: TrialPolicy) -> None:
+        """Without a judge each pair would cost two runs and be left out."""
+        if policy.mode is Mode.SHADOW and not self._has_judge:
+            message = (
+                "nothing can judge the work of pairs; set `judge.command`, or CI of a local forge, "
+                "then open the trial"
+            )
+            raise ConflictError(message)
 
     def open_all_waiting(self) -> list[TrialStep]:
         """The same for every template; a trial that just ended makes room for the next."""

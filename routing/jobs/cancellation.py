@@ -6,6 +6,7 @@ succeeded.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -67,7 +68,14 @@ class Cancellation:
                 done = moved.done
             if done:
                 self._end_children(job_id, at=at)
+                if to is JobState.CANCELLED and job.partner and not job.shadow:
+                    self._end_shadow(job.partner, of=job_id, at=at)
                 return self._find(job_id)
+
+    def _end_shadow(self, shadow: str, *, of: str, at: float) -> None:
+        """Nobody needs the shadow of a cancelled job: their pair is excluded. One that has ended stays."""
+        with suppress(ConflictError, NotFoundError):
+            self.cancel(shadow, by=f"the cancel of job {of}, whose shadow it is", at=at)
 
     def see_to_children(self, *, at: float, most: int = 500) -> None:
         """Cancel the children of jobs that were cancelled, or that failed, unless those are kept."""

@@ -137,6 +137,10 @@ class Job:
     draw: float | None = None
     bet: Bet | None = None  # frozen at dispatch; None outside trials
     sequence: int | None = None  # place in the trial's order of dispatch, from 0
+    pair: int | None = None  # place of its pair in a trial of pairs, from 0; None outside of one
+    partner: str = ""  # id of the pair's other job
+    pair_arm: Arm | None = None  # whose version it is in its pair
+    shadow: bool = False  # its work is judged, and never delivered: nobody outside sees anything of it
     rerouted_from: int | None = None  # version that it was drawn to before that was rejected
     queue: Literal["champion", "canary"] = "champion"
     parent: str = ""  # id of the job whose agent asked for it, "" for none
@@ -193,7 +197,9 @@ class Job:
     @property
     def arm(self) -> Arm | None:
         """The arm that it counts for, None outside trials."""
-        return self.bet.arm if self.bet and self.trial else None
+        if not self.trial:
+            return None
+        return self.bet.arm if self.bet else self.pair_arm
 
     @property
     def title(self) -> str:
@@ -271,6 +277,11 @@ class Job:
             arm=self.arm or "",
             repository=self.request.repository,
         )
+
+    @property
+    def pushed_commits(self) -> set[str]:
+        """The commits that were pushed for it."""
+        return {commit for commit in (self.result.commit, *self.judged) if commit}
 
     @property
     def branch(self) -> str:

@@ -143,28 +143,29 @@ class Jobs:
 
     def _reroute(self, job_id: str) -> None:
         job = self.find(job_id)
-        number = int(self._versions.field(job.template, "champion") or 0)
-        champion = self._versions.read(job.template, number)
+        if job.shadow:
+            self.cancel(job_id, by="the end of its trial", at=self.now())
+            return
+        champion = self._versions.read(job.template, int(self._versions.field(job.template, "champion") or 0))
         if champion is None:
             message = f"template {job.template} has no readable champion; job {job_id} cannot be rerouted"
             raise CorruptRecordError(message)
         why = f"{job.version_id} was rejected, or did not start and was replaced"
         settlement = {"v": 1, "index": job.sequence, "kind": "rerouted", "reason": why}
         self._jobs.reroute(
-            job,
-            champion=champion.number,
-            content_hash=champion.content_hash,
-            source_commit=champion.source_commit,
-            settlement=json.dumps(settlement)[:-1] if job.trial else "",
-        )
+            job, champion=champion.number, content_hash=champion.content_hash,
+            source_commit=champion.source_commit, settlement=json.dumps(settlement)[:-1] if job.trial else "",
+        )  # fmt: skip
 
-    def pushed(self, claim: Claim, result: JobResult, *, reason: str = "") -> None:
+    def pushed(
+        self, claim: Claim, result: JobResult, *, reason: str = "", signals: Sequence[Signal] = ()
+    ) -> None:
         """The work is pushed: give the lease back and watch what CI says of the commit."""
         why = reason or f"pushed {result.commit[:12]}"
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.WAITING, event=JOB_WAITING,
             fence=claim.fence, result=result, reason=f"{why}, watching CI", refused="",
-            data={"commit": result.commit},
+            signals=signals, data={"commit": result.commit},
         ))  # fmt: skip
 
     def end(

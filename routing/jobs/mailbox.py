@@ -24,6 +24,7 @@ from routing.jobs.publisher import Publisher, shown
 from routing.store.events.event_store import EventStore
 from routing.store.jobs.acceptance import Acceptance, AcceptAnswer, Accepted, Family, NewJob
 from routing.store.jobs.job_store import JobStore
+from routing.store.jobs.pair_acceptance import PairAcceptance
 from routing.templates.route import Draw, Route, draw
 from routing.templates.route_defaults import MailboxPolicy, RouteDefaults, side_of
 from routing.templates.route_reader import RouteReader
@@ -33,6 +34,9 @@ _log = structlog.get_logger(__name__)
 
 #: Requests of which the answers are awaited together.
 BATCH = 1000
+
+#: A fair coin.
+_HALF = 0.5
 
 #: Jobs accepted in one step; the server serves nobody else meanwhile, about 1 ms.
 STEP = 50
@@ -74,7 +78,14 @@ class _Prepared:
     body: str  # the request as JSON
     once: str  # digest of the idempotency key
     number: float | None = None  # the draw, which is made at most once
+    shadow: str = ""  # id of its shadow, once it was drawn to be one of a pair
+    coin: float = 0.0  # that says which of the two is sent first
     pushed: bool = False  # whether the step that accepts it pushes its message too
+
+    @property
+    def first(self) -> Arm:
+        """Which job of a pair is sent first."""
+        return Arm.CANARY if self.coin < _HALF else Arm.CHAMPION
 
 
 class _Drawn(NamedTuple):
@@ -228,6 +239,8 @@ class Mailbox:
         route = defaults.route
         if not defaults.draws:
             return _Drawn(item, defaults, draw(route, None))
+        if defaults.pair is not None and not _may_be_a_pair(item.request):
+            return _Drawn(item, defaults, draw(route, None))
         if item.number is None:
             item.number = self._generator.random()
         if route.canary is None and route.trial is not None:
@@ -236,7 +249,10 @@ class Mailbox:
                 route.trial.canary_id,
                 {"job": item.job, "trial": route.trial.id, "reason": "its stored content cannot be read"},
             )
-        return _Drawn(item, defaults, draw(route, item.number))
+        chosen = draw(route, item.number)
+        if chosen.shadow is not None and not item.shadow:
+            item.shadow, item.coin = self._ids(), self._generator.random()
+        return _Drawn(item, defaults, chosen)
 
     def _step(self, defaults: RouteDefaults, run: list[_Drawn]) -> Acceptance:
         return Acceptance(terms=defaults.terms, jobs=[self._new_job(*each) for each in run])
@@ -263,6 +279,28 @@ class Mailbox:
 
     def _write(self, drawn: list[_Drawn]) -> Iterator[Accepted]:
         """For each request, in turn, the answer of the step that was to accept it."""
+        for is_pair, run in groupby(drawn, key=lambda each: each.chosen.shadow is not None):
+            if is_pair:
+                yield from (self._jobs.accept_pair(self._pair(each)) for each in run)
+            else:
+                yield from self._write_jobs(list(run))
+
+    def _pair(self, each: _Drawn) -> PairAcceptance:
+        item, defaults, chosen = each
+        terms, shadow = defaults.pair, chosen.shadow
+        if terms is None or shadow is None:
+            message = f"job {item.job} was drawn for a pair on a route without pairs"
+            raise ConflictError(message)
+        champion = self._new_job(item, defaults, chosen)
+        about = shown(issue=item.request.issue, version=shadow.id, arm=Arm.CANARY)
+        pushed = self._publisher.prepared(item.shadow, "canary", item.request.priority, shown=about)
+        queue_key, message = pushed if pushed is not None and item.pushed else ("", "")
+        return PairAcceptance(
+            terms=terms, champion=champion, canary_id=item.shadow, canary_queue_key=queue_key,
+            canary_message=message, first="champion" if item.first is Arm.CHAMPION else "canary",
+        )  # fmt: skip
+
+    def _write_jobs(self, drawn: list[_Drawn]) -> Iterator[Accepted]:
         steps = (self._step(defaults, run) for defaults, run in _runs(drawn))
         answers = [self._jobs.accept(next(steps))] if len(drawn) == 1 else self._jobs.accept_many(steps)
         return chain.from_iterable(answers)
@@ -271,15 +309,30 @@ class Mailbox:
         """Publish what no script has pushed. A failure is logged, not raised: the relay publishes later."""
         published: list[str] = []
         for each in accepted:
-            job, queue = each.item.job, each.defaults.queue(each.chosen.arm)
             try:
-                about = _shown(each.item, each.chosen)
-                self._publisher.publish(job, queue, each.item.request.priority, shown=about)
+                for job, queue, about in _messages(each):
+                    self._publisher.publish(job, queue, each.item.request.priority, shown=about)
+                    published.append(job)
             except UnavailableError as error:
-                _log.warning("job.publish_failed", job=job, reason=str(error))
+                _log.warning("job.publish_failed", job=each.item.job, reason=str(error))
                 break
-            published.append(job)
         self._jobs.published(published)
+
+
+def _messages(each: _Drawn) -> list[tuple[str, str, str]]:
+    """Job, queue and what is shown of each message that a request needs: a pair needs two, in its order."""
+    item, chosen = each.item, each.chosen
+    own = (item.job, each.defaults.queue(chosen.arm), _shown(item, chosen))
+    if chosen.shadow is None:
+        return [own]
+    about = shown(issue=item.request.issue, version=chosen.shadow.id, arm=Arm.CANARY)
+    other = (item.shadow, "canary", about)
+    return [own, other] if item.first is Arm.CHAMPION else [other, own]
+
+
+def _may_be_a_pair(request: JobRequest) -> bool:
+    """Only work that a judge can look at, by an agent of its own, can be done twice."""
+    return bool(request.repository) and not request.agent
 
 
 def _shown(item: _Prepared, chosen: Draw) -> str:

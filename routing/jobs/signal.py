@@ -23,6 +23,7 @@ class SignalKind(StrEnum):
     REAPPLIED = "reapplied"  # what was taken back is there again, as many times
     CLOSED_UNMERGED = "closed_unmerged"
     CHANGES_REQUESTED = "changes_requested"  # `round` says in which round of review
+    JUDGED = "judged"  # the judge of a pair has scored its first pushed commit: `value`
     FINISHED = "finished"  # the agent ended cleanly on a job that has no repository
     AGENT_ERRORED = "agent_errored"
     AGENT_STALLED = "agent_stalled"
@@ -39,6 +40,7 @@ class SignalKind(StrEnum):
     QUOTA = "quota"
     FELL_BACK = "fell_back"  # it used another model than its version's, which the other arm may not
     MACHINE_LOST = "machine_lost"
+    NOT_JUDGED = "not_judged"  # the judge of a pair could not be run
     SETUP = "setup"  # the repository takes nobody's work: archived, a protected or a taken branch name
     CANCELLED = "cancelled"  # by a person
 
@@ -55,12 +57,22 @@ class Signal(BaseModel):
     commit: str = ""
     round: int = 0  # of review, from 1; of reverts, from 0
     note: str = ""  # in words, for people
+    value: float | None = None  # in [0,1], of what was judged; None for any other fact
+    overdue: bool = False  # whether the judge was ended at its time limit
 
 
 def signal(kind: SignalKind, *, at: float, commit: str = "", round_: int = 0, note: str = "") -> Signal:
     """A fact whose id is its kind, its commit and its round."""
     parts = [kind.value, commit] + ([str(round_)] if round_ else [])
     return Signal(id=":".join(parts), kind=kind, at=at, commit=commit, round=round_, note=note[:500])
+
+
+def judgement(*, at: float, commit: str, value: float | None, note: str, overdue: bool = False) -> Signal:
+    """What the judge of a pair says: a score in [0,1], or None when it could not be run. Once a job."""
+    kind = SignalKind.NOT_JUDGED if value is None else SignalKind.JUDGED
+    return Signal(
+        id="judgement", kind=kind, at=at, commit=commit, note=note[:500], value=value, overdue=overdue
+    )
 
 
 def parsed_signal(text: str) -> Signal:

@@ -3,14 +3,14 @@
 Enqueueing is the busiest step of a fleet; only what differs from job to job is put together for each.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from routing.jobs.job import Job
 from routing.store.jobs.acceptance import AcceptanceTerms, Family, sides_json
 from routing.store.jobs.record import FORM
 from routing.templates.route import Draw, Route, draw, draws
-from routing.templates.trial import Arm, Trial
+from routing.templates.trial import Arm, Mode, Trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,19 +31,23 @@ class RouteDefaults:
     draws: bool  # whether a number is drawn for each job
     trial: Trial | None  # the trial that the jobs count in; None when they count in none
     terms: AcceptanceTerms
+    pair: AcceptanceTerms | None = None  # of issues that both versions work on; None outside shadow trials
     own_queue: Literal["champion", "canary"] | None = None  # None: that of the arm
 
     @classmethod
     def of(cls, route: Route, policy: MailboxPolicy) -> Self:
         """Compute the defaults of a route."""
         drawn = draws(route, enabled=policy.canaries_enabled, pinned=route.pinned)
-        trial = route.trial if drawn and route.canary is not None else None
+        tried = route.trial if drawn and route.canary is not None else None
+        trial = tried if tried and tried.mode is Mode.DRAW else None
+        pair = tried if tried and tried.mode is Mode.SHADOW else None
         # A number at either end shows what each arm gets: the champion's side first, then the canary's.
         chosen = [draw(route, 1.0), draw(route, 0.0)] if trial else [draw(route, None)]
         return cls(
             route=route,
             draws=drawn,
             trial=trial,
+            pair=_pair_terms(route, pair, policy) if pair else None,
             terms=AcceptanceTerms(
                 template=route.template,
                 revision=route.revision,
@@ -84,6 +88,21 @@ class RouteDefaults:
     def queue(self, arm: Arm | None) -> str:
         """The queue of an arm's jobs."""
         return self.own_queue or _queue_of(arm)
+
+
+def _pair_terms(route: Route, trial: Trial, policy: MailboxPolicy) -> AcceptanceTerms:
+    """What pairs of a shadow trial have in common: the champion's side, and its shadow's."""
+    champion = draw(route, 0.0)
+    shadow = replace(champion, version=champion.shadow or champion.version, arm=Arm.CANARY)
+    return AcceptanceTerms(
+        template=route.template,
+        revision=route.revision,
+        sides=sides_json(_side(each, route=route, policy=policy) for each in (champion, shadow)),
+        trial=trial.id,
+        share=repr(trial.share),
+        settle_seconds=trial.settle_deadline_seconds,
+        retention_seconds=policy.retention_seconds,
+    )
 
 
 def _queue_of(arm: Arm | None) -> str:

@@ -27,6 +27,13 @@ class Arm(StrEnum):
     CANARY = "canary"
 
 
+class Mode(StrEnum):
+    """How a trial is run. The values are stored."""
+
+    DRAW = "draw"  # one version a job, by chance
+    SHADOW = "shadow"  # both versions on the same issue; the champion's work is delivered
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bet:
     """What a trial's test may know of a job, frozen at dispatch, before anything is known about its outcome.
@@ -59,9 +66,9 @@ class Terms:
     """What a trial is opened with. This floor reads all of it but the policy, which `harvest` reads."""
 
     policy: str  # JSON
-    share: float  # in (0,1), of the first draw
-    baseline: float  # first belief of the champion's mean score
-    guardrail_baselines: dict[str, float] = field(default_factory=dict)
+    share: float  # of the first draw: in (0,1); in (0,1] for pairs
+    bet: dict[str, str]  # what the first bets freeze: fields of the trial's record, and their values
+    mode: Mode = Mode.DRAW
     strata: str = "none"  # none, repository or difficulty
     settle_deadline_seconds: float = 604_800.0  # after dispatch, the same for both arms
 
@@ -75,7 +82,8 @@ class Trial:
     champion: int  # version number pinned when the trial was opened
     canary: int  # version number on trial
     state: TrialState
-    share: float  # share in (0,1) that the next draw is compared to
+    share: float  # that the next draw is compared to: in (0,1); of pairs, in (0,1]
+    mode: Mode = Mode.DRAW
     strata: str  # none, repository or difficulty
     settle_deadline_seconds: float
     policy: str  # JSON of the policy that decides it, opaque on this floor

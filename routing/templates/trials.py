@@ -11,7 +11,8 @@ from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from routing.store.redis.scripts import Answered
 from routing.store.trials.trial_store import OpenAnswer, ResumeAnswer, TrialStore
 from routing.store.trials.version_store import VersionStore
-from routing.templates.trial import Terms, Trial
+from routing.templates.route import is_share
+from routing.templates.trial import Mode, Terms, Trial
 from routing.templates.version import Version, checked_template_name
 
 
@@ -49,7 +50,7 @@ class Trials:
         ConflictError when another trial is open or the version is not pending; InvalidInputError for a wrong
         share.
         """
-        checked_share(terms.share)
+        checked_share(terms.share, mode=terms.mode)
         name = canary.template
         while True:
             before = int(self._versions.field(name, "trials") or 0)
@@ -136,9 +137,9 @@ class Trials:
         return [trial for trial in found if trial is not None]
 
 
-def checked_share(share: float) -> float:
+def checked_share(share: float, *, mode: Mode = Mode.DRAW) -> float:
     """Return the share, or raise InvalidInputError that says why a trial cannot have it."""
-    if math.isnan(share) or not 0.0 < share < 1.0:
+    if math.isnan(share) or not is_share(share, mode):
         why = "the canary would get no work"
         if math.isnan(share):
             why = "that is not a number"

@@ -34,6 +34,7 @@ from tasks.agents.agent_registry import AgentRegistry, FinishedAgentError, Unkno
 from tasks.agents.environment import AgentIdentity, agent_environment, known_secrets
 from tasks.agents.kept_work import kept_elsewhere, kept_work
 from tasks.agents.mail.role import Role
+from tasks.agents.pairs.pair_work import PairWork
 from tasks.agents.repository.hand_out import make_scratch
 from tasks.agents.repository.place import RepositoryPlace, UnknownRepositoryError, scratch, turn_files
 from tasks.agents.repository.worktree import Push, Worktree, kept_worktree, open_worktree
@@ -84,9 +85,10 @@ class AgentRunner:
         log: LogStore, look: Callable[[Claim], LeaseStatus], turns: TurnRunner, agents: AgentRegistry,
         note_base: Callable[[str, int, Base], bool], sandboxes: AgentSandboxes | None = None,
         accounts: LeasedAccounts | None = None, starts: VersionStarts | None = None,
+        pairs: PairWork | None = None,
     ) -> None:  # fmt: skip
+        self._pairs, self._starts = pairs or PairWork(), starts or VersionStarts()
         self._accounts = accounts or LeasedAccounts()
-        self._starts = starts or VersionStarts()
         self._rules = rules
         self._remotes = remotes  # of the repositories in the settings, by name
         self._environment = environment  # the worker's own
@@ -162,7 +164,9 @@ class AgentRunner:
         if not job.request.repository:
             return None
         place, remote = self._place(job.request.repository), self._remote(job.request.repository)
-        return kept_worktree(place, remote=remote, job_id=job.id, base=job.base, pushed=_pushed_commits(job))
+        return kept_worktree(
+            place, remote=remote, job_id=job.id, base=job.base, pushed=job.pushed_commits, keeps=job.shadow
+        )
 
     def _kept(self, job: Job, tree: Worktree) -> str:
         return kept_work(tree, host=self._turns.host, say=partial(self._log.say, job.id))
@@ -237,6 +241,7 @@ class AgentRunner:
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
         expects_commit = Role(claim.job.request.role).makes_commits
         judged = pushed.commit in claim.job.judged
+        ran = replace(ran, judgement=self._pairs.judged(claim.job, tree, result.commit, self._rules.work_dir))
         return replace(ran, result=result, judged=judged, expects_commit=expects_commit, left=left)
 
     def _permit(self, claim: Claim) -> None:
@@ -268,13 +273,11 @@ class AgentRunner:
         """
         request = job.request
         register = partial(
-            self._agents.register,
-            role=Role(request.role),
+            self._agents.register, role=Role(request.role), name=request.agent,
             job="" if request.agent else job.id,
-            name=request.agent,
-        )
+        )  # fmt: skip
         try:
-            return register(parent=request.parent)
+            return register(parent="" if job.shadow else request.parent)
         except (FinishedAgentError, UnknownAgentError) as error:
             _log.info("agent.parent_gone", parent=request.parent, reason=str(error))
             return register()
@@ -308,8 +311,9 @@ class AgentRunner:
             place = self._place(job.request.repository)
             remote = self._remote(job.request.repository)
             run.tree = open_worktree(
-                place, remote=remote, job_id=job.id, base=job.base, pushed=_pushed_commits(job)
-            )
+                place, remote=remote, job_id=job.id, base=job.base, pushed=job.pushed_commits,
+                begin=self._pairs.begin(job, place, remote), keeps=job.shadow,
+            )  # fmt: skip
             run.folder = run.tree.path
             if run.tree.base != job.base:
                 self._note_base(job.id, claim.fence, run.tree.base)
@@ -344,6 +348,7 @@ class AgentRunner:
             worktree=turn.tree,
             environment=environment | self._trust(run.folder),
             prompt_file=prompt_file,
+            sends_mail=not job.shadow,
             log_file=files / "turn.log",
             secrets=known_secrets(leased.worker, spec),
             price=self._rules.prices.of(spec.model, datetime.now(UTC).date()),
@@ -393,8 +398,3 @@ class _JobRun:
     tree: Worktree | None = None
     agent: str = ""
     retirement: Retirement | None = None
-
-
-def _pushed_commits(job: Job) -> set[str]:
-    """The commits that were pushed for a job, as its record has them."""
-    return {commit for commit in (job.result.commit, *job.judged) if commit}

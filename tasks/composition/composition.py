@@ -190,12 +190,9 @@ class Coalmine(Stores):
 
         canary = self.settings.canary
         return Proposals(
-            templates=self.templates,
-            trials=self.trials,
-            versions=self.versions,
-            enabled=canary.enabled,
-            policy=lambda: canary.policy,
-        )
+            templates=self.templates, trials=self.trials, versions=self.versions, enabled=canary.enabled,
+            policy=lambda: canary.policy, has_judge=self.settings.has_judge,
+        )  # fmt: skip
 
     @cached_property
     def jobs(self) -> Jobs:

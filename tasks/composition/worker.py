@@ -26,8 +26,8 @@ from routing.process.table import ProcessTable
 from tasks.agents.accounts.leased_accounts import LeasedAccounts
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.server import MailServer
+from tasks.agents.repository.hand_out import sweep_worktrees
 from tasks.agents.repository.mirror_packs import repack_mirrors
-from tasks.agents.repository.worktree import sweep_worktrees
 from tasks.agents.runner import AgentRunner, RunnerRules
 from tasks.agents.sandbox.turn_folders import sweep_session_folders
 from tasks.agents.sandbox.turn_sandbox import AgentSandboxes
@@ -40,6 +40,7 @@ from tasks.broker import CI, DISPATCH, HARVEST, SWEEP, WATCH
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 from tasks.composition.notify_parts import notifiers_of
+from tasks.composition.pair_parts import pair_work_of
 from tasks.issues.site import place_of
 from tasks.notify.notifier import Notifier
 from tasks.work.delivery import DeliveryLimits
@@ -182,6 +183,7 @@ class Worker:
                 trial=self.coalmine.trial_store.read,
                 opened=partial(self.tick_requests.ask, SWEEP),
             ),
+            pairs=pair_work_of(self.coalmine, self.forges.sites),
         )
 
     @cached_property
@@ -286,7 +288,9 @@ class Worker:
             self.coalmine.log_store.flush()
 
     def _ask_for_ticks(self, job: Job, step: NextStep, result: JobResult) -> None:
-        if step is NextStep.PUSHED:
+        if job.shadow:
+            self.tick_requests.ask(HARVEST)
+        elif step is NextStep.PUSHED:
             self.tick_requests.send(CI, result.commit) if self._runs_ci(job) else self.tick_requests.ask(
                 WATCH
             )

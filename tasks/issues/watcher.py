@@ -140,7 +140,7 @@ class Watcher:
         for identifier, job in zip(listed, self._parts.store.read_many(listed), strict=True):
             if job is None:  # its record has expired
                 self._parts.store.forget(identifier)
-            else:
+            elif not job.shadow:  # nothing outside shows one
                 changed += self._guarded(job, look)
         return changed
 

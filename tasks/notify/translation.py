@@ -22,6 +22,8 @@ _ASKS = frozenset({"decision_gate", "escalation"})
 
 def translated(event: Event, facts: EventFacts = NOTHING) -> Notification | None:
     """The notification of an event; None for most events."""
+    if event.data.get("shadow") or (facts.job is not None and facts.job.shadow):
+        return None  # nobody outside hears of a shadow
     translate = _TRANSLATIONS.get(event.kind)
     return translate(event, facts) if translate else None
 

@@ -75,6 +75,13 @@ class CanarySettings(_Section):
     on_rollback: OnRollback = OnRollback.FINISH  # the fate of a rejected canary's running jobs
 
 
+class JudgeSettings(_Section):
+    """What scores the work of pairs, in trials where both versions work on the same issue."""
+
+    command: str | None = None  # shell line; None: CI of the local forge
+    seconds: Seconds = 1800.0  # that it may take
+
+
 class JobSettings(_Section):
     """Attempts, limits, and how long finished jobs are remembered."""
 
@@ -170,6 +177,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     times: TimeSettings = TimeSettings()  # leases and ticks
     canary: CanarySettings = CanarySettings()
+    judge: JudgeSettings = JudgeSettings()
     job: JobSettings = JobSettings()
     agent: AgentSettings = AgentSettings()
     account: Annotated[tuple[Account, ...], Field(max_length=100)] = ()  # credentials that agents work with
@@ -209,6 +217,13 @@ class Settings(BaseSettings):
             for forge in self.forge
             if forge.is_served and not (self.kill_switch or forge.kill_switch)
         }
+
+    @property
+    def has_judge(self) -> bool:
+        """Whether anything scores the work of pairs: a command of its own, or CI that is ours to run."""
+        return bool(self.judge.command) or any(
+            forge.kind == "local" and forge.is_served and forge.has_ci for forge in self.forge
+        )
 
     @property
     def retention_seconds(self) -> int:

@@ -29,7 +29,7 @@ from tasks.work.delivery import DeliveryLimits, held_up
 from tasks.work.drain import ended_by_signal
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
 from tasks.work.log_and_continue import LogAndContinue
-from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
+from tasks.work.outcome import NextStep, Ran, TurnOutcome, of_shadow, outcome
 from tasks.work.patience import DRAIN_SECONDS, FINISHED_SECONDS, patiently
 
 T = TypeVar("T")
@@ -150,10 +150,11 @@ class Work:
 
     def _decided(self, claim: Claim, ran: Ran) -> TurnOutcome:
         """What the attempt means; the server's time is asked for only where something waits."""
-        if ran.hindrance is None and ran.refusal is None and ran.limit is None:
-            return outcome(ran, Attempts.of(claim.job))
-        found = held_up(ran, claim.job, now=self._jobs.now(), limits=self._delivery)
-        return found or outcome(ran, Attempts.of(claim.job))
+        found = None
+        if ran.hindrance is not None or ran.refusal is not None or ran.limit is not None:
+            found = held_up(ran, claim.job, now=self._jobs.now(), limits=self._delivery)
+        found = found or outcome(ran, Attempts.of(claim.job))
+        return of_shadow(found) if claim.job.shadow else found
 
     def _patiently(self, stop: StopSignal, step: Callable[[], T]) -> T:
         """Do a step of the report, again while the store is away: an agent's work is worth the wait.
@@ -172,9 +173,10 @@ class Work:
         jobs, reason = self._jobs, decided.reason
         kind = decided.signal
         facts = [signal(kind, at=jobs.now(), commit=ran.result.commit, note=reason)] if kind else []
+        facts += [ran.judgement] if ran.judgement else []
         match decided.step:
             case NextStep.PUSHED:
-                jobs.pushed(claim, ran.result, reason=reason)
+                jobs.pushed(claim, ran.result, reason=reason, signals=facts)
             case NextStep.FINISHED | NextStep.ESCALATE | NextStep.CANCEL as step:
                 jobs.end(
                     claim, _ENDS[step], reason=reason, result=ran.result, signals=facts,

@@ -18,9 +18,9 @@ from routing.git.git import Git, GitAccess, GitError
 from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import Remote
 from tasks.agents.repository import agent_repository, agent_work
-from tasks.agents.repository.hand_out import open_to_group
+from tasks.agents.repository.hand_out import open_to_group, sweep_worktrees
 from tasks.agents.repository.place import RepositoryPlace
-from tasks.agents.repository.worktree import WorkNotTakenError, Worktree, open_worktree, sweep_worktrees
+from tasks.agents.repository.worktree import WorkNotTakenError, Worktree, open_worktree
 from tests.waiting import run
 
 JOB = "00000000000000aa"

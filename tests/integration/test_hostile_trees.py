@@ -11,7 +11,8 @@ import pytest
 
 from routing.git import commit_shape
 from routing.git.git import Git
-from tasks.agents.repository.worktree import Worktree, sweep_worktrees
+from tasks.agents.repository.hand_out import sweep_worktrees
+from tasks.agents.repository.worktree import Worktree
 from tests.integration.test_agent_tree import BRANCH, JOB, Shop, commit
 
 

@@ -14,6 +14,7 @@ from routing.git.git import Git, GitError
 from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import Remote, without_password
 from tasks.agents.environment import AgentIdentity, agent_environment
+from tasks.agents.repository.hand_out import sweep_worktrees
 from tasks.agents.repository.leftovers import subject_of
 from tasks.agents.repository.mirror import host_lock
 from tasks.agents.repository.place import (
@@ -23,7 +24,7 @@ from tasks.agents.repository.place import (
     scratch,
     turn_files,
 )
-from tasks.agents.repository.worktree import Worktree, open_worktree, sweep_worktrees
+from tasks.agents.repository.worktree import Worktree, open_worktree
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tests.waiting import wait_until
 

@@ -11,8 +11,9 @@ from routing.forges.local.ci import LocalCI
 from routing.git.git import Git
 from routing.git.lfs import LfsStore
 from routing.git.remote import Remote
+from tasks.agents.repository.hand_out import sweep_worktrees
 from tasks.agents.repository.place import RepositoryPlace
-from tasks.agents.repository.worktree import Worktree, open_worktree, sweep_worktrees
+from tasks.agents.repository.worktree import Worktree, open_worktree
 
 JOB, BRANCH = "00000000000000aa", "coalmine/00000000000000aa"
 POINTER = b"version https://git-lfs.github.com/spec/v1\n"

@@ -165,9 +165,7 @@ def test_advance_from_an_outdated_state_is_refused(fake_redis: redis.Redis) -> N
     fleet.app.harvester.harvest()
     before = fleet.everything()
     for verdict in ("hold", "graduate", "roll_back", "expire"):
-        step = TrialAdvance(
-            revision=outdated.revision, evidence="{}", share=0.5, baselines={}, verdict=verdict
-        )
+        step = TrialAdvance(revision=outdated.revision, evidence="{}", share=0.5, bet={}, verdict=verdict)
         assert fleet.app.trial_store.advance(outdated, step) == AdvanceAnswer.STALE
     assert fleet.everything() == before
 
@@ -178,7 +176,7 @@ def test_second_verdict_on_a_trial_is_refused(fake_redis: redis.Redis) -> None:
     work_and_harvest(fleet, 60, canary=BAD)
     trial = fleet.app.trials.find("implementer-t1")
     before = fleet.everything()
-    step = TrialAdvance(revision=trial.revision, evidence="{}", share=0.5, baselines={}, verdict="graduate")
+    step = TrialAdvance(revision=trial.revision, evidence="{}", share=0.5, bet={}, verdict="graduate")
     assert fleet.app.trial_store.advance(trial, step) == AdvanceAnswer.CLOSED
     assert fleet.everything() == before
 

@@ -80,7 +80,7 @@ KNOWS = {
     "harvest/evidence": (),
     "harvest/draws": ("harvest/evidence",),
     "harvest/pairs": ("harvest/evidence",),
-    "harvest/settling": ("harvest/evidence", "harvest/draws"),
+    "harvest/settling": ("harvest/evidence", "harvest/draws", "harvest/pairs"),
     "harvest/trials": ("harvest/evidence", "harvest/draws", "harvest/pairs", "harvest/settling"),
     "tasks": ("tasks/agents", "tasks/composition", "tasks/notify", "tasks/settings", "tasks/work"),
     "tasks/settings": ("tasks/notify",),
@@ -89,16 +89,17 @@ KNOWS = {
     "tasks/work": ("tasks/agents/supervision", "tasks/agents/turn"),
     "tasks/composition": (
         "tasks", "tasks/settings", "tasks/notify", "tasks/issues", "tasks/work", "tasks/agents",
-        "tasks/agents/mail", "tasks/agents/mail_socket", "tasks/agents/repository", "tasks/agents/sandbox",
-        "tasks/agents/accounts", "tasks/agents/supervision", "tasks/agents/turn",
+        "tasks/agents/mail", "tasks/agents/mail_socket", "tasks/agents/pairs", "tasks/agents/repository",
+        "tasks/agents/sandbox", "tasks/agents/accounts", "tasks/agents/supervision", "tasks/agents/turn",
     ),
     "tasks/agents/accounts": ("tasks/work", "tasks/agents/runtimes"),
     "tasks/agents": (
-        "tasks/work", "tasks/agents/accounts", "tasks/agents/mail", "tasks/agents/repository",
-        "tasks/agents/runtimes",
+        "tasks/work", "tasks/agents/accounts", "tasks/agents/mail", "tasks/agents/pairs",
+        "tasks/agents/repository", "tasks/agents/runtimes",
         "tasks/agents/sandbox", "tasks/agents/supervision", "tasks/agents/turn",
     ),
     "tasks/agents/repository": (),
+    "tasks/agents/pairs": ("tasks/agents/repository",),
     "tasks/agents/proxy": (),
     "tasks/agents/sandbox": (
         "tasks/agents", "tasks/agents/proxy", "tasks/agents/repository", "tasks/agents/runtimes",
@@ -152,7 +153,6 @@ LARGE_ROOMS = {
 
 #: Files under SMALL_LINES with one importer, and why each is a file all the same.
 SMALL_FILES = {
-    "harvest/trials/modes.py": "the one place that knows all kinds of tests",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
     "console/doctor/accounts.py": "one file for each subject of the checks",
     "console/metrics/exposition.py": "the text form, apart from the numbers, which know no library",
@@ -171,6 +171,7 @@ SMALL_FILES = {
     "tasks/issues/waits.py": "what a wait means for slots and tokens, apart from what is waited for",
     "tasks/application.py": "what is not Celery's, apart from what the fleet's application is made with",
     "tasks/settings/celery_variables.py": "one table: what Celery would read, apart from our settings",
+    "tasks/composition/pair_parts.py": "one file for each group of parts that is wired",
     "tasks/composition/notify_parts.py": "one file for each group of parts that is wired",
     "tasks/notify/log_sink.py": "one file for each sink",
 }

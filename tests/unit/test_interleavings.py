@@ -8,6 +8,7 @@ import redis
 
 from harvest.settling.score import ScoreRules
 from harvest.settling.settling import JobFacts, scoring
+from harvest.trials.opening import terms_of
 from routing.back_off import BackOff
 from routing.errors import ConflictError
 from routing.jobs.job import Job, JobState
@@ -106,7 +107,7 @@ def test_trial_is_not_opened_under_a_number_that_was_given_meanwhile(fleet: Step
     second = fleet.propose()
     fleet.app.trials.stop(fleet.open(second), by="ada")
     before = fleet.everything()
-    terms = Terms(policy=QUICK.to_json(), share=0.5, baseline=0.6)
+    terms = Terms(policy=QUICK.to_json(), share=0.5, bet=terms_of(QUICK).bet)
     answer = fleet.app.trial_store.open(
         name="implementer", canary=second.number, trial="implementer-t1", before=0, terms=terms, data={}
     )

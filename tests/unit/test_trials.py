@@ -4,6 +4,7 @@ import pytest
 import redis
 
 from harvest.evidence.policy import TrialPolicy
+from harvest.trials.opening import terms_of
 from routing.errors import ConflictError, InvalidInputError
 from routing.templates.trial import Terms
 from routing.templates.trials import UnknownTrialError
@@ -18,7 +19,7 @@ def fleet(fake_redis: redis.Redis) -> SteppedFleet:
 
 def terms(share: float) -> Terms:
     """Terms of a trial with a share."""
-    return Terms(policy=TrialPolicy().to_json(), share=share, baseline=0.6)
+    return Terms(policy=TrialPolicy().to_json(), share=share, bet=terms_of(TrialPolicy()).bet)
 
 
 def test_opening_pins_the_champion_and_leaves_it(fleet: SteppedFleet) -> None:

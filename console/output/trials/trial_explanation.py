@@ -14,12 +14,16 @@ from rich.console import RenderableType
 from console.output.rendering import evidence, heading, number, table, text, word
 from console.output.trials.trial_status import TrialStatus, trial_view
 from harvest.evidence.explanation import ExplainedUnit
+from harvest.pairs.pair_ledger import PairDispatched
 
 #: How many jobs of a long trial are shown without `--all`: the last ones.
 SHOWN = 40
 
 #: The largest logarithm whose exponential is still a float (math.log(sys.float_info.max) is 709.8).
 _LARGEST_LN = 700.0
+#: The first columns, by the unit of the test.
+_OF_JOBS = ("!>#", "!job", "!arm", ">share", "?>draw", "?>baseline")
+_OF_PAIRS = ("!>#", "!champion's job", "!canary's job", "?first", "?>discordance")
 #: The two questions that every trial asks; all other readings are guardrails.
 _MAIN = ("worse", "not_worse")
 
@@ -35,15 +39,7 @@ def _document(line: ExplainedUnit) -> dict[str, Any]:
     `factors` has a number for each alternative of the test, `factor` the one that the mixed wealth is
     multiplied by, and `evidence` the largest mixed wealth up to this job.
     """
-    job = line.dispatched
-    return {
-        "index": job.index,
-        "job": job.job_id,
-        "arm": job.arm.value,
-        "share": job.share,
-        "draw": job.draw,
-        "baseline": job.baseline,
-        "stratum": job.stratum,
+    return _unit(line) | {
         "status": line.status,
         "score": line.score,
         "reason": line.settlement.reason if line.settlement else "",
@@ -55,6 +51,25 @@ def _document(line: ExplainedUnit) -> dict[str, Any]:
             }
             for name, reading in line.readings.items()
         },
+    }
+
+
+def _unit(line: ExplainedUnit) -> dict[str, Any]:
+    """What was dispatched, with its frozen bet: a pair, or a job."""
+    found = line.dispatched
+    if isinstance(found, PairDispatched):
+        return found.model_dump(mode="json", exclude={"v"}) | {
+            "champion_score": line.settlement.champion if line.settlement else None,
+            "canary_score": line.settlement.canary if line.settlement else None,
+        }
+    return {
+        "index": found.index,
+        "job": found.job_id,
+        "arm": found.arm.value,
+        "share": found.share,
+        "draw": found.draw,
+        "baseline": found.baseline,
+        "stratum": found.stratum,
     }
 
 
@@ -72,15 +87,11 @@ def explanation_view(
         return
     guardrails = [name for name in lines[0].readings if name not in _MAIN]
     shown = lines if every else lines[-SHOWN:]
-    yield heading("Jobs in the order of dispatch")
+    yield heading(f"{status.evidence.unit_name.capitalize()}s in the order of dispatch")
+    is_pair = isinstance(lines[0].dispatched, PairDispatched)
     yield table(
         (
-            "!>#",
-            "!job",
-            "!arm",
-            ">share",
-            "?>draw",
-            "?>baseline",
+            *(_OF_PAIRS if is_pair else _OF_JOBS),
             ">score",
             ">factor",
             ">worse",
@@ -91,7 +102,7 @@ def explanation_view(
         (_row(line, guardrails) for line in shown),
     )
     yield text(
-        "A factor is what the job multiplies the wealth by; evidence is the largest wealth so far.", "dim"
+        "A factor is what the line multiplies the wealth by; evidence is the largest wealth so far.", "dim"
     )
     if len(shown) < len(lines):
         yield text(f"{len(lines) - len(shown)} earlier jobs are not shown; see them with --all.", "dim")
@@ -99,22 +110,31 @@ def explanation_view(
 
 def _row(line: ExplainedUnit, guardrails: Sequence[str]) -> list[Any]:
     """One line of the table, in the order of its columns; guardrails have their evidence alone."""
-    job = line.dispatched
     score = number(line.score) if line.settlement is None or line.score is not None else line.status
     worse, not_worse = (line.readings[name] for name in _MAIN)
     return [
-        str(job.index),
-        job.job_id,
-        word(job.arm),
-        f"{job.share:g}",
-        f"{job.draw:.4f}",
-        number(job.baseline),
+        *_cells(line.dispatched),
         "open" if line.settlement is None else score,
         f"{worse.factor:.3f}",
         _shown(worse.ln_evidence),
         f"{not_worse.factor:.3f}",
         _shown(not_worse.ln_evidence),
         *(_shown(line.readings[name].ln_evidence) for name in guardrails),
+    ]
+
+
+def _cells(found: Any) -> list[Any]:
+    """The first columns of a line: what was dispatched, and what its bet was computed from."""
+    if isinstance(found, PairDispatched):
+        jobs = (found.champion_job, found.canary_job)
+        return [str(found.index), *jobs, word(found.first), number(found.discordance)]
+    return [
+        str(found.index),
+        found.job_id,
+        word(found.arm),
+        f"{found.share:g}",
+        f"{found.draw:.4f}",
+        number(found.baseline),
     ]
 
 

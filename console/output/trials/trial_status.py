@@ -28,6 +28,7 @@ from console.output.rendering import (
     when,
     word,
 )
+from console.output.trials.pair_picture import MODES, pairs_document, pairs_view
 from console.output.trials.trial_outlook import NOTHING_OPEN, TrialOutlook
 from console.output.trials.trial_words import questions, state_words
 from harvest.evidence.arm_counts import ArmCounts
@@ -36,7 +37,7 @@ from harvest.evidence.trial_test import AnyTest
 from harvest.evidence.verdict import Decision
 from harvest.trials.harvester import released_checks
 from routing.cost import NO_COST, Cost
-from routing.templates.trial import Trial
+from routing.templates.trial import Arm, Mode, Trial
 
 #: Counts of an arm, in the order of the columns; the names are keys of `--json`.
 _COUNTS = ("dispatched", "settled", "open", "excluded", "rerouted")
@@ -78,7 +79,10 @@ class TrialStatus:
 
         Not 0 for long means that no worker harvests, or that the harvest fails.
         """
-        return sum(self.trial.dispatched.values()) - self.evidence.dispatched
+        drawn = self.trial.dispatched
+        if self.trial.mode is Mode.SHADOW:  # a pair is one job of each arm
+            return drawn[Arm.CANARY] - self.evidence.dispatched
+        return sum(drawn.values()) - self.evidence.dispatched
 
     def cost(self, arm: str) -> Cost:
         """What the turns of an arm's jobs have cost."""
@@ -97,6 +101,7 @@ class TrialStatus:
                 "champion": _arm(self.evidence.champion, self.cost("champion")),
             },
             "outlook": self.outlook.document(),
+            "pairs": pairs_document(self.evidence),
             "next_share": self.trial.share if self.trial.is_open else None,
             "age_seconds": round(self.age_seconds, 3),
             "drawn_since_last_harvest": self.unread,
@@ -111,6 +116,7 @@ def trial_document(trial: Trial) -> dict[str, Any]:
         "champion": trial.champion_id,
         "canary": trial.canary_id,
         "state": trial.state.value,
+        "mode": trial.mode.value,
         "share": trial.share,
         "opened_at": iso(trial.opened_at),
         "closed_at": iso(trial.closed_at),
@@ -155,12 +161,14 @@ def status_view(statuses: Sequence[TrialStatus]) -> Iterator[RenderableType]:
 def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
     """One status for people: the trial, its arms, the evidence with its thresholds, and the verdict."""
     trial, policy = status.trial, status.evidence.policy
+    follows = policy.ramp and trial.mode is Mode.DRAW
     yield facts(
         [
             ("trial", heading(trial.id)),
             ("state", word(trial.state, state_words(trial.state))),
             ("canary", f"{trial.canary_id} against {trial.champion_id}"),
-            ("share", f"{trial.share:g}{', follows the evidence' if policy.ramp else ''}"),
+            ("mode", MODES[trial.mode]),
+            ("share", f"{trial.share:g}{', follows the evidence' if follows else ''}"),
             ("opened", f"{when(trial.opened_at)} ({duration(status.age_seconds)})"),
             ("closed", when(trial.closed_at)),
             (
@@ -173,6 +181,7 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
     )
     yield ""
     yield _arms(status)
+    yield from pairs_view(status.evidence)
     if open_words := status.outlook.words(status.at):
         yield Prose(f"Open: {open_words}.")
     yield ""
@@ -188,7 +197,9 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
     if trial.contradicted:
         yield text("  Signals after the verdict no longer support it.", "red")
     if status.unread > 0:
-        yield text(f"  {status.unread} more jobs were drawn since the last harvest.", "dim")
+        yield text(
+            f"  {status.unread} more {status.evidence.unit_name}s were drawn since the last harvest.", "dim"
+        )
 
 
 def trials_view(trials: Sequence[Trial]) -> RenderableType:

@@ -62,8 +62,8 @@ _LONGEST_CHARACTER = 4  # bytes in UTF-8
 _MAX_STATUS_BYTES = 256 * 1024
 _MAX_DESCRIPTION_CHARACTERS = 500
 _KEY_BYTES = 32
-# Exit codes by which a POSIX shell says that a command cannot be run, or was not found.
-_CANNOT_RUN, _NOT_FOUND = 126, 127
+#: Exit codes by which a POSIX shell says that a command cannot be run, or was not found.
+CANNOT_RUN, NOT_FOUND = 126, 127
 
 
 class StatusFile(BaseModel):
@@ -205,13 +205,13 @@ class LocalCI:
         log_file = self._log_of(commit)
         log_file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return self._verdict(commit, self._run_in_clone(commit, log_file))
+            return self._verdict(commit, self.run_in_clone(commit, log_file))
         except BrokenSubmoduleError as error:
             log_file.write_text(f"{error}\n", encoding="utf-8")
             text = printable(str(error))[:_MAX_DESCRIPTION_CHARACTERS]
             return self._status(commit, StatusState.FAILURE, text, self._now())
 
-    def _run_in_clone(self, commit: str, log_file: Path) -> Ended:
+    def run_in_clone(self, commit: str, log_file: Path) -> Ended:
         """Run the command in a clone. Its output replaces the log of an earlier run, up to a bound."""
         try:
             with self._clone(commit) as folder, log_file.open("wb") as file:
@@ -282,7 +282,7 @@ class LocalCI:
             state, text = StatusState.FAILURE, f"took longer than {self.timeout_seconds:g} s and was ended"
         elif ended.exit_code == 0:
             state, text = StatusState.SUCCESS, f"passed in {ended.seconds:.1f} s"
-        elif ended.exit_code in {_CANNOT_RUN, _NOT_FOUND}:
+        elif ended.exit_code in {CANNOT_RUN, NOT_FOUND}:
             state, text = StatusState.ERROR, f"the command could not be run (exit {ended.exit_code})"
         else:
             state, text = StatusState.FAILURE, f"failed in {ended.seconds:.1f} s (exit {ended.exit_code})"

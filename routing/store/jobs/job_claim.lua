@@ -19,7 +19,8 @@
 local now = clock(time)
 local limits = {tonumber(agents_at_once), tonumber(per_repository), tonumber(day_cost_usd)}
 local f = redis.call('HMGET', job, 'state', 'lease_until', 'not_before', 'template', 'version', 'attempts',
-  'max_attempts', 'cancel', 'place', 'request', 'created_at', 'finished', 'claim', 'limited', 'held_at', 'trial', 'claimed_at')
+  'max_attempts', 'cancel', 'place', 'request', 'created_at', 'finished', 'claim', 'limited', 'held_at', 'trial', 'claimed_at',
+  'shadow')
 local state, place = f[1], f[9] or ''
 local function unlist()
   if f[14] then
@@ -92,6 +93,8 @@ if redis.call('EXISTS', paused) == 1 then
   return {'paused'}
 end
 if f[3] and tonumber(f[3]) > now then return {'early'} end
+-- Nobody needs a shadow's work when its trial has ended.
+if f[18] and redis.call('SISMEMBER', trials_open, f[16] or '') == 0 then return {'rejected'} end
 -- A turn that is finished only lacks its delivery: it costs nothing, and stays its version's.
 local begins = not f[12] or f[12] == ''
 if begins and redis.call('SISMEMBER', rejected, f[4] .. '@v' .. f[5]) == 1 then return {'rejected'} end

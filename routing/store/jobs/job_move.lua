@@ -6,7 +6,7 @@
 --       fence: that the caller holds, which may make its move again; or ''  reason  delay_seconds: until it may be claimed  retention_seconds
 --       event, data: its kind and its JSON  fields: JSON list of fields and values to write
 --       facts: JSON list of signal ids and signals
--- FLAGS refund: the attempt does not count  list_dead: list it as a dead letter
+-- FLAGS refund: the attempt does not count  list_dead: list it as a dead letter, unless it is a shadow
 --       expired: only when the lease ran out  fresh: attempts begin anew, and so does work on the issue
 --       corrective: attempts begin anew, for one more corrective turn
 --       reviewed: the same, for one that reviewers asked for
@@ -21,7 +21,7 @@
 -- @include wait
 local now = clock(time)
 local f = redis.call('HMGET', job, 'state', 'fence', 'lease_until', 'issue', 'cancel', 'place', 'spent_usd',
-  'counted_usd', 'merging', 'moved', 'limited', 'held_at', 'claimed_at')
+  'counted_usd', 'merging', 'moved', 'limited', 'held_at', 'claimed_at', 'shadow')
 if not f[1] then
   redis.call('ZREM', leases, id)
   redis.call('ZREM', waiting, id)
@@ -38,6 +38,7 @@ if fence ~= '' and fence ~= f[2] then return {'stale'} end
 if f[9] and to == 'cancelled' and fence == '' then return {'merging'} end -- the watcher, which merges, has it
 if expired and not is_lost(pulse, tonumber(f[3]), now) then return {'alive'} end
 if fence ~= '' and f[5] and (to == 'queued' or to == 'waiting') then return {'cancelling'} end
+if fresh and f[14] then return {'state', 'a shadow'} end
 if fresh and f[4] then
   local active = redis.call('HGET', issue, 'active')
   if active and active ~= id then return {'active', active} end
@@ -103,11 +104,12 @@ else
   redis.call('HDEL', job, 'lease_until', 'not_before', 'place')
   redis.call('EXPIRE', job, retention_seconds)
   redis.call('EXPIRE', signals, retention_seconds)
-  if list_dead then redis.call('ZADD', dead, now, id) end
+  if list_dead and not f[14] then redis.call('ZADD', dead, now, id) end
   if f[4] then redis.call('SADD', effects, id) end
   local parent = redis.call('HGET', job, 'parent')
   if parent then redis.call('ZREM', children, parent .. ':' .. id) end
   if to == 'cancelled' or to == 'failed' then bereave(bereaved, children, id) end
 end
+if f[14] then data = string.sub(data, 1, -2) .. ', "shadow": true}' end -- nobody outside hears of it
 emit(events, event, now, id, data)
 return {'ok'}

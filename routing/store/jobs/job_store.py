@@ -22,6 +22,7 @@ from routing.store.jobs.acceptance import (
     Accepted,
 )
 from routing.store.jobs.move import JOB_MOVE, Move, MoveAnswer
+from routing.store.jobs.pair_acceptance import PAIR_BASE, PAIR_ENQUEUE, PairAcceptance
 from routing.store.jobs.reader import JobReader
 from routing.store.jobs.record import parsed_job
 from routing.store.redis.faults import redis_errors
@@ -117,8 +118,8 @@ class JobStore(JobReader):
 
     What each caller uses:
 
-    - The mailbox: `accept` and `accept_many`.
-    - Workers: `claim`, then `renew`, `note_base` and `move` with the fence that it gave.
+    - The mailbox: `accept`, `accept_many` and `accept_pair`.
+    - Workers: `claim`, then `renew`, `note_base`, `agree_on_base` and `move` with the fence that it gave.
     - The sweep: `release_held`, `release_limited`, `take_outbox`, `take_unclaimed`, `published` and `trim`.
     - The ticks that look at pushed work: `watched`, `look_again`, `land`, `note_review`, `effects_done` and
       `forget`.
@@ -155,6 +156,17 @@ class JobStore(JobReader):
         """Carry out several steps, each of its own; one is sent while the next is made."""
         with redis_errors("enqueuing jobs"):
             return self.scripts.stream(JOB_ENQUEUE, map(self._packed, steps))
+
+    def accept_pair(self, step: PairAcceptance) -> Accepted:
+        """Accept both jobs of a pair in one step; the answer names the champion's, or the one in its way."""
+        return self.call(PAIR_ENQUEUE, **step.values(self.keys), doing="enqueuing a pair")
+
+    def agree_on_base(self, job: Job, base: Base) -> Base | None:
+        """Where the work of a pair begins: `base` for the first of its jobs that asks; None: lease lost."""
+        return self.call(
+            PAIR_BASE, job=self.keys.job(job.id), partner=self.keys.job(job.partner), fence=job.fence,
+            branch=base.branch, commit=base.commit, doing=f"agreeing on the base of job {job.id}",
+        )  # fmt: skip
 
     def _packed(self, step: Acceptance) -> Packed:
         return step.packed(self.keys, self.now_argument())

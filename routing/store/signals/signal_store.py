@@ -70,6 +70,19 @@ class Scoring:
         }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairScoring:
+    """What is written about a pair, computed from so many signals of each of its jobs."""
+
+    champion: str  # id of its job, like the next
+    canary: str
+    trial: str
+    champion_seen: int
+    canary_seen: int
+    settlement: str  # JSON for the trial's ledger
+    data: dict[str, Any]  # of the event
+
+
 class ScoreAnswer(StrEnum):
     """What became of a score. All but OK wrote nothing."""
 
@@ -85,6 +98,13 @@ _JOB_SCORE = Script(
     keys="job signals settlements",
     indexes="due trials:moved events",
     args="id seen what score reason settlement trial look_again_at data",
+)
+_PAIR_SETTLE = Script(
+    "pair_settle",
+    ScoreAnswer,
+    keys="champion canary champion_signals canary_signals settlements",
+    indexes="trials:moved events",
+    args="id trial champion_seen canary_seen settlement data",
 )
 _SIGNAL_ADD = Script(
     "signal_add", int, keys="job signals", indexes="due events", args="id", each_args="signal fact"
@@ -156,6 +176,17 @@ class SignalStore(Store):
             return self.scripts.stream(
                 _JOB_SCORE, (self.packed(_JOB_SCORE, **scoring.values(self.keys)) for scoring in scorings)
             )
+
+    def settle_pair(self, step: PairScoring) -> ScoreAnswer:
+        """Write what became of a pair, once."""
+        keys = self.keys
+        return self.call(
+            _PAIR_SETTLE, champion=keys.job(step.champion), canary=keys.job(step.canary),
+            champion_signals=keys.signals(step.champion), canary_signals=keys.signals(step.canary),
+            settlements=keys.settlements(step.trial), id=step.champion, trial=step.trial,
+            champion_seen=step.champion_seen, canary_seen=step.canary_seen, settlement=step.settlement,
+            data=json.dumps(step.data), doing=f"settling the pair of job {step.champion}",
+        )  # fmt: skip
 
 
 def _sorted(facts: Sequence[str]) -> list[Signal]:

@@ -1,8 +1,9 @@
 -- Open a trial: the pending version becomes canary; the champion stays champion, and is pinned.
 -- KEYS  template, trial, trials_open, events
 -- ARGV  name: of the template  number: of the canary  id: of the trial
---       before: number of trials before this one, as read  share  policy: JSON  baseline: the first one
---       guardrail_baselines: the first ones, as JSON  strata  settle_deadline_seconds  data: of the event, as JSON
+--       before: number of trials before this one, as read  share  policy: JSON
+--       bet: what the first bets freeze, JSON list of fields and values  mode  strata  settle_deadline_seconds
+--       data: of the event, as JSON
 -- Returns {'ok'}, {'stale'} (another trial was opened since), {'unknown'} (no such version), {'no champion'},
 --         {'open'} (a trial is open), or {'state', the version's}: that does not allow it
 -- @include prelude
@@ -17,9 +18,9 @@ if state ~= 'pending' then return {'state', state} end
 if (redis.call('HGET', template, 'trials') or '0') ~= before then return {'stale'} end
 -- The id holds the number of trials, which is still the one that was read: no record is written over.
 redis.call('HSET', trial, 'v', '1', 'template', name, 'champion', champion, 'canary', number,
-  'state', 'open', 'share', share, 'policy', policy, 'opened_at', stamp(now), 'baseline', baseline,
-  'guardrail_baselines', guardrail_baselines, 'strata', strata,
+  'state', 'open', 'share', share, 'policy', policy, 'opened_at', stamp(now), 'mode', mode, 'strata', strata,
   'settle_deadline_seconds', settle_deadline_seconds, 'revision', '0')
+redis.call('HSET', trial, unpack(cjson.decode(bet)))
 redis.call('SADD', trials_open, id)
 redis.call('HINCRBY', template, 'trials', 1)
 redis.call('HSET', template, 'trial', id)

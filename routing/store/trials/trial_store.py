@@ -11,7 +11,7 @@ from typing import Any, Literal
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.scripts import Answered, Script, answered, flat_json
 from routing.store.redis.store import Store
-from routing.templates.trial import Arm, Terms, Trial, TrialState
+from routing.templates.trial import Arm, Mode, Terms, Trial, TrialState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +21,7 @@ class TrialAdvance:
     revision: int
     evidence: str  # JSON
     share: float  # of the next draw
-    baselines: dict[str, str]  # fields `baseline`, `baseline:STRATUM`, `guardrail_baselines` and their values
+    bet: dict[str, str]  # what the next bets freeze: fields of the record, and their values
     verdict: Literal["hold", "graduate", "roll_back", "expire"] = "hold"
     reason: str = ""
     review: str = ""  # JSON
@@ -66,8 +66,7 @@ _OPEN = Script(
     answered(OpenAnswer),
     keys="template trial",
     indexes="trials:open events",
-    args="name number id before share policy baseline guardrail_baselines strata settle_deadline_seconds "
-    "data",
+    args="name number id before share policy bet mode strata settle_deadline_seconds data",
 )
 _STOP = Script("trial_stop", bool, keys="template trial", indexes="trials:open events", args="id reason data")
 _ADVANCE = Script(
@@ -105,7 +104,7 @@ class TrialStore(Store):
         return self.call(
             _OPEN, template=self.keys.template(name), trial=self.keys.trial(trial), name=name, number=canary,
             id=trial, before=before, share=repr(terms.share), policy=terms.policy,
-            baseline=repr(terms.baseline), guardrail_baselines=json.dumps(terms.guardrail_baselines),
+            bet=flat_json(terms.bet), mode=terms.mode.value,
             strata=terms.strata, settle_deadline_seconds=repr(terms.settle_deadline_seconds),
             data=json.dumps(data), doing=f"opening trial {trial}",
         )  # fmt: skip
@@ -123,7 +122,7 @@ class TrialStore(Store):
         return self.call(
             _ADVANCE, trial=keys.trial(trial.id), template=keys.template(name), reviews=keys.reviews(name),
             history=keys.history(trial.id), id=trial.id, name=name, revision=step.revision,
-            evidence=step.evidence, share=repr(step.share), baselines=flat_json(step.baselines),
+            evidence=step.evidence, share=repr(step.share), baselines=flat_json(step.bet),
             verdict=step.verdict, reason=step.reason, review=step.review, point=step.point,
             contradicted=step.contradicted, alarms=" ".join(step.alarms), alarm=step.alarm,
             doing=f"advancing trial {trial.id}",
@@ -187,6 +186,7 @@ def parsed_trial(identifier: str, fields: dict[str, str]) -> Trial:
         canary=int(fields["canary"]),
         state=TrialState(fields["state"]),
         share=float(fields["share"]),
+        mode=Mode(fields.get("mode", Mode.DRAW)),
         strata=fields["strata"],
         settle_deadline_seconds=float(fields["settle_deadline_seconds"]),
         policy=fields["policy"],

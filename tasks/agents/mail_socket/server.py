@@ -62,6 +62,7 @@ class MailTurn:
     secrets: Mapping[str, str] = field(default_factory=dict)  # by name; they leave in no mail
     job: str = ""  # id of the job that the turn works on: the parent of whatever it dispatches
     await_mail: Callable[[], None] | None = None  # notes that the agent's next turn waits for mail
+    sends: bool = True  # False: it may read mail, and send none
 
 
 @dataclass(kw_only=True, slots=True)
@@ -72,10 +73,14 @@ class _OpenTurn:
     redact: Redactor
     job: str = ""
     await_mail: Callable[[], None] | None = None
+    sends: bool = True
     letters: int = 0
 
     def count(self) -> None:
         """Count a letter, or raise TooManyLettersError; the server's lock is held."""
+        if not self.sends:
+            message = "nobody gets mail about this job, and it has no children; nothing was sent: go on alone"
+            raise ConflictError(message)
         if self.letters >= MOST_LETTERS:
             message = f"this turn has sent {MOST_LETTERS} letters, which is all that it may; nothing was sent"
             raise TooManyLettersError(message)
@@ -118,6 +123,7 @@ class MailServer:
                 redact=Redactor(turn.secrets),
                 job=turn.job,
                 await_mail=turn.await_mail,
+                sends=turn.sends,
             )
             self._open_turns.pop(self._tokens.pop(folder, ""), None)
             self._open_turns[token], self._tokens[folder] = opened, token

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +23,14 @@ from tasks.agents.repository.agent_work import TAKEN, Aside
 from tasks.agents.repository.leftovers import note_checkout
 from tasks.agents.repository.our_git import borrow, our_git
 from tasks.agents.repository.our_repository import end_history_like, format_of, our_repository
-from tasks.agents.repository.place import RepositoryPlace
+from tasks.agents.repository.place import (
+    RepositoryPlace,
+    is_of_earlier_layout,
+    job_ids_in,
+    left_over_in,
+    out_of_the_way,
+    paths_of,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -55,11 +62,13 @@ def check_out(place: RepositoryPlace, job_id: str, *, branch: str, start: str) -
 def lay_out_git(
     place: RepositoryPlace, job_id: str, *, branch: str, start: str, origin: str,
     seen: Mapping[str, str], tags: str, aside: Sequence[Aside], restores: bool = False,
+    keeps: bool = False,
 ) -> None:  # fmt: skip
     """Give the tree a new `.git`, so that nothing of an old one is ever read. Raises NotRemovedError.
 
     `origin` is the address as the agent may see it, `seen` its branches with their commits, `tags` a line for
-    each of its tags, sorted. With `restores` files are written that are not there.
+    each of its tags, sorted. With `restores` files are written that are not there. With
+    `keeps` the agent can push to the origin as little as we do.
     """
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     ours = our_git(git_dir, tree, place.limits)
@@ -83,7 +92,7 @@ def lay_out_git(
     for one in aside:  # a name may be in the way of another one
         where = "refs/stash" if one.is_stash else f"refs/heads/{one.branch}"
         git.attempt("update-ref", "--create-reflog", "-m", "kept by Coalmine", where, one.commit)
-    _configure(made / "config", origin=origin, is_shared=place.group is not None)
+    _configure(made / "config", origin=origin, is_shared=place.group is not None, keeps=keeps)
     shutil.copyfile(git_dir / "index", made / "index")
     clear(tree / ".git", place.out_of_the_way)
     made.rename(tree / ".git")
@@ -96,12 +105,13 @@ def point(git: Git, refs: Mapping[str, str]) -> None:
     git("update-ref", "--stdin", stdin="".join(f"update {name} {commit}\n" for name, commit in refs.items()))
 
 
-def _configure(config: Path, *, origin: str, is_shared: bool) -> None:
+def _configure(config: Path, *, origin: str, is_shared: bool, keeps: bool) -> None:
     """Make a repository that has files of a bare one, with an origin: at once, as each git takes its time."""
     quoted = origin.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     core = ["bare = false", "logAllRefUpdates = true", *(["sharedRepository = group"] if is_shared else [])]
     text = config.read_text(encoding="utf-8").replace("bare = true", "\n\t".join(core))
-    text += f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
+    pushes = '\tpushurl = "/dev/null"\n' if keeps else ""
+    text += f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n{pushes}'
     config.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
@@ -186,3 +196,24 @@ def _moved_away(path: Path, to: Path, *, suffix: str = "") -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+def sweep_worktrees(work_dir: Path, *, is_wanted: Callable[[str], bool]) -> list[str]:
+    """Remove the trees of jobs that are no longer wanted, and return the ids of those jobs.
+
+    `is_wanted` is called for each job that is found here, after it was found: so the tree of a job that
+    begins meanwhile is never removed. What cannot be removed is logged, and put out of the way, where every
+    later sweep tries again; it stops nothing else.
+    """
+    for path in left_over_in(work_dir):
+        sweep_away(path, path.parent)
+    swept = []
+    for folder, job_id in job_ids_in(work_dir):
+        if not is_wanted(job_id):
+            for path in paths_of(folder, job_id):
+                sweep_away(path, out_of_the_way(folder))
+            swept.append(job_id)
+            if is_of_earlier_layout(folder, work_dir):
+                with suppress(OSError):  # there is more in it
+                    folder.rmdir()
+    return swept

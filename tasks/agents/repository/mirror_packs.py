@@ -18,7 +18,7 @@ from routing.errors import UnavailableError
 from routing.git.git import GitError
 from tasks.agents.repository.mirror import host_lock
 from tasks.agents.repository.our_repository import our_repository
-from tasks.agents.repository.place import mirrors_in
+from tasks.agents.repository.place import SHADOW_REFS, mirrors_in
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +32,10 @@ AGAIN_SECONDS = 86_400.0
 #: Time limit of repacking. Jobs of this host cannot fetch meanwhile; they wait longer than this.
 REPACK_SECONDS = 1800.0
 
+#: Shadows' work in a mirror: for how many seconds it is kept, and how many.
+SHADOW_SECONDS = 14 * 86_400.0
+MOST_SHADOWS = 1000
+
 #: Loose objects lie in 256 folders by the first two digits of their hash: one of them is a fair sample.
 _SAMPLE, _SAMPLES = "17", 256
 
@@ -41,7 +45,23 @@ def repack_mirrors(work_dir: Path, *, now: Callable[[], float]) -> list[Path]:
 
     `now` is in seconds since the epoch, as the times of files are.
     """
-    return [mirror for mirror in mirrors_in(work_dir) if is_untidy(mirror) and _repack(mirror, now())]
+    mirrors = mirrors_in(work_dir)
+    for mirror in mirrors:
+        _drop_old_shadows(mirror, now())
+    return [mirror for mirror in mirrors if is_untidy(mirror) and _repack(mirror, now())]
+
+
+def _drop_old_shadows(mirror: Path, now: float) -> None:
+    """Forget work of shadows that is old, or beyond the newest: it was judged long ago."""
+    how = ("--sort=-committerdate", "--format=%(refname) %(committerdate:unix)", SHADOW_REFS)
+    try:
+        git = our_repository(mirror)
+        kept = [line.split() for line in git("for-each-ref", *how).splitlines()]
+        for place, (name, at) in enumerate(kept):
+            if place >= MOST_SHADOWS or now - float(at) > SHADOW_SECONDS:
+                git("update-ref", "-d", name)
+    except (GitError, OSError, ValueError) as error:
+        _log.warning("mirror.shadows_kept", mirror=str(mirror), reason=str(error)[:500])
 
 
 def is_untidy(mirror: Path) -> bool:

@@ -20,6 +20,9 @@ _RUNS_A_PROGRAM = re.compile(r"[A-Za-z0-9+.-]+::")
 #: The folder for our own files, among work trees and among repositories. Neither can have this name.
 _OURS = ".coalmine"
 
+#: References of a mirror under which shadows' work is kept.
+SHADOW_REFS = "refs/coalmine/shadow/"
+
 #: Folders that versions before used beside those of repositories. A repository may have the same name now.
 _EARLIER = frozenset({"turns", "scratch"})
 
@@ -118,6 +121,11 @@ def own_files(work_dir: Path, job_id: str, fence: int) -> Path:
 def session_files_of(work_dir: Path, job_id: str, agent: str = "") -> Path:
     """Return the folder of an agent's sessions in a sandbox: its job's, or that of an agent of several."""
     return work_dir / _OURS / "sessions" / (f"agent-{agent}" if agent else checked_job_id(job_id))
+
+
+def shadow_ref(branch: str) -> str:
+    """The reference of the mirror under which a shadow's work is kept, by the branch that it would have."""
+    return f"{SHADOW_REFS}{branch.rpartition('/')[2]}"
 
 
 def is_of_earlier_layout(folder: Path, work_dir: Path) -> bool:

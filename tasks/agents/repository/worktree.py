@@ -16,7 +16,6 @@ user of its own for agents, or a container, covers this.
 """
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,7 @@ from tasks.agents.repository.agent_files import TooLargeError
 from tasks.agents.repository.agent_repository import deliver_lfs_objects, take_lfs_objects
 from tasks.agents.repository.agent_work import AgentWork, all_aside, is_ancestor, keep_aside, take_work
 from tasks.agents.repository.earlier_tree import TreeRecord, find_earlier, is_folder
-from tasks.agents.repository.hand_out import NotRemovedError, check_out, lay_out_git, sweep_away
+from tasks.agents.repository.hand_out import NotRemovedError, check_out, lay_out_git
 from tasks.agents.repository.leftovers import Leftovers, commit_leftovers, note_submodules
 from tasks.agents.repository.mirror import Mirror, RemoteState, remote_state
 from tasks.agents.repository.our_git import our_git, without_tree
@@ -42,11 +41,7 @@ from tasks.agents.repository.own_commits import judged_by_ci, put_onto
 from tasks.agents.repository.place import (
     RepositoryPlace,
     checked_remote,
-    is_of_earlier_layout,
-    job_ids_in,
-    left_over_in,
-    out_of_the_way,
-    paths_of,
+    shadow_ref,
 )
 
 _log = structlog.get_logger(__name__)
@@ -100,6 +95,7 @@ class Worktree:
     limits: GitLimits
     pushed: frozenset[str] = frozenset()  # commits that the job's record says were pushed
     aside: tuple[str, ...] = ()  # work of earlier turns that is not on the branch, in words
+    keeps: bool = False  # a shadow's: its work is kept in the mirror, and pushed nowhere
     asked: str = ""  # what the work is for, in a person's words: a commit of ours is called after it
 
     @property
@@ -120,10 +116,14 @@ class Worktree:
         """
         git = our_git(self.git_dir, self.path, self.limits)
         taken = self._taken(git, keep_leftovers=keep_leftovers)
-        commit, base = self._publish(git, taken.tip, permit)
+        if self.keeps:
+            commit, base = self._kept_here(git, taken.tip)
+        else:
+            commit, base = self._publish(git, taken.tip, permit)
         TreeRecord(
-            remote_commit=commit, main=self.main, start=self.start, base_branch=self.base.branch,
-            base_commit=self.base.commit, replaced=base.commit != self.base.commit,
+            remote_commit=None if self.keeps else commit, main=self.main, start=self.start,
+            base_branch=self.base.branch, base_commit=self.base.commit,
+            replaced=base.commit != self.base.commit,
         ).write(self.git_dir)  # fmt: skip
         return Push(
             base=base,
@@ -168,6 +168,14 @@ class Worktree:
         """Remove the tree and our git directory from this host; what was pushed stays on the remote."""
         remove_all(self.path)
         remove_all(self.git_dir)
+
+    def _kept_here(self, git: Git, tip: str) -> tuple[str | None, Base]:
+        """Keep a shadow's work under a reference of ours in the mirror, which nobody fetches."""
+        git = without_tree(git)
+        if git("rev-list", "--count", tip, *_without(self.base.commit, self.main)) == "0":
+            return None, self.base
+        git("push", "--quiet", "--", str(self.mirror.resolve()), f"+{tip}:{shadow_ref(self.branch)}")
+        return tip, self.base
 
     def _publish(self, git: Git, tip: str, permit: Callable[[], object]) -> tuple[str | None, Base]:
         """Push, and return the commit that the remote has then, and where its work begins."""
@@ -234,24 +242,25 @@ class _Taken:
 
 def open_worktree(
     place: RepositoryPlace, *, remote: Remote, job_id: str, base: Base | None = None,
-    pushed: Collection[str] = (),
+    pushed: Collection[str] = (), begin: Base | None = None, keeps: bool = False,
 ) -> Worktree:  # fmt: skip
     """Make a job's work tree, or hand out again the one that is here. Only the holder of the job's lease may.
 
     Work begins where the job's branch on the remote is, if there is one, else at the main branch. A tree of
     an earlier turn on this host is kept with all its files, unless another host has moved the branch since:
     then it is made anew, and what was not pushed is kept aside. `base` is what is known of where earlier
-    turns began, None for the first; `pushed` are the commits that the job's record says were pushed. Raises
-    what `Mirror.fetch` raises, and NotRemovedError.
+    turns began, None for the first; `pushed` are the commits that the job's record says were pushed. `begin`
+    is where new work is to begin in place of the main branch's newest commit; `keeps` makes it a shadow's.
+    Raises what `Mirror.fetch` raises, and NotRemovedError.
     """
     remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     mirror = Mirror(path=place.mirror, remote=remote)
     state = mirror.fetch(branch, base.branch if base else "")
     here = find_earlier(place, job_id, state, base=base, pushed=pushed)
-    start = here.tip or state.branch or state.main
+    start = here.tip or state.branch or (begin.commit if begin else state.main)
     if here.tip is None and state.branch is None:
-        base = None  # nothing is left of what began there
+        base = begin  # nothing is left of what began elsewhere
     anew = partial(_check_out, place, job_id, mirror, branch=branch, start=start, main=state.main)
     if not here.is_whole:
         try:
@@ -265,7 +274,7 @@ def open_worktree(
         take_lfs_objects(our_git(git_dir, tree), tree, here.tip, _without(state.main))
     aside = all_aside(our_git(git_dir, tree))
     lay_out = partial(
-        lay_out_git, place, job_id, branch=branch, start=start, origin=remote.shown,
+        lay_out_git, place, job_id, branch=branch, start=start, origin=remote.shown, keeps=keeps,
         seen={target.branch: target.commit}, tags=state.tags, aside=aside, restores=here.is_sparse,
     )  # fmt: skip
     try:
@@ -291,6 +300,7 @@ def open_worktree(
         limits=place.limits,
         pushed=frozenset(pushed),
         aside=tuple(str(one) for one in aside),
+        keeps=keeps,
     )
 
 
@@ -309,7 +319,13 @@ def _began(git: Git, state: RemoteState, start: str, known: Base | None) -> Base
 
 
 def kept_worktree(
-    place: RepositoryPlace, *, remote: Remote, job_id: str, base: Base | None, pushed: Collection[str] = ()
+    place: RepositoryPlace,
+    *,
+    remote: Remote,
+    job_id: str,
+    base: Base | None,
+    pushed: Collection[str] = (),
+    keeps: bool = False,
 ) -> Worktree | None:
     """Find the tree of a finished turn as its agent left it, to push what is in it; None: not on this host.
 
@@ -335,6 +351,7 @@ def kept_worktree(
         mirror=place.mirror,
         limits=place.limits,
         pushed=frozenset(pushed),
+        keeps=keeps,
     )
 
 
@@ -372,27 +389,6 @@ def _with_leftovers(made: Worktree, git: Git, work: AgentWork) -> _Taken:
         return _Taken(tip=work.tip, left_out=left.left_out)
     git("update-ref", f"refs/heads/{made.branch}", left.commit)
     return _Taken(tip=left.commit, kept=True, left_out=left.left_out)
-
-
-def sweep_worktrees(work_dir: Path, *, is_wanted: Callable[[str], bool]) -> list[str]:
-    """Remove the trees of jobs that are no longer wanted, and return the ids of those jobs.
-
-    `is_wanted` is called for each job that is found here, after it was found: so the tree of a job that
-    begins meanwhile is never removed. What cannot be removed is logged, and put out of the way, where every
-    later sweep tries again; it stops nothing else.
-    """
-    for path in left_over_in(work_dir):
-        sweep_away(path, path.parent)
-    swept = []
-    for folder, job_id in job_ids_in(work_dir):
-        if not is_wanted(job_id):
-            for path in paths_of(folder, job_id):
-                sweep_away(path, out_of_the_way(folder))
-            swept.append(job_id)
-            if is_of_earlier_layout(folder, work_dir):
-                with suppress(OSError):  # there is more in it
-                    folder.rmdir()
-    return swept
 
 
 def _without(*commits: str) -> list[str]:

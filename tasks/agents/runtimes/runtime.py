@@ -81,6 +81,7 @@ class TurnInput:
     secrets: Mapping[str, str] = field(default_factory=dict)  # values by name, kept out of log and events
     price: ModelPrice | None = None  # of its model, for a program that says no dollars; None: not known
     group: int | None = None  # of users that may read the prompt and change what the agent writes
+    sends_mail: bool = True  # False for a shadow: nobody hears of it
     sandbox: Sandbox | None = None  # that the process runs in; None: it reaches what the worker can
 
 

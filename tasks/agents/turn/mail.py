@@ -59,6 +59,7 @@ class TurnMail:
                 secrets=given.secrets,
                 job=job,
                 await_mail=await_mail,
+                sends=given.sends_mail,
             )
             self._command = str(self._server.open(self._open_turn))
         return self._command

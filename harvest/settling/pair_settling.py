@@ -1,0 +1,101 @@
+"""Settling pairs: from the facts about both jobs to one line of the ledger, once.
+
+Both halves are scored by the same rule, and by nothing that only the delivered one can meet: the judge's
+score of the first pushed commit. So what becomes of the champion's work outside says nothing here. Whatever
+is not the agents' doing, on either side, leaves the pair out: that never hits one version alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harvest.pairs.pair_ledger import PairSettlement
+from harvest.settling.score import EXCLUSIONS, FAILURES, Score, ScoreRules, ScoreStatus
+from routing.jobs.job import Job
+from routing.jobs.signal import Signal, SignalKind
+from routing.store.signals.signal_store import PairScoring
+
+#: What only delivery can meet: a shadow has none, so it says nothing about a pair.
+_OF_DELIVERY = frozenset({SignalKind.REFUSED})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Half:
+    """One job of a pair with its signals, in the order of time, and what it is worth."""
+
+    job: Job
+    signals: Sequence[Signal]
+    worth: Score
+
+
+def half(job: Job, signals: Sequence[Signal], *, now: float, rules: ScoreRules) -> Half:
+    """What a job is worth in its pair; pure. The first fact that says anything decides."""
+    deadline = job.created_at + job.waited(now) + rules.settle_deadline_seconds
+    return Half(job=job, signals=signals, worth=_worth(signals, now, deadline))
+
+
+def _worth(signals: Sequence[Signal], now: float, deadline: float) -> Score:
+    fell_back = next((fact for fact in signals if fact.kind is SignalKind.FELL_BACK), None)
+    if fell_back is not None:  # it worked with another model than its version's
+        return _excluded(fell_back)
+    for fact in signals:
+        if fact.kind is SignalKind.JUDGED:
+            return Score(status=ScoreStatus.SETTLED, value=fact.value, reason=f"judged: {fact.note}")
+        if fact.kind in EXCLUSIONS or fact.kind in _OF_DELIVERY:
+            return _excluded(fact)
+        if fact.kind in FAILURES:
+            return Score(status=ScoreStatus.SETTLED, value=0.0, reason=_words(fact))
+    if now >= deadline:
+        return Score(status=ScoreStatus.SETTLED, value=0.0, reason="nothing was judged by its deadline")
+    return Score(status=ScoreStatus.OPEN, until=deadline)
+
+
+def pair_scoring(
+    halves: tuple[Half, Half], *, now: float, amounts: tuple[dict[str, float], dict[str, float]]
+) -> PairScoring | None:
+    """What is to be written about a pair, its champion's half first; None while nothing can be said."""
+    champion, canary = halves
+    left_out = next((each for each in halves if each.worth.status is ScoreStatus.EXCLUDED), None)
+    is_open = any(each.worth.status is ScoreStatus.OPEN for each in halves)
+    if left_out is None and is_open:
+        return None
+    reason = f"champion {champion.worth.reason}; canary {canary.worth.reason}"
+    if left_out is not None:
+        reason = f"left out: {left_out.worth.reason}"
+    elif all(_is_overdue(each) for each in halves):
+        left_out, reason = champion, "left out: the judge took too long on both"
+    is_settled = left_out is None
+    line = PairSettlement(
+        index=champion.job.pair or 0,
+        kind="settled" if is_settled else "excluded",
+        champion=champion.worth.value if is_settled else None,
+        canary=canary.worth.value if is_settled else None,
+        champion_spent=amounts[0] if is_settled else {},
+        canary_spent=amounts[1] if is_settled else {},
+        reason=reason[:500],
+        at=now,
+    )
+    return PairScoring(
+        champion=champion.job.id,
+        canary=canary.job.id,
+        trial=champion.job.trial,
+        champion_seen=len(champion.signals),
+        canary_seen=len(canary.signals),
+        settlement=line.model_dump_json(),
+        data={
+            "trial": champion.job.trial, "pair": line.index, "kind": line.kind, "champion": line.champion,
+            "canary": line.canary, "reason": line.reason,
+        },
+    )  # fmt: skip
+
+
+def _is_overdue(each: Half) -> bool:
+    return any(fact.kind is SignalKind.JUDGED and fact.overdue for fact in each.signals)
+
+
+def _excluded(fact: Signal) -> Score:
+    return Score(status=ScoreStatus.EXCLUDED, reason=_words(fact))
+
+
+def _words(fact: Signal) -> str:
+    words = fact.kind.value.replace("_", " ")
+    return f"{words} ({fact.note})" if fact.note else words

@@ -1,0 +1,115 @@
+"""The judge of a pair: a command of the operator's on one commit, that cannot see whose work it is.
+
+The commit is judged in a clean clone of a repository that holds the work as one commit of nobody's, on top of
+the commit that both versions began from: no branch, author, message or path tells the version. Exit status 0
+scores 1, any other 0; a line `coalmine-score: 0.75` of its output, the last one, scores that. A command that
+could not be run scores nothing.
+
+The command runs as CI of the local forge does (`routing.forges.local.ci`), with its sandbox and limits.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from routing.base import Base
+from routing.errors import CoalmineError
+from routing.folder_removal import remove_all
+from routing.forges.local.ci import CANNOT_RUN, NOT_FOUND, LocalCI
+from routing.forges.local.ci_sandbox import CiSandbox
+from routing.git.git import Git, GitAccess
+from routing.process.command import Ended
+from tasks.agents.repository.our_git import borrow
+from tasks.agents.repository.our_repository import format_of, our_repository
+
+#: The last line of this form in the output of a judge is its score.
+_SCORE = re.compile(r"^coalmine-score:[ \t]*([0-9]+(?:\.[0-9]+)?)[ \t\r]*$", re.MULTILINE)
+
+#: Bytes of the output's end in which a score is looked for.
+_END_BYTES = 64 * 1024
+
+#: Who made the commit that is judged: nobody.
+_NOBODY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "judged"), ("EMAIL", "judged@invalid"), ("DATE", "@0 +0000"))
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What the judge says of a commit."""
+
+    value: float | None  # in [0,1]; None: it could not be run
+    note: str  # how it ended, in words
+    overdue: bool = False  # whether it was ended at its time limit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judge:
+    """The command for one repository. `judge` may be called again: it keeps nothing."""
+
+    command: str  # a shell line of the operator's own settings
+    timeout_seconds: float
+    sandbox: CiSandbox = field(default_factory=CiSandbox)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+    def judge(self, git: Git, commit: str, base: Base, *, work_dir: Path, name: str) -> Judgement:
+        """Score a commit of a job's own repository, whose work began at `base`.
+
+        `name` is the repository's, which the folder of the clone has. Never raises for what the command, git
+        or the disk do: then there is no score.
+        """
+        work_dir.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="judge-", dir=work_dir.resolve()))
+        try:
+            neutral = _neutral(git, commit, base)
+            repository = _repository(folder / f"{name}.git", git, neutral)
+            ci = LocalCI(
+                repo=repository, command=self.command, timeout_seconds=self.timeout_seconds,
+                work_dir=folder / "clones", state_dir=folder / "state", environment=self.environment,
+                sandbox=self.sandbox, submodules=False,
+            )  # fmt: skip
+            log = folder / "log"
+            return judgement_of(ci.run_in_clone(neutral, log), _end_of(log))
+        except (CoalmineError, OSError) as error:
+            return Judgement(value=None, note=f"the judge could not be run: {error}"[:300])
+        finally:
+            remove_all(folder)
+
+
+def judgement_of(ended: Ended, output: str) -> Judgement:
+    """What the end of the command means: pure."""
+    if ended.timed_out:
+        return Judgement(value=0.0, note="the judge took too long and was ended", overdue=True)
+    if ended.exit_code in {CANNOT_RUN, NOT_FOUND}:
+        return Judgement(value=None, note=f"the judge's command could not be run (exit {ended.exit_code})")
+    said = _SCORE.findall(output)
+    if said and float(said[-1]) <= 1.0:
+        return Judgement(value=float(said[-1]), note=f"the judge said {said[-1]}")
+    passed = ended.exit_code == 0
+    return Judgement(value=float(passed), note=f"the judge {'passed' if passed else 'failed'} it ({ended})")
+
+
+def _neutral(git: Git, commit: str, base: Base) -> str:
+    """A commit with the files of another one, and nothing else of it."""
+    access = git.access or GitAccess()
+    unnamed = replace(git, access=replace(access, environment={**access.environment, **_NOBODY}))
+    return unnamed("commit-tree", f"{commit}^{{tree}}", "-p", base.commit, "-m", "work")
+
+
+def _repository(path: Path, git: Git, commit: str) -> Path:
+    """A bare repository that has this one commit, with its ancestors, as its main branch."""
+    made = our_repository(path, object_format=format_of(git.directory))
+    borrow(path, git.directory)
+    made("update-ref", "refs/heads/main", commit)
+    made("symbolic-ref", "HEAD", "refs/heads/main")
+    return path
+
+
+def _end_of(log: Path) -> str:
+    content = log.read_bytes() if log.exists() else b""
+    return content[-_END_BYTES:].decode(errors="replace")

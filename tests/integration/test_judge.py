@@ -1,0 +1,96 @@
+"""The judge of pairs: one command on a commit in a clean clone, which cannot see whose work it is."""
+
+from pathlib import Path
+
+import pytest
+
+from routing.base import Base
+from routing.git.git import Git
+from routing.process.command import Ended
+from tasks.agents.pairs.judge import Judge, Judgement, judgement_of
+from tests.repositories import new_repository
+
+ENDED = Ended(exit_code=0, seconds=1.0)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> tuple[Git, str, Base]:
+    """A commit that says whose it is in every place that an agent can write to, and where it began."""
+    repository = new_repository(tmp_path)
+    git = Git(repository.path)
+    base = Base(branch="main", commit=git("rev-parse", "HEAD"))
+    (repository.path / "done.txt").write_text("done\n")
+    git("checkout", "--quiet", "-b", "coalmine/canary-v2")
+    git("add", "-A")
+    named = ("-c", "user.name=canary", "-c", "user.email=canary@example.org")
+    git(*named, "commit", "--quiet", "-m", "the canary's work of implementer@v2")
+    git("checkout", "--quiet", "main")
+    return Git(repository.path / ".git"), git("rev-parse", "coalmine/canary-v2"), base
+
+
+def judged(work: tuple[Git, str, Base], folder: Path, command: str, seconds: float = 30.0) -> Judgement:
+    """What a command says of the work."""
+    judge = Judge(command=command, timeout_seconds=seconds)
+    return judge.judge(*work, work_dir=folder / "judge", name="shop")
+
+
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [
+        ("test -e done.txt", 1.0),
+        ("test -e missing.txt", 0.0),
+        ("echo coalmine-score: 0.5; echo coalmine-score: 0.75; exit 1", 0.75),
+        ("echo coalmine-score: 1.5", 1.0),
+        ("echo coalmine-score: much; exit 1", 0.0),
+        ("no-such-program-anywhere", None),
+    ],
+)
+def test_a_commit_is_scored(
+    tmp_path: Path, work: tuple[Git, str, Base], command: str, value: float | None
+) -> None:
+    """By exit status, or by the last line with a score in range; a command that is not there scores none."""
+    assert judged(work, tmp_path, command).value == value
+    assert list((tmp_path / "judge").iterdir()) == []
+
+
+def test_a_judge_that_takes_too_long_is_ended(tmp_path: Path, work: tuple[Git, str, Base]) -> None:
+    """The work scores 0, and it is known why."""
+    found = judged(work, tmp_path, "tail -f /dev/null", seconds=0.5)
+    assert (found.value, found.overdue) == (0.0, True)
+
+
+def test_the_judge_cannot_tell_whose_work_it_is(tmp_path: Path, work: tuple[Git, str, Base]) -> None:
+    """Not by branch, author, message, path, variable or any object that the clone has."""
+    seen = tmp_path / "seen"
+    look = (
+        "{ env; pwd; git log --all --format=fuller; git for-each-ref; cat .git/HEAD; git reflog; }"
+        f" > {seen};"
+        " git show --no-patch --format=%P HEAD"
+    )
+    assert judged(work, tmp_path, look).value == 1.0
+    text = seen.read_text()
+    assert work[2].commit in text
+    assert [word for word in ("canary", "champion", "v2", work[1], "coalmine/") if word in text] == []
+
+
+def test_the_same_work_by_another_author_looks_the_same(tmp_path: Path, work: tuple[Git, str, Base]) -> None:
+    """The commit that is judged depends on files and base alone."""
+    git, commit, base = work
+    tree = git("rev-parse", f"{commit}^{{tree}}")
+    named = ("-c", "user.name=b", "-c", "user.email=b@invalid")
+    other = git(*named, "commit-tree", tree, "-p", base.commit, "-m", "x")
+    shown = []
+    for each in (commit, other):
+        seen = tmp_path / each
+        judged((git, each, base), tmp_path, f"git rev-parse HEAD > {seen}")
+        shown.append(seen.read_text())
+    assert commit != other
+    assert shown[0] == shown[1]
+
+
+def test_what_the_end_of_the_command_means() -> None:
+    """A signal, and a score beside a failure."""
+    assert judgement_of(Ended(exit_code=-9, seconds=1.0), "").value == 0.0
+    assert judgement_of(Ended(exit_code=126, seconds=1.0), "").value is None
+    assert judgement_of(ENDED, "coalmine-score: 0.2\nmore\n").value == 0.2
+    assert judgement_of(ENDED, "not coalmine-score: 0.2\n").value == 1.0

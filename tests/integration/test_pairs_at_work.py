@@ -1,0 +1,124 @@
+"""Trials of pairs on a real fleet: both versions work on each issue, and nobody sees one of them."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from harvest.pairs.pair_evidence import PairEvidence
+from routing.embedded.private_server import PrivateServer
+from routing.events import AUTO_PROMOTED, ROLLED_BACK
+from routing.git.git import Git
+from routing.issues.issue import IssueRef
+from routing.jobs.job import Job, JobState
+from routing.templates.trial import Trial, TrialState
+from routing.templates.version import Snapshot
+from tasks.agents.repository.place import shadow_ref
+from tests.fleets.shop import ShopFleet, shop
+from tests.waiting import wait_until
+
+#: A few pairs decide; the same for both stories.
+POLICY = (
+    '{"mode": "shadow", "delta": 0.4, "alpha": 0.1, "beta": 0.1, "revert_window_seconds": 0, "share": 0.5}'
+)
+
+#: Green when the work is there, and nothing is broken.
+CI = "test -e done.txt && test ! -e broken.txt"
+
+#: Does its work.
+GOOD = 'echo done > done.txt; echo "$COALMINE_JOB_ID" > "work-$COALMINE_JOB_ID.txt"'
+
+#: Breaks something, and tries to be seen: by a branch, and by mail to people.
+LOUD = f"""{GOOD}; echo broken > broken.txt; git add -A
+git -c user.name=a -c user.email=a@invalid commit --quiet --message loud
+git push --quiet origin HEAD:refs/heads/loud || true
+"$COALMINE_MAIL" send --to operator --type question --subject help --body help || true"""
+
+#: Issues that are opened at the most; both stories need fewer.
+MOST = 14
+
+
+@pytest.fixture
+def url(redis_client: Redis, redis_server: PrivateServer) -> str:
+    """An empty server."""
+    assert redis_client.ping()
+    return redis_server.url
+
+
+def play(made: ShopFleet, canary: str) -> Trial:
+    """Put a version on trial, and open issues one by one until there is a verdict."""
+    parts = made.parts
+    prompt = "Do what the issue says, well."
+    step, _ = parts.proposals.propose("implementer", Snapshot(prompt=prompt, command=canary))
+    trial = parts.proposals.open(step.version, parts.settings.canary.policy, by="a test").trial
+    for number in range(3, 3 + MOST):
+        issue = made.open_issue(number)
+        wait_until(partial(_is_worked, made, issue, trial), description=f"{issue} is closed", timeout=60)
+        wait_until(lambda: settled(made, trial), description="all pairs are settled", timeout=30)
+        if not parts.trials.find(trial.id).is_open:
+            break
+    return parts.trials.find(trial.id)
+
+
+def _is_worked(made: ShopFleet, issue: IssueRef, trial: Trial) -> bool:
+    return made.issue(issue).state == "closed" or not made.parts.trials.find(trial.id).is_open
+
+
+def settled(made: ShopFleet, trial: Trial) -> bool:
+    """Whether no pair is open, or the trial has ended."""
+    found = made.parts.trials.find(trial.id)
+    state = made.parts.harvester.evidence(found)
+    assert isinstance(state, PairEvidence)
+    return not found.is_open or (state.counts.open == 0 and state.counts.dispatched > 0)
+
+
+def shadows(made: ShopFleet) -> list[Job]:
+    """The jobs that nobody is to see."""
+    return [job for job in made.parts.jobs.newest(most=100) if job.shadow]
+
+
+def test_a_bad_canary_is_rolled_back_by_pairs_and_nobody_sees_its_work(tmp_path: Path, url: str) -> None:
+    """No branch, merge, comment or mail of it, whatever it tries; its commits are in the mirror alone."""
+    with shop(tmp_path, url, GOOD, ci=CI, policy=POLICY) as made:
+        trial = play(made, LOUD)
+        assert trial.state is TrialState.ROLLED_BACK
+        assert made.parts.templates.champion("implementer").number == 1
+        assert [event.kind for event in made.parts.events.all()].count(ROLLED_BACK) == 1
+        state = made.parts.harvester.evidence(trial)
+        assert isinstance(state, PairEvidence)
+        assert state.counts.champion_only >= 3
+        assert (state.counts.canary_only, state.counts.excluded) == (0, 0)
+        assert made.parts.harvester.replayed(trial) == state
+        hidden = shadows(made)
+        git = Git(made.repository.path)
+        branches = git("for-each-ref", "--format=%(refname)").split()
+        assert "refs/heads/loud" not in branches
+        assert not [job.id for job in hidden if f"refs/heads/{job.branch}" in branches]
+        assert "broken.txt" not in git("ls-tree", "--name-only", "HEAD").split()
+        shown = "".join(file.read_text() for file in made.issues.glob("*"))
+        assert not [job.id for job in hidden if job.id in shown]
+        assert made.parts.post_office.newest(10, recipient="operator") == []
+        mirror = Git(next((tmp_path / "work").glob("*/.coalmine/mirror.git")))
+        done = [job for job in hidden if job.state is JobState.SUCCEEDED]
+        assert len(done) >= 3
+        for job in done:
+            assert mirror("rev-parse", shadow_ref(job.branch)) == job.result.commit
+            assert "broken.txt" in mirror("ls-tree", "--name-only", job.result.commit).split()
+            champion = made.parts.jobs.find(job.partner)
+            assert champion.base == job.base
+            assert champion.base is not None
+
+
+def test_a_canary_that_is_as_good_graduates_by_pairs(tmp_path: Path, url: str) -> None:
+    """After a few issues; all that landed is the champion's."""
+    with shop(tmp_path, url, GOOD, ci=CI, policy=POLICY) as made:
+        trial = play(made, GOOD)
+        assert trial.state is TrialState.GRADUATED
+        assert made.parts.templates.champion("implementer").number == 2
+        assert [event.kind for event in made.parts.events.all()].count(AUTO_PROMOTED) == 1
+        state = made.parts.harvester.evidence(trial)
+        assert isinstance(state, PairEvidence)
+        assert state.counts.both == state.counts.settled > 3
+        landed = Git(made.repository.path)("ls-tree", "--name-only", "HEAD").split()
+        assert not [job.id for job in shadows(made) if f"work-{job.id}.txt" in landed]

@@ -1,0 +1,411 @@
+"""A trial of pairs on a whole fleet: both versions on the same issue, one delivered, one judged alone."""
+
+import io
+import json
+import re
+from typing import Any
+
+import pytest
+import redis
+from rich.console import Console, RenderableType
+
+from console.output.trials.trial_explanation import explanation_document, explanation_view
+from console.output.trials.trial_status import status_of, trial_view
+from console.web.app import web_of
+from harvest.evidence.explanation import explain
+from harvest.evidence.policy import Guardrail, TrialPolicy
+from harvest.pairs.pair_evidence import PairEvidence
+from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
+from routing.base import Base
+from routing.errors import ConflictError, InvalidInputError
+from routing.events import PAIR_SETTLED
+from routing.jobs.job import Job, JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import Signal, SignalKind, judgement
+from routing.store.jobs.job_store import ClaimRefusal
+from routing.templates.trial import Arm, Mode, TrialState
+from tasks.notify.translation import translated
+from tasks.settings.settings import JudgeSettings
+from tests.fleets.stepped_fleet import ScriptedGenerator, SteppedFleet, contents, request
+from tests.servers.web_client import WebClient
+
+PAIRS = TrialPolicy(mode=Mode.SHADOW, revert_window_seconds=0.0)
+
+
+#: Something that could judge; here the judge's words are said by hand.
+JUDGE = JudgeSettings(command="true")
+
+
+class Halves:
+    """A generator whose numbers choose a pair each time, and send the champion first."""
+
+    def random(self) -> float:
+        """Below any share of 1, and above a fair coin."""
+        return 0.75
+
+
+def on_trial(client: redis.Redis, policy: TrialPolicy = PAIRS, **settings: Any) -> SteppedFleet:
+    """A fleet with a trial of pairs."""
+    given: dict[str, Any] = {"generator": Halves(), "judge": JUDGE} | settings
+    fleet = SteppedFleet(client, policy=policy, **given)
+    fleet.on_trial()
+    return fleet
+
+
+def pair(fleet: SteppedFleet, **fields: Any) -> tuple[Job, Job]:
+    """The champion's job and its shadow."""
+    job = fleet.app.jobs.find(fleet.enqueue(**({"repository": "shop"} | fields)).job)
+    return job, fleet.app.jobs.find(job.partner)
+
+
+def judged(fleet: SteppedFleet, job: Job, value: float | None, **fields: Any) -> Signal:
+    """The judge's word on a job, recorded."""
+    fact = judgement(at=fleet.clock(), commit="c0ffee", value=value, note="exit code 0", **fields)
+    fleet.app.signals.add(job.id, [fact])
+    return fact
+
+
+def lines(fleet: SteppedFleet, kind: type) -> list[Any]:
+    """The lines of the trial's ledger of one kind."""
+    return [line for line in fleet.app.harvester.ledger("implementer-t1") if isinstance(line, kind)]
+
+
+def test_an_issue_becomes_two_jobs_in_one_step(fake_redis: redis.Redis) -> None:
+    """The champion's holds the issue; its shadow is the canary's, on the canary's queue."""
+    fleet = on_trial(fake_redis)
+    champion, canary = pair(fleet, issue="local:shop#3", idempotency_key="k")
+    assert (champion.version, champion.arm, champion.shadow) == (1, Arm.CHAMPION, False)
+    assert (canary.version, canary.arm, canary.shadow) == (2, Arm.CANARY, True)
+    assert (canary.partner, canary.pair, champion.pair) == (champion.id, 0, 0)
+    assert canary.request == champion.request
+    assert fleet.broker.sent == [(champion.id, "champion", "normal"), (canary.id, "canary", "normal")]
+    again = fleet.enqueue(repository="shop", issue="local:shop#3", idempotency_key="k")
+    assert (again.job, again.created) == (champion.id, False)
+    (line,) = lines(fleet, PairDispatched)
+    assert (line.champion_job, line.canary_job, line.first) == (champion.id, canary.id, Arm.CHAMPION)
+    assert line.discordance == 0.3
+
+
+def test_a_stale_route_keeps_the_draw_and_the_shadow(fake_redis: redis.Redis) -> None:
+    """A step that is refused writes neither job; it is made again with the same two."""
+    fleet = on_trial(fake_redis)
+    pair(fleet)  # the route is kept
+    fleet.app.trials.stop(fleet.app.trials.find("implementer-t1"), by="ada")
+    plain = fleet.app.jobs.find(fleet.enqueue(repository="shop").job)
+    assert (plain.partner, plain.trial) == ("", "")
+    assert len(lines(fleet, PairDispatched)) == 1
+
+
+@pytest.mark.parametrize("fields", [{}, {"repository": "shop", "agent": "ada"}])
+def test_only_work_that_can_be_done_twice_is_paired(fake_redis: redis.Redis, fields: dict[str, str]) -> None:
+    """Work without a repository has nothing to judge; an agent of several jobs has one session."""
+    fleet = on_trial(fake_redis)
+    job = fleet.app.jobs.find(fleet.enqueue(**fields).job)
+    assert (job.partner, job.trial, job.version) == ("", "", 1)
+
+
+def test_a_share_of_the_issues_is_paired(fake_redis: redis.Redis) -> None:
+    """Above it the champion works alone, in no trial."""
+    policy = TrialPolicy(mode=Mode.SHADOW, pair_share=0.5)
+    fleet = on_trial(fake_redis, policy, generator=ScriptedGenerator([0.6, 0.4, 0.1]))
+    alone = fleet.app.jobs.find(fleet.enqueue(repository="shop").job)
+    paired = fleet.app.jobs.find(fleet.enqueue(repository="shop").job)
+    assert (alone.trial, alone.partner) == ("", "")
+    assert paired.partner
+    assert fleet.broker.sent[-1][0] == paired.id  # the coin sent its shadow first
+
+
+def test_share_1_is_for_pairs_alone(fake_redis: redis.Redis) -> None:
+    """A trial by draw needs jobs of both arms."""
+    fleet = SteppedFleet(fake_redis, judge=JUDGE)
+    fleet.add()
+    trial = fleet.open(fleet.propose(), PAIRS)
+    assert (trial.share, trial.mode) == (1.0, Mode.SHADOW)
+    with pytest.raises(InvalidInputError, match="share"):
+        TrialPolicy.checked(share=1.0)
+
+
+def test_a_pair_is_settled_once_by_both_judgements(fake_redis: redis.Redis) -> None:
+    """What becomes of the champion's work outside changes nothing about it."""
+    fleet = on_trial(fake_redis)
+    champion, canary = pair(fleet)
+    judged(fleet, champion, 1.0)
+    fleet.app.harvester.harvest()
+    assert lines(fleet, PairSettlement) == []
+    judged(fleet, canary, 0.25)
+    fleet.app.harvester.harvest()
+    fleet.app.signals.add(champion.id, [fleet.fact(SignalKind.REVERTED, commit="c0ffee")])
+    fleet.app.signals.add(canary.id, [fleet.fact(SignalKind.THUMB_UP)])
+    fleet.app.harvester.harvest()
+    (line,) = lines(fleet, PairSettlement)
+    assert (line.kind, line.champion, line.canary) == ("settled", 1.0, 0.25)
+    state = fleet.app.harvester.evidence(fleet.app.trials.find("implementer-t1"))
+    assert isinstance(state, PairEvidence)
+    assert (state.counts.settled, state.counts.champion_only) == (1, 1)
+    assert fleet.app.harvester.replayed(fleet.app.trials.find("implementer-t1")) == state
+    assert len(fleet.events(PAIR_SETTLED)) == 1
+
+
+@pytest.mark.parametrize("half", [Arm.CHAMPION, Arm.CANARY])
+@pytest.mark.parametrize(
+    "kind", [SignalKind.CANCELLED, SignalKind.MACHINE_LOST, SignalKind.NOT_JUDGED, SignalKind.REFUSED]
+)
+def test_what_is_not_the_agents_doing_leaves_out_the_whole_pair(
+    fake_redis: redis.Redis, half: Arm, kind: SignalKind
+) -> None:
+    """On whichever side it happens, so it never hits one version alone."""
+    fleet = on_trial(fake_redis)
+    jobs = dict(zip((Arm.CHAMPION, Arm.CANARY), pair(fleet), strict=True))
+    fleet.app.signals.add(jobs[half].id, [fleet.fact(kind)])
+    fleet.app.harvester.harvest()
+    (line,) = lines(fleet, PairSettlement)
+    assert (line.kind, line.champion, line.canary) == ("excluded", None, None)
+
+
+@pytest.mark.parametrize("kind", [SignalKind.AGENT_STALLED, SignalKind.NOTHING_PUSHED])
+def test_an_agent_that_fails_scores_0_on_either_side(fake_redis: redis.Redis, kind: SignalKind) -> None:
+    """Pushing nothing is a failure of the version; the other half counts as it was judged."""
+    fleet = on_trial(fake_redis)
+    for index in (0, 1):
+        jobs = pair(fleet)
+        fleet.app.signals.add(jobs[index].id, [fleet.fact(kind)])
+        judged(fleet, jobs[1 - index], 1.0)
+    fleet.app.harvester.harvest()
+    scores = sorted((line.champion, line.canary) for line in lines(fleet, PairSettlement))
+    assert scores == [(0.0, 1.0), (1.0, 0.0)]
+
+
+def test_a_judge_that_is_late_on_both_says_nothing(fake_redis: redis.Redis) -> None:
+    """On one side it is that version's failure."""
+    fleet = on_trial(fake_redis)
+    for both in (True, False):
+        champion, canary = pair(fleet)
+        judged(fleet, champion, 0.0, overdue=True)
+        judged(fleet, canary, 0.0 if both else 1.0, overdue=both)
+    fleet.app.harvester.harvest()
+    assert sorted(line.kind for line in lines(fleet, PairSettlement)) == ["excluded", "settled"]
+
+
+def test_a_half_that_never_ends_scores_0_at_its_deadline(fake_redis: redis.Redis) -> None:
+    """Not finishing cannot improve a version's score; until then the pair is open."""
+    fleet = on_trial(fake_redis)
+    champion, _ = pair(fleet)
+    judged(fleet, champion, 1.0)
+    fleet.app.harvester.harvest()
+    assert lines(fleet, PairSettlement) == []
+    fleet.clock.forward(PAIRS.settle_deadline_seconds + 1)
+    fleet.app.harvester.harvest()
+    (line,) = lines(fleet, PairSettlement)
+    assert (line.champion, line.canary) == (1.0, 0.0)
+
+
+def test_swapping_the_arms_changes_names_alone(fake_redis: redis.Redis) -> None:
+    """The same facts on the other side give the same pair, mirrored: nothing looks at the arm."""
+    fleet = on_trial(fake_redis)
+    facts: list[dict[str, Any]] = [{"value": 0.5}, {"value": 1.0}]
+    for order in (facts, facts[::-1]):
+        for job, fact in zip(pair(fleet), order, strict=True):
+            judged(fleet, job, **fact)
+    fleet.app.harvester.harvest()
+    one, other = lines(fleet, PairSettlement)
+    assert (one.champion, one.canary) == (other.canary, other.champion)
+
+
+@pytest.mark.parametrize(
+    ("scores", "state", "champion"),
+    [((1.0, 0.0), TrialState.ROLLED_BACK, 1), ((1.0, 1.0), TrialState.GRADUATED, 2)],
+)
+def test_a_verdict_by_pairs_is_carried_out_once(
+    fake_redis: redis.Redis, scores: tuple[float, float], state: TrialState, champion: int
+) -> None:
+    """A canary that loses each pair is rolled back; one that is as good graduates."""
+    fleet = on_trial(fake_redis)
+    trial = fleet.app.trials.find("implementer-t1")
+    verdicts = []
+    while trial.is_open:
+        for job, score in zip(pair(fleet), scores, strict=True):
+            judged(fleet, job, score)
+        verdicts += fleet.app.harvester.harvest().outcomes
+        trial = fleet.app.trials.find(trial.id)
+    assert (trial.state, len(verdicts)) == (state, 1)
+    assert fleet.app.templates.champion("implementer").number == champion
+    arms = json.loads(trial.review)["arms"]
+    assert arms["champion"]["settled"] == arms["canary"]["settled"] < 80
+    assert fleet.app.harvester.harvest().outcomes == []
+    assert not fleet.app.trials.find(trial.id).contradicted
+
+
+def test_the_explanation_of_pairs_is_what_the_evidence_says(fake_redis: redis.Redis) -> None:
+    """It is computed a second time from the ledger, guardrails too."""
+    policy = PAIRS.model_copy(update={"guardrails": (Guardrail(name="cost_usd", cap=10.0),)})
+    fleet = on_trial(fake_redis, policy)
+    for index in range(12):
+        champion, canary = pair(fleet)
+        judged(fleet, champion, float(index % 3 > 0))
+        if index % 4:
+            judged(fleet, canary, float(index % 2))
+    fleet.app.harvester.harvest()
+    trial = fleet.app.trials.find("implementer-t1")
+    state = fleet.app.harvester.evidence(trial)
+    shown = explain(type(state), policy, fleet.app.harvester.counted_ledger(trial))
+    assert len(shown) == 12
+    for name, evidence in (("worse", state.worse), ("not_worse", state.not_worse)):
+        assert shown[-1].readings[name].ln_evidence == pytest.approx(evidence.ln_value)
+    guardrail = shown[-1].readings["guardrail:cost_usd"]
+    assert guardrail.ln_evidence == pytest.approx(state.guardrails["cost_usd"].ln_value)
+    assert {line.status for line in shown} == {"open", "settled"}
+
+
+def test_a_cancelled_job_takes_its_shadow_with_it(fake_redis: redis.Redis) -> None:
+    """Nobody needs that work; the cancel of a shadow leaves the champion's job alone."""
+    fleet = on_trial(fake_redis)
+    champion, canary = pair(fleet)
+    fleet.app.jobs.cancel(champion.id, by="ada", at=fleet.clock())
+    assert fleet.app.jobs.find(canary.id).state is JobState.CANCELLED
+    champion, canary = pair(fleet)
+    fleet.app.jobs.cancel(canary.id, by="ada", at=fleet.clock())
+    assert fleet.app.jobs.find(champion.id).state is JobState.QUEUED
+    fleet.app.harvester.harvest()
+    assert [line.kind for line in lines(fleet, PairSettlement)] == ["excluded", "excluded"]
+
+
+def test_a_shadow_whose_trial_has_ended_is_not_run(fake_redis: redis.Redis) -> None:
+    """It is cancelled where it would be claimed; the champion's job goes on."""
+    fleet = on_trial(fake_redis)
+    champion, canary = pair(fleet)
+    fleet.app.trials.stop(fleet.app.trials.find("implementer-t1"), by="ada")
+    refused = fleet.app.jobs.claim(canary.id, worker="w1", lease_seconds=30)
+    assert refused is ClaimRefusal.FINAL
+    assert fleet.app.jobs.find(canary.id).state is JobState.CANCELLED
+    assert isinstance(fleet.claim(champion.id), Claim)
+
+
+def test_a_shadow_is_not_retried_and_no_dead_letter(fake_redis: redis.Redis) -> None:
+    """People are not asked about it."""
+    fleet = on_trial(fake_redis)
+    _, canary = pair(fleet)
+    claim = fleet.claim(canary.id)
+    fleet.app.jobs.give_up(claim, reason="crash", result=JobResult(), signals=[])
+    assert fleet.app.job_store.dead(10) == []
+    with pytest.raises(ConflictError, match="shadow"):
+        fleet.app.jobs.retry(canary.id, by="ada")
+
+
+def test_nobody_is_notified_of_a_shadow(fake_redis: redis.Redis) -> None:
+    """Its events say what it is, and become no notification, while those of the champion's job do."""
+    fleet = on_trial(fake_redis)
+    champion, canary = pair(fleet)
+    for job in (champion, canary):
+        fleet.app.jobs.give_up(fleet.claim(job.id), reason="crash", result=JobResult(), signals=[])
+    heard = {event.subject: translated(event) for event in fleet.events("job.finished")}
+    assert heard[champion.id] is not None
+    assert heard[canary.id] is None
+
+
+def test_both_jobs_of_a_pair_begin_at_the_same_commit(fake_redis: redis.Redis) -> None:
+    """The first one that asks decides; a worker that lost its lease gets no answer."""
+    fleet = on_trial(fake_redis)
+    jobs = [fleet.claim(job.id).job for job in pair(fleet)]
+    early, late = Base(branch="main", commit="a" * 40), Base(branch="main", commit="b" * 40)
+    assert fleet.app.job_store.agree_on_base(jobs[1], early) == early
+    assert fleet.app.job_store.agree_on_base(jobs[0], late) == early
+    assert fleet.app.job_store.agree_on_base(jobs[1], late) == early
+    fleet.clock.forward(31)
+    fleet.claim(jobs[0].id)
+    assert fleet.app.job_store.agree_on_base(jobs[0], late) is None
+
+
+def test_costs_of_a_pair_go_to_their_arms(fake_redis: redis.Redis) -> None:
+    """What a shadow costs is the canary's."""
+    fleet = on_trial(fake_redis)
+    for job, usd in zip(pair(fleet), (1.0, 3.0), strict=True):
+        fleet.spend(fleet.claim(job.id), usd=usd)
+    (costs,) = fleet.app.costs.of_arms(["implementer-t1"])
+    assert (costs["champion"].usd, costs["canary"].usd) == (1.0, 3.0)
+
+
+def test_a_refused_pair_leaves_nothing(fake_redis: redis.Redis) -> None:
+    """An issue that is worked on already, and a key that led to a job, make no pair."""
+    fleet = on_trial(fake_redis)
+    pair(fleet, issue="local:shop#3", idempotency_key="k")
+    before = contents(fake_redis)
+    requests = [
+        request(repository="shop", issue="local:shop#3"),
+        request(repository="shop", idempotency_key="k"),
+    ]
+    assert [done.created for done in fleet.app.mailbox.enqueue_many(requests)] == [False, False]
+    assert contents(fake_redis) == before
+
+
+def test_a_trial_of_pairs_needs_a_judge(fake_redis: redis.Redis) -> None:
+    """Without one each pair would be paid twice and left out."""
+    fleet = SteppedFleet(fake_redis)
+    fleet.add()
+    canary = fleet.propose()
+    with pytest.raises(ConflictError, match=r"judge\.command"):
+        fleet.open(canary, PAIRS)
+    assert fleet.app.trials.open_trials() == []
+
+
+def test_the_worked_example_of_the_documentation(fake_redis: redis.Redis) -> None:
+    """docs/evidence.md: seven pairs, their frozen discordances, and the evidence after each."""
+    fleet = on_trial(fake_redis)
+    shown = []
+    for scores in [(1, 1), (1, 0), (0, 0), (1, 0), (0, 1), (1, 0), (1, 0)]:
+        for job, score in zip(pair(fleet), scores, strict=True):
+            judged(fleet, job, float(score))
+        fleet.app.harvester.harvest()
+        state = fleet.app.harvester.evidence(fleet.app.trials.find("implementer-t1"))
+        shown.append((lines(fleet, PairDispatched)[-1].discordance, round(state.worse.value, 2)))
+    expected = [(0.3, 1.0), (0.24, 1.55), (0.37, 1.55), (0.31, 2.37), (0.4, 2.37), (0.47, 2.37), (0.52, 2.37)]
+    assert shown == expected
+
+
+def shown(*parts: RenderableType) -> str:
+    """What a terminal shows."""
+    console = Console(width=140, file=io.StringIO(), color_system=None)
+    for part in parts:
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_people_see_who_solved_what(fake_redis: redis.Redis) -> None:
+    """The status has the mode and a small picture; the explanation a line a pair with both of its jobs."""
+    fleet = on_trial(fake_redis)
+    jobs = pair(fleet)
+    for job, value in zip(jobs, (1.0, 0.0), strict=True):
+        judged(fleet, job, value)
+    fleet.app.harvester.harvest()
+    pair(fleet)
+    trial = fleet.app.trials.find("implementer-t1")
+    status = status_of(trial, fleet.app.harvester.evidence(trial), fleet.clock())
+    text = shown(*trial_view(status))
+    assert "shadow: both versions on the same issue" in text
+    assert re.search(r"the champion alone +1\b", text)
+    assert "The canary scores -1.000 on average" in text
+    assert "1 more pairs were drawn since the last harvest" in text
+    document = status.document()
+    assert (document["mode"], document["pairs"]["champion_only"]) == ("shadow", 1)
+    explained = explain(
+        type(status.evidence), status.evidence.policy, fleet.app.harvester.counted_ledger(trial)
+    )
+    text = shown(*explanation_view(status, explained))
+    assert jobs[0].id in text
+    assert jobs[1].id in text
+    (line,) = explanation_document(status, explained)["jobs"]
+    assert (line["champion_job"], line["champion_score"], line["score"]) == (jobs[0].id, 1.0, -1.0)
+
+
+def test_the_page_of_a_trial_of_pairs(fake_redis: redis.Redis) -> None:
+    """It has the picture, the plot with a mark a pair, and both jobs of each."""
+    fleet = on_trial(fake_redis)
+    jobs = pair(fleet)
+    for job, value in zip(jobs, (1.0, 0.0), strict=True):
+        judged(fleet, job, value)
+    fleet.app.harvester.harvest()
+    text = WebClient(web_of(fleet.app)).get("/trials/implementer", Accept="text/html").text
+    assert "by the champion alone: 1" in text
+    assert "Pairs in the order of dispatch" in text
+    assert "pair 1, score -1.00" in text
+    assert all(f"/jobs/{job.id}" in text for job in jobs)
