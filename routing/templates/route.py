@@ -35,9 +35,8 @@ class Draw:
 
 def draws(route: Route, *, enabled: bool, pinned: bool) -> bool:
     """Whether a number is drawn: by the settings, the request, and an open trial with a share."""
-    return (
-        enabled and not pinned and route.trial is not None and is_share(route.trial.share, route.trial.mode)
-    )
+    trial = route.trial
+    return enabled and not pinned and trial is not None and is_share(trial.share, trial.mode)
 
 
 def is_share(share: float, mode: Mode) -> bool:
