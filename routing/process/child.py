@@ -20,7 +20,7 @@ from selectors import EVENT_READ
 from typing import Self
 
 from routing.process.command import Command, Ended, Output, SpawnError
-from routing.process.descendants import Descendants, signal_process
+from routing.process.descendants import Descendants, kill_all, signal_process
 from routing.process.parent_death import tied_to_us
 from routing.process.pipes import Pipes
 from routing.process.poll_loop import PollLoop
@@ -185,8 +185,11 @@ class ChildProcess:
         # Again and again, as a process may start another one between the look and the signal.
         # A process that is just dying has lost its environment already: it counts until it is gone.
         while left and (left := self._left() or still_running(left)) and self._clock() < give_up_at:
+            others = [entry for entry in left if entry.group != self.pid]
+            for entry in others:  # a shell whose command dies first would run its next line
+                signal_process(entry, signal.SIGSTOP)
             self._signal_group(signal.SIGKILL)
-            self._signal_others(signal.SIGKILL, left)
+            kill_all(others)
             pause(_LOOK_SECONDS)
         self._signal_group(signal.SIGKILL)
         held = self._descendants.end(clock=self._clock, pause=pause) if self._descendants is not None else 0
