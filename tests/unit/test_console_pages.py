@@ -21,6 +21,7 @@ from console.web.app import web_of
 from console.web.headers import PAGE_POLICY
 from console.web.people.live_routes import NewestEvent, live_routes
 from console.web.people.session import COOKIE, SESSION_SECONDS, Right, WebAccess
+from routing.errors import SettingsError
 from routing.issues.issue import IssueRef
 from routing.jobs.signal import SignalKind
 from routing.store.redis.connection import connect
@@ -303,6 +304,53 @@ def test_what_we_did_not_sign_opens_nothing(fleet: SteppedFleet) -> None:
     assert access.viewer(carrying(cookie)).right is Right.READ
     now[0] += SESSION_SECONDS
     assert access.viewer(carrying(cookie)).right is Right.NOTHING
+
+
+@pytest.mark.parametrize("access", [WebAccess(is_open=True), WebAccess(is_open=True, reading_token=READING)])
+def test_where_nobody_may_decide_no_cookie_lets_one(access: WebAccess) -> None:
+    """Neither one that was made without a token, nor one that a reader signs with theirs."""
+    forgers = [WebAccess(), WebAccess(reading_token=READING), WebAccess(acting_token=READING)]
+    for forger in forgers:
+        try:
+            cookie = forger.cookie_for("mallory", Right.ACT)
+        except SettingsError:
+            continue
+        assert access.viewer(carrying(cookie)).right is Right.READ
+        assert access.viewer(carrying(cookie)).name == ""
+    with pytest.raises(SettingsError, match="no token"):
+        WebAccess().cookie_for("mallory", Right.ACT)
+
+
+def test_a_reader_signs_for_nobody_who_decides() -> None:
+    """What a reader knows gives no acting cookie, and a reader's cookie tells nothing of the acting token."""
+    access = WebAccess(acting_token=TOKEN, reading_token=READING, clock=lambda: 1000.0)
+    known = WebAccess(reading_token=READING, clock=lambda: 1000.0)
+    assert known.cookie_for("Ada", Right.READ) == access.cookie_for("Ada", Right.READ)
+    payload, _, _ = access.cookie_for("Ada", Right.ACT).partition(".")
+    own = known._mac(Right.READ, payload)  # noqa: SLF001 - the right of the payload, under the reader's key
+    assert access.viewer(carrying(f"{payload}.{own}")).right is Right.NOTHING
+
+
+@pytest.mark.parametrize("other", ["{a}=1; ", "x=y z; ", "a b=c; ", 'k="1; ', "é=1; "])
+def test_malformed_cookies_of_others_hide_none_of_ours(other: str) -> None:
+    """All programs at 127.0.0.1 share their cookies, whatever they write into them."""
+    access = WebAccess(acting_token=TOKEN)
+    cookie = access.cookie_for("Ada", Right.ACT)
+    headers = Headers({"cookie": f"{other}{COOKIE}={cookie}"})
+    assert access.viewer(headers).may_act
+
+
+@pytest.mark.parametrize(("origin", "secure"), [("https://127.0.0.1", True), ("http://127.0.0.1", False)])
+def test_a_cookie_is_for_tls_where_the_browser_speaks_it(
+    fleet: SteppedFleet, origin: str, *, secure: bool
+) -> None:
+    """Also where a proxy ends it, so that we are asked over http."""
+    client = public(fleet)
+    body = str(httpx.QueryParams({"token": TOKEN, "name": "Ada", "to": "/"})).encode()
+    made = client.post("/sign-in", body, {"Origin": origin}).headers["set-cookie"]
+    sent = {"Origin": origin, "Cookie": made.partition(";")[0]}
+    for cookie in (made, client.post("/sign-out", b"", sent).headers["set-cookie"]):
+        assert ("secure" in {part.strip().lower() for part in cookie.split(";")}) is secure
 
 
 def carrying(value: str) -> Headers:

@@ -33,6 +33,11 @@ async def read_form(request: Request) -> Mapping[str, str]:
     return {name: valid(value).replace("\r\n", "\n") for name, value in fields}
 
 
+def came_over_tls(request: Request) -> bool:
+    """Whether the browser that sent a form speaks TLS, maybe to a proxy: what its checked `Origin` says."""
+    return urlsplit(request.headers.get("origin", "")).scheme == "https"
+
+
 async def read_decision(request: Request) -> tuple[Viewer, Mapping[str, str]]:
     """The form of a person who may decide; 403 without the right, or without the session's own token."""
     viewer = viewer_of(request.scope)

@@ -2,8 +2,9 @@
 
 The acting token (`web.token`) lets a person decide, the reading token (`web.read_token`) lets them look. On
 loopback looking needs neither. The cookie holds a name, a right and an end, signed with a key that is made
-of the tokens, so a token that is changed ends every session; nothing about sessions is stored. A change needs
-the cookie's own CSRF token in its form besides.
+of the token that was shown: who may look cannot sign for one who decides, a token that is changed ends its
+sessions, and without a token there are none. Nothing about sessions is stored. A change needs the cookie's
+own CSRF token in its form besides.
 """
 
 import base64
@@ -14,10 +15,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from http.cookies import CookieError, SimpleCookie
+from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+
+from routing.errors import SettingsError
 
 #: The name of the cookie.
 COOKIE = "coalmine_session"
@@ -92,38 +96,53 @@ class WebAccess:
         return Viewer(
             right=max(session.right, least),
             name=session.name,
-            csrf=self._mac(f"csrf:{payload}"),
+            csrf=self._mac(session.right, f"csrf:{payload}"),
             may_sign_in=offer,
         )
 
     def cookie_for(self, name: str, right: Right) -> str:
-        """The value of the cookie of a person who has shown a token."""
+        """The cookie of a person who has shown the token of a right; SettingsError where there is none."""
         session = _Session(name=name, right=right, until=self.clock() + SESSION_SECONDS)
         payload = base64.urlsafe_b64encode(session.model_dump_json().encode()).decode()
-        return f"{payload}.{self._mac(payload)}"
+        return f"{payload}.{self._mac(right, payload)}"
 
     def _session(self, cookie: str) -> _Session | None:
         """The session of a cookie; None for one that we did not sign, or that has ended."""
         payload, _, mac = cookie.partition(".")
-        if not payload or not hmac.compare_digest(mac.encode(errors="replace"), self._mac(payload).encode()):
-            return None
+        given = mac.encode(errors="replace")
+        signed = [
+            right
+            for right in (Right.ACT, Right.READ)
+            if payload
+            and self._token(right)
+            and hmac.compare_digest(given, self._mac(right, payload).encode())
+        ]
         try:
-            session = _Session.model_validate(json.loads(base64.urlsafe_b64decode(payload)))
+            session = (
+                _Session.model_validate(json.loads(base64.urlsafe_b64decode(payload))) if signed else None
+            )
         except (ValueError, ValidationError):  # of another release
             return None
-        return session if session.until > self.clock() else None
+        # What the cookie says of its right counts only under the key of that right.
+        return session if session and session.right in signed and session.until > self.clock() else None
 
-    def _mac(self, text: str) -> str:
-        known = json.dumps([self.acting_token, self.reading_token])
-        key = hashlib.sha256(f"coalmine session {known}".encode()).digest()
-        return hmac.new(key, text.encode(errors="replace"), hashlib.sha256).hexdigest()
+    def _token(self, right: Right) -> str | None:
+        return {Right.ACT: self.acting_token, Right.READ: self.reading_token}.get(right)
+
+    def _mac(self, right: Right, text: str) -> str:
+        token = self._token(right)
+        if not token:
+            raise SettingsError("there is no token of this right, so nobody has a session: set web.token")
+        return hmac.new(_key(right, token), text.encode(errors="replace"), hashlib.sha256).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _key(right: Right, token: str) -> bytes:
+    """The key of a right's cookies; slow to make, so that no cookie is a quick test of guessed tokens."""
+    salt = f"coalmine session {right.name}".encode()
+    return hashlib.scrypt(token.encode(errors="replace"), salt=salt, n=2**14, r=8, p=1, dklen=32)
 
 
 def _cookie(headers: Headers) -> str:
-    """The value of our cookie; "" for none, and for a header that cannot be read."""
-    try:
-        cookies = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    found = cookies.get(COOKIE)
-    return "" if found is None else found.value
+    """The value of our cookie; "" for none. Others of this host may be malformed, as their pages please."""
+    return cookie_parser("; ".join(headers.getlist("cookie"))).get(COOKIE, "")

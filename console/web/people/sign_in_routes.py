@@ -1,7 +1,7 @@
 """`/sign-in` and `/sign-out`: a token is exchanged for a cookie that a browser sends by itself.
 
-The cookie is not readable by scripts, is not sent from other sites, and is marked for TLS where the request
-came over it. The token is compared and forgotten.
+The cookie is not readable by scripts, is not sent from other sites, and is marked for TLS where the browser
+speaks it, to us or to a proxy. The token is compared and forgotten.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from console.web.people.form import read_form
+from console.web.people.form import came_over_tls, read_form
 from console.web.people.page_answers import page
 from console.web.people.session import COOKIE, SESSION_SECONDS, WebAccess
 from routing.printable import printable
@@ -44,7 +44,7 @@ def sign_in_routes(access: WebAccess) -> APIRouter:
             COOKIE,
             access.cookie_for(name, right),
             max_age=SESSION_SECONDS,
-            secure=request.url.scheme == "https",
+            secure=came_over_tls(request),
             httponly=True,
             samesite="strict",
         )
@@ -54,7 +54,7 @@ def sign_in_routes(access: WebAccess) -> APIRouter:
     async def sign_out(request: Request) -> Response:
         await read_form(request)
         answer = RedirectResponse("/", status_code=303)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        answer.delete_cookie(COOKIE, secure=came_over_tls(request), httponly=True, samesite="strict")
         return answer
 
     return router
