@@ -14,8 +14,9 @@ from routing.jobs.job import Job
 from routing.jobs.signal import Signal, SignalKind
 from routing.store.signals.signal_store import PairScoring
 
-#: What only delivery can meet: a shadow has none, so it says nothing about a pair.
-_OF_DELIVERY = frozenset({SignalKind.REFUSED})
+#: What says nothing about a pair. Only delivery is refused, and a shadow has none; where work ends well
+#: without a commit there is nothing that a judge can look at.
+_SAYS_NOTHING = frozenset({SignalKind.REFUSED, SignalKind.FINISHED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +41,7 @@ def _worth(signals: Sequence[Signal], now: float, deadline: float) -> Score:
     for fact in signals:
         if fact.kind is SignalKind.JUDGED:
             return Score(status=ScoreStatus.SETTLED, value=fact.value, reason=f"judged: {fact.note}")
-        if fact.kind in EXCLUSIONS or fact.kind in _OF_DELIVERY:
+        if fact.kind in EXCLUSIONS or fact.kind in _SAYS_NOTHING:
             return _excluded(fact)
         if fact.kind in FAILURES:
             return Score(status=ScoreStatus.SETTLED, value=0.0, reason=_words(fact))

@@ -48,6 +48,7 @@ class Cancellation:
             job = self._find(job_id)
             if job.state.is_final:
                 if job.state is to:
+                    self._see_to_shadow(job, at=at)  # the caller before may have died in between
                     return job
                 message = f"job {job_id} is {job.state} and can no longer be cancelled"
                 raise ConflictError(message)
@@ -68,14 +69,22 @@ class Cancellation:
                 done = moved.done
             if done:
                 self._end_children(job_id, at=at)
-                if to is JobState.CANCELLED and job.partner and not job.shadow:
-                    self._end_shadow(job.partner, of=job_id, at=at)
-                return self._find(job_id)
+                ended = self._find(job_id)
+                if to is JobState.CANCELLED:
+                    self._see_to_shadow(ended, at=at)
+                return ended
 
-    def _end_shadow(self, shadow: str, *, of: str, at: float) -> None:
-        """Nobody needs the shadow of a cancelled job: their pair is excluded. One that has ended stays."""
+    def _see_to_shadow(self, job: Job, *, at: float) -> None:
+        """Nobody needs the shadow of a job that was cancelled before it was judged: their pair is left out.
+
+        After its first push the job is judged, and the shadow goes on: whether a pair counts must not depend
+        on what became of the champion's work. A shadow that has ended stays.
+        """
+        is_cancelled = job.state is JobState.CANCELLED or (job.cancel and job.cancel_to is JobState.CANCELLED)
+        if not is_cancelled or not job.partner or job.shadow or job.pushed_at is not None:
+            return
         with suppress(ConflictError, NotFoundError):
-            self.cancel(shadow, by=f"the cancel of job {of}, whose shadow it is", at=at)
+            self.cancel(job.partner, by=f"the cancel of job {job.id}, whose shadow it is", at=at)
 
     def see_to_children(self, *, at: float, most: int = 500) -> None:
         """Cancel the children of jobs that were cancelled, or that failed, unless those are kept."""

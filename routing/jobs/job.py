@@ -21,6 +21,9 @@ from routing.templates.trial import Arm, Bet
 #: The largest request, as JSON in bytes, that is accepted.
 MAX_REQUEST_BYTES = 256 * 1024
 
+#: The roles whose work on a repository is a commit; agents of the others read, judge and dispatch.
+ROLES_THAT_COMMIT = frozenset({"builder", "merger"})
+
 #: Names of agents, or "" for none; `tasks.agents.mail.address` has the whole rule.
 _AGENT = r"^([a-z][a-z0-9-]{0,62})?$"
 

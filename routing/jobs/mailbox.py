@@ -19,7 +19,7 @@ import structlog
 from routing.errors import ConflictError, InvalidInputError, UnavailableError
 from routing.events import SNAPSHOT_UNREADABLE
 from routing.generator import Generator
-from routing.jobs.job import MAX_REQUEST_BYTES, Job, JobRequest
+from routing.jobs.job import MAX_REQUEST_BYTES, ROLES_THAT_COMMIT, Job, JobRequest
 from routing.jobs.publisher import Publisher, shown
 from routing.store.events.event_store import EventStore
 from routing.store.jobs.acceptance import Acceptance, AcceptAnswer, Accepted, Family, NewJob
@@ -331,8 +331,8 @@ def _messages(each: _Drawn) -> list[tuple[str, str, str]]:
 
 
 def _may_be_a_pair(request: JobRequest) -> bool:
-    """Only work that a judge can look at, by an agent of its own, can be done twice."""
-    return bool(request.repository) and not request.agent
+    """Only a commit that a judge can look at, by an agent of its own, can be made twice."""
+    return bool(request.repository) and not request.agent and request.role in ROLES_THAT_COMMIT
 
 
 def _shown(item: _Prepared, chosen: Draw) -> str:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from routing.forges.local.ci_sandbox import CiSandbox
 from routing.forges.local.config import LocalConfig
 from routing.jobs.job import Job
+from routing.sandbox.profile import SandboxKind
 from tasks.agents.pairs.judge import Judge
 from tasks.agents.pairs.pair_work import PairWork
 from tasks.issues.site import place_of
@@ -12,6 +14,9 @@ from tasks.issues.site import place_of
 if TYPE_CHECKING:
     from routing.forges.site import ForgeSite
     from tasks.composition.composition import Coalmine
+
+#: In what the judge's own command runs, as it runs code that agents wrote: without a network.
+_SANDBOX = CiSandbox(kind=SandboxKind.AUTO)
 
 
 def pair_work_of(parts: "Coalmine", sites: Mapping[str, "ForgeSite"]) -> PairWork:
@@ -23,7 +28,7 @@ def pair_work_of(parts: "Coalmine", sites: Mapping[str, "ForgeSite"]) -> PairWor
 
     def judge_of(job: Job) -> Judge | None:
         if own.command:
-            return Judge(command=own.command, timeout_seconds=own.seconds)
+            return Judge(command=own.command, timeout_seconds=own.seconds, sandbox=_SANDBOX)
         site = sites.get(place_of(job)[0])
         config = site.config if site is not None else None
         if not isinstance(config, LocalConfig) or not config.has_ci:

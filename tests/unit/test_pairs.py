@@ -22,8 +22,10 @@ from routing.events import PAIR_SETTLED
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import Signal, SignalKind, judgement
+from routing.sandbox.profile import NetworkMode, SandboxKind
 from routing.store.jobs.job_store import ClaimRefusal
 from routing.templates.trial import Arm, Mode, TrialState
+from tasks.composition.pair_parts import pair_work_of
 from tasks.notify.translation import translated
 from tasks.settings.settings import JudgeSettings
 from tests.fleets.stepped_fleet import ScriptedGenerator, SteppedFleet, contents, request
@@ -96,9 +98,11 @@ def test_a_stale_route_keeps_the_draw_and_the_shadow(fake_redis: redis.Redis) ->
     assert len(lines(fleet, PairDispatched)) == 1
 
 
-@pytest.mark.parametrize("fields", [{}, {"repository": "shop", "agent": "ada"}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"repository": "shop", "agent": "ada"}, {"repository": "shop", "role": "scout"}]
+)
 def test_only_work_that_can_be_done_twice_is_paired(fake_redis: redis.Redis, fields: dict[str, str]) -> None:
-    """Work without a repository has nothing to judge; an agent of several jobs has one session."""
+    """Work without a commit has nothing to judge; an agent of several jobs has one session."""
     fleet = on_trial(fake_redis)
     job = fleet.app.jobs.find(fleet.enqueue(**fields).job)
     assert (job.partner, job.trial, job.version) == ("", "", 1)
@@ -148,8 +152,12 @@ def test_a_pair_is_settled_once_by_both_judgements(fake_redis: redis.Redis) -> N
 
 @pytest.mark.parametrize("half", [Arm.CHAMPION, Arm.CANARY])
 @pytest.mark.parametrize(
-    "kind", [SignalKind.CANCELLED, SignalKind.MACHINE_LOST, SignalKind.NOT_JUDGED, SignalKind.REFUSED]
-)
+    "kind",
+    [
+        SignalKind.CANCELLED, SignalKind.MACHINE_LOST, SignalKind.NOT_JUDGED, SignalKind.REFUSED,
+        SignalKind.FINISHED,
+    ],
+)  # fmt: skip
 def test_what_is_not_the_agents_doing_leaves_out_the_whole_pair(
     fake_redis: redis.Redis, half: Arm, kind: SignalKind
 ) -> None:
@@ -269,6 +277,44 @@ def test_a_cancelled_job_takes_its_shadow_with_it(fake_redis: redis.Redis) -> No
     assert [line.kind for line in lines(fleet, PairSettlement)] == ["excluded", "excluded"]
 
 
+def test_a_cancel_after_the_judgement_leaves_the_pair_in(fake_redis: redis.Redis) -> None:
+    """Whether a pair counts must not depend on what became of the champion's work."""
+    fleet = on_trial(fake_redis)
+    champion, canary = pair(fleet)
+    fact = judgement(at=fleet.clock(), commit="c0ffee", value=0.0, note="exit code 1")
+    fleet.app.jobs.pushed(fleet.claim(champion.id), JobResult(commit="c0ffee"), signals=[fact])
+    fleet.clock.forward(1)
+    for _ in range(2):
+        fleet.app.jobs.cancel(champion.id, by="ada", at=fleet.clock())
+        assert fleet.app.jobs.find(canary.id).state is JobState.QUEUED
+    judged(fleet, canary, 1.0)
+    fleet.app.harvester.harvest()
+    (line,) = lines(fleet, PairSettlement)
+    assert (line.kind, line.champion, line.canary) == ("settled", 0.0, 1.0)
+
+
+def test_a_repeated_cancel_ends_the_shadow_that_the_first_one_left(fake_redis: redis.Redis) -> None:
+    """Its process died in between."""
+    fleet = on_trial(fake_redis)
+    champion, canary = pair(fleet)
+    fact = fleet.fact(SignalKind.CANCELLED)
+    fleet.app.jobs.end(
+        fleet.claim(champion.id), JobState.CANCELLED, reason="by ada", result=JobResult(), signals=[fact]
+    )
+    assert fleet.app.jobs.find(canary.id).state is JobState.QUEUED
+    fleet.app.jobs.cancel(champion.id, by="ada", at=fleet.clock())
+    assert fleet.app.jobs.find(canary.id).state is JobState.CANCELLED
+
+
+def test_a_running_job_that_is_cancelled_ends_its_shadow(fake_redis: redis.Redis) -> None:
+    """Before its worker has heard of it."""
+    fleet = on_trial(fake_redis)
+    champion, canary = pair(fleet)
+    fleet.claim(champion.id)
+    fleet.app.jobs.cancel(champion.id, by="ada", at=fleet.clock())
+    assert fleet.app.jobs.find(canary.id).state is JobState.CANCELLED
+
+
 def test_a_shadow_whose_trial_has_ended_is_not_run(fake_redis: redis.Redis) -> None:
     """It is cancelled where it would be claimed; the champion's job goes on."""
     fleet = on_trial(fake_redis)
@@ -345,6 +391,15 @@ def test_a_trial_of_pairs_needs_a_judge(fake_redis: redis.Redis) -> None:
     with pytest.raises(ConflictError, match=r"judge\.command"):
         fleet.open(canary, PAIRS)
     assert fleet.app.trials.open_trials() == []
+
+
+def test_the_judges_command_runs_confined(fake_redis: redis.Redis) -> None:
+    """It runs code that agents wrote: in a sandbox where there is one, and without a network there."""
+    fleet = on_trial(fake_redis)
+    champion, _ = pair(fleet)
+    judge = pair_work_of(fleet.app, {}).judge_of(champion)
+    assert judge is not None
+    assert (judge.sandbox.kind, judge.sandbox.network) == (SandboxKind.AUTO, NetworkMode.NONE)
 
 
 def test_the_worked_example_of_the_documentation(fake_redis: redis.Redis) -> None:

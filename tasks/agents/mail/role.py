@@ -6,6 +6,7 @@ task, in the turn that ends; see `post_office.is_terminal`.
 
 from enum import StrEnum
 
+from routing.jobs.job import ROLES_THAT_COMMIT
 from tasks.agents.mail.mail import MailType
 
 
@@ -41,7 +42,7 @@ class Role(StrEnum):
         return _TERMINAL_OF_MERGER if self is Role.MERGER else _TERMINAL
 
 
-_MAKES_COMMITS = frozenset({Role.BUILDER, Role.MERGER})
+_MAKES_COMMITS = frozenset(map(Role, ROLES_THAT_COMMIT))
 _PERSISTENT = frozenset({Role.COORDINATOR, Role.MONITOR})
 _TERMINAL = frozenset({MailType.WORKER_DONE, MailType.RESULT})
 _TERMINAL_OF_MERGER = frozenset({MailType.MERGED, MailType.MERGE_FAILED})
