@@ -139,7 +139,7 @@ MEANINGS: dict[str, str] = {
     BACKLOG_HELD: "an issue's body could not be read and speaks of dependencies; a person must look at it",
     BACKLOG_CYCLE: "an issue waits for itself by way of others; it stays blocked until an edge is removed",
     BACKLOG_UNKNOWN_BLOCKER: "an issue waits for one that its forge does not know",
-    MAIN_RED: "pushed work fails as its main branch does: no issue is begun there until that is green",
+    MAIN_RED: "a main branch is red, or pushed work fails as it does: no issue is begun until that is green",
     MAIN_GREEN: "no work waits any more for the main branch of a repository to be green",
     BACKLOG_REFUSED: "a ready issue was not dispatched: which gate is shut, why, and what it looked at",
     FORGE_TOKEN_REFUSED: "a forge does not take our token: work waits until it is right",

@@ -1,10 +1,10 @@
 """The gates: which issue may be dispatched now, and why another may not.
 
 The gates stand in one order, from the cheapest and most general to the budgets, and the first that is shut is
-the reason. Whether its repository is fit for work costs calls and stands last, before an agent is paid.
-`refusal` is pure. `choose` reads what it needs when it needs it, in that order: with the kill switch on it
-reads nothing at all. Neither changes anything; the dispatcher does. Who asked for an issue must be able to
-write in its repository, as its words become an agent's task.
+the reason. Whether its repository is fit for work, and its main branch not red, costs calls and stands last,
+before an agent is paid. `refusal` is pure. `choose` reads what it needs when it needs it, in that order: with
+the kill switch on it reads nothing at all. Neither changes anything; the dispatcher does. Who asked for an
+issue must be able to write in its repository, as its words become an agent's task.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,6 +42,7 @@ class GateFacts:
     spent_usd: float  # on this issue so far
     red_main: str = ""  # an issue whose work waits for its main branch to be green, "" for none
     fault: Callable[[], str] = lambda: ""  # why no agent can work for its repository; asked for last
+    main_fault: Callable[[], str] = lambda: ""  # why its main branch is red, as its forge says; after that
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +58,7 @@ class Inputs:
     spent_usd: Callable[[BacklogItem], float]
     red_mains: Callable[[], Mapping[str, str]]  # by `forge:repo` an issue that waits for a green main branch
     fault: Callable[[BacklogItem], str]  # why no agent can work for its repository, "" for nothing
+    main_fault: Callable[[BacklogItem], str]  # why its main branch is red, "" when it is not, or not known
     held: Callable[[], int] = lambda: 0  # of those in progress, how many leave their place in the fleet to
     # other templates, as their jobs wait for an account
 
@@ -125,6 +127,9 @@ def _gates(
     yield (Gate.JOB_BUDGET, *_job_budget(forge, facts))
     fault = facts.fault()
     yield Gate.UNFIT, fault != "", fault, {"repository": repo}
+    red = "" if forge.allow_red else facts.main_fault()
+    reason = f"the main branch of {repo} is red: {red}; it must be green, or allow_red on"
+    yield Gate.MAIN_RED, red != "", reason, {"repository": repo, "allow_red": forge.allow_red}
 
 
 def _day_budget(forge: ForgeConfig, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
@@ -171,6 +176,7 @@ class _Tick:
         self._red_mains: Mapping[str, str] = {}
         self._spent_today_usd: float | None = None
         self._faults: dict[str, str] = {}
+        self._main_faults: dict[str, str] = {}
         self._permissions: dict[tuple[str, str], Permission | None] = {}
 
     def run(self) -> Choice:
@@ -199,6 +205,12 @@ class _Tick:
             self._faults[name] = self._inputs.fault(item)
         return self._faults[name]
 
+    def _main_fault(self, name: str, item: BacklogItem) -> str:
+        """Why a main branch is red; asked once in a tick."""
+        if name not in self._main_faults:
+            self._main_faults[name] = self._inputs.main_fault(item)
+        return self._main_faults[name]
+
     def _facts(self, name: str, item: BacklogItem) -> GateFacts:
         """The facts of one issue; each is read once in a tick."""
         who = (name, item.requested_by)
@@ -219,4 +231,5 @@ class _Tick:
             spent_today_usd=self._spent_today_usd + promised,
             spent_usd=self._inputs.spent_usd(item),
             fault=partial(self._fault, name, item),
+            main_fault=partial(self._main_fault, name, item),
         )

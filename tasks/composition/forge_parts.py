@@ -299,6 +299,7 @@ class ForgeParts:
     def dispatcher(self) -> Dispatcher:
         """Turns issues into jobs, through the gates."""
         from tasks.issues.dispatcher import Dispatcher
+        from tasks.issues.main_look import MainLooks
 
         return Dispatcher(
             sites=self.sites,
@@ -308,6 +309,7 @@ class ForgeParts:
             jobs=self.coalmine.job_store,
             switch=self.coalmine.switch,
             projection=self.projection,
+            mains=MainLooks(store=self.coalmine.mains),
             fleet_size=self.coalmine.settings.issues.fleet_size,
         )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from routing.store.events.event_store import EventStore
     from routing.store.events.notice_store import NoticeStore
     from routing.store.fleet.clock_store import ClockStore
+    from routing.store.fleet.main_store import MainStore
     from routing.store.fleet.token_store import TokenStore
     from routing.store.jobs.cost_store import CostStore
     from routing.store.jobs.job_store import JobStore
@@ -147,6 +148,13 @@ class Stores:
         from routing.store.fleet.token_store import TokenStore
 
         return TokenStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def mains(self) -> MainStore:
+        """What CI said of the newest commit of main branches."""
+        from routing.store.fleet.main_store import MainStore
+
+        return MainStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def clocks(self) -> ClockStore:

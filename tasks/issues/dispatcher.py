@@ -23,6 +23,7 @@ from routing.jobs.mailbox import Mailbox
 from routing.store.fleet.switch import Switch
 from routing.store.jobs.job_store import JobStore
 from tasks.issues.collector import Collector
+from tasks.issues.main_look import MainLooks
 from tasks.issues.projection import Projection
 from tasks.issues.request_text import request_of, start_key
 from tasks.work.log_and_continue import LogAndContinue
@@ -43,7 +44,7 @@ class Dispatcher:
 
     def __init__(
         self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, collector: Collector, mailbox: Mailbox,
-        jobs: JobStore, switch: Switch, projection: Projection, fleet_size: int,
+        jobs: JobStore, switch: Switch, projection: Projection, mains: MainLooks, fleet_size: int,
     ) -> None:  # fmt: skip
         self._sites = sites
         self._backlog = backlog
@@ -52,6 +53,7 @@ class Dispatcher:
         self._jobs = jobs
         self._switch = switch
         self._projection = projection
+        self._mains = mains
         self._fleet_size = fleet_size  # issues of all forges in progress at once
         self._served: list[str] = []  # forges that got a job from this process, the last one at the end
 
@@ -116,6 +118,7 @@ class Dispatcher:
             spent_today_usd=lambda: self._spent_today(site),
             spent_usd=lambda item: self._jobs.spent_on(str(item.ref)),
             fault=lambda item: self._fault(site, item),
+            main_fault=lambda item: self._mains.red(site, item.ref.repo),
             held=lambda: self._held(site),
         )
 

@@ -27,6 +27,7 @@ def test_a_fresh_installation_dispatches_nothing() -> None:
     inputs = Inputs(
         fleet_size=4, paused=never, ready=never, permission=never, busy=never,  # type: ignore[arg-type]
         spent_today_usd=never, spent_usd=never, fault=never, red_mains=never,  # type: ignore[arg-type]
+        main_fault=never,  # type: ignore[arg-type]
     )  # fmt: skip
     choice = choose(RemoteConfig(kind="memory", name="github"), inputs)
     assert choice.chosen == ()

@@ -64,6 +64,7 @@ class AskedGates:
             spent_usd=self._noted("spent", lambda _: self.facts.get("spent_usd", 0.0)),
             red_mains=self._noted("red_mains", lambda: self.facts.get("red_mains", {})),
             fault=self._noted("fault", lambda _: self.facts.get("fault", "")),
+            main_fault=self._noted("main_fault", lambda _: self.facts.get("main_fault", "")),
         )
 
     def _ready(self) -> Mapping[str, Iterable[BacklogItem]]:

@@ -74,9 +74,9 @@ def repaired_main(fleet: ForgeFleet) -> str:
 def test_a_failure_that_main_has_too_is_waited_out(fleet_of: Fleets) -> None:
     """No corrective turn is paid, nothing counts; once main is repaired, CI judges the work on top of it."""
     fleet = fleet_of(acts={1: ["red"]}, merge="green")
-    fleet.forge.say(tip(fleet), StatusState.FAILURE)
     fleet.forge.judges_updates = False
     (ref,) = pushed(fleet, 1)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
     for _ in range(3):
         fleet.watch()
     job = job_of(fleet, ref)
@@ -96,8 +96,8 @@ def test_a_failure_that_main_has_too_is_waited_out(fleet_of: Fleets) -> None:
 def test_a_main_branch_that_stays_red_is_nobodys_fault(fleet_of: Fleets) -> None:
     """After a day a person is asked; the version is left out of its trial."""
     fleet = fleet_of(acts={1: ["red"]})
-    fleet.forge.say(tip(fleet), StatusState.FAILURE)
     (ref,) = pushed(fleet, 1)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
     fleet.clock.forward(DAY)
     fleet.watch()
     fleet.fleet.app.harvester.harvest()
@@ -109,8 +109,8 @@ def test_a_main_branch_that_stays_red_is_nobodys_fault(fleet_of: Fleets) -> None
 def test_what_main_does_not_have_is_the_versions(fleet_of: Fleets, settings: dict[str, bool]) -> None:
     """Another check that failed, or a fleet that is set not to compare: a corrective turn."""
     fleet = fleet_of(acts={1: ["red"]}, **settings)
-    fleet.forge.say(tip(fleet), StatusState.FAILURE, context="ci/build" if settings else "ci/docs")
     (ref,) = pushed(fleet, 1)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE, context="ci/build" if settings else "ci/docs")
     fleet.watch()
     assert (job_of(fleet, ref).state, job_of(fleet, ref).fix_forwards) == (JobState.QUEUED, 1)
 
@@ -147,8 +147,8 @@ def test_main_that_did_not_fail_alike_since_excuses_nothing(
 def test_work_that_cannot_be_brought_up_to_date_goes_to_a_person(fleet_of: Fleets) -> None:
     """It conflicts with what repaired the main branch: that is not held against the version."""
     fleet = fleet_of(acts={1: ["red"]})
-    fleet.forge.say(tip(fleet), StatusState.FAILURE)
     (ref,) = pushed(fleet, 1)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
     repaired_main(fleet)
     refused = Mishap(error=lambda: ForgeRefusedError("conflicts in a.txt"), call="bring_up_to_date")
     fleet.mishaps.plan(refused)
@@ -300,8 +300,8 @@ def test_checks_that_wait_for_people_are_theirs_where_they_merge(
 def test_branches_that_were_brought_up_together_do_not_wait_for_each_other(fleet_of: Fleets) -> None:
     """Each had to wait for the repair of main; each further merge makes one of the others current again."""
     fleet = fleet_of(acts={1: ["red"], 2: ["red"], 3: ["red"]}, merge="green", per_repo=3)
-    fleet.forge.say(tip(fleet), StatusState.FAILURE)
     refs = pushed(fleet, 1, 2, 3)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
     fleet.watch()
     repaired_main(fleet)
     for merged in (0, 1, 2, 3):
@@ -329,9 +329,9 @@ def test_a_red_main_that_is_judged_again_is_waited_for(fleet_of: Fleets, said: S
 def test_a_branch_that_is_never_brought_up_to_date_is_a_persons(fleet_of: Fleets, *, red: bool) -> None:
     """A forge that says that it is at it, and never does it, holds the repository's place for some hours."""
     fleet = fleet_of(acts={1: ["red"]} if red else {}, merge="green", per_repo=2)
+    (ref,) = pushed(fleet, 1)
     if red:
         fleet.forge.say(tip(fleet), StatusState.FAILURE)
-    (ref,) = pushed(fleet, 1)
     repaired_main(fleet)
     fleet.mishaps.lasting["bring_up_to_date"] = lambda: ForgeUnreachableError("it is at it")
     fleet.watch()
@@ -383,8 +383,8 @@ def test_work_that_waits_no_longer_holds_a_place_again(fleet_of: Fleets) -> None
     """No new issue is started beside it; a forge that does not answer in between changes nothing."""
     fleet = fleet_of(acts={1: ["red"]}, per_repo=1)
     broken = tip(fleet)
-    fleet.forge.say(broken, StatusState.FAILURE)
     (waits,) = pushed(fleet, 1)
+    fleet.forge.say(broken, StatusState.FAILURE)
     fleet.watch()
     fleet.mishaps.plan(Mishap(error=lambda: ForgeUnreachableError("it is away"), call="statuses"))
     fleet.watch()
@@ -401,15 +401,15 @@ def test_work_that_waits_no_longer_holds_a_place_again(fleet_of: Fleets) -> None
     assert fleet.item(other).state is BacklogState.READY
 
 
-def test_a_red_main_branch_costs_one_turn(fleet_of: Fleets) -> None:
+def test_a_main_branch_that_turns_red_costs_one_turn(fleet_of: Fleets) -> None:
     """Once one issue's work has shown it, the others wait until it is green; people hear of it once."""
     fleet = fleet_of(acts={number: ["red"] for number in (1, 2, 3)}, per_repo=1, merge="green")
     fleet.forge.judges_updates = False
-    fleet.forge.say(tip(fleet), StatusState.FAILURE)
     refs = [fleet.forge.person_opens(number) for number in (1, 2, 3)]
     for _ in range(4):
         fleet.poll()
         fleet.dispatch()
+        fleet.forge.say(tip(fleet), StatusState.FAILURE)
         fleet.work()
         fleet.watch()
     assert [len(fleet.jobs(ref)) for ref in refs] == [1, 0, 0]
@@ -424,6 +424,131 @@ def test_a_red_main_branch_costs_one_turn(fleet_of: Fleets) -> None:
     fleet.forge.say(job_of(fleet, refs[0]).result.commit, StatusState.SUCCESS)
     fleet.watch()
     assert len(fleet.dispatch()) == 1
+
+
+def begun(fleet: ForgeFleet, *refs: IssueRef) -> list[int]:
+    """After a round of ticks that begin work: the issues that have a job."""
+    fleet.poll()
+    fleet.dispatch()
+    return [ref.number for ref in refs if fleet.jobs(ref)]
+
+
+def test_a_main_branch_that_is_red_at_the_start_costs_no_turn(fleet_of: Fleets) -> None:
+    """The forge says so before an issue is begun; people hear once, and work begins once it is green."""
+    fleet = fleet_of(per_repo=2)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    refs = [fleet.forge.person_opens(number) for number in (1, 2)]
+    for _ in range(5):
+        assert begun(fleet, *refs) == []
+    assert fleet.forge.calls_of("statuses") == 1
+    fleet.clock.forward(61)
+    assert begun(fleet, *refs) == []
+    assert fleet.forge.calls_of("statuses") == 2
+    refused = fleet.item(refs[0]).refusal
+    assert refused is not None
+    assert (refused.gate, "ci/build" in refused.reason) == (Gate.MAIN_RED, True)
+    assert fleet.fleet.kinds().count("main.red") == 1
+    repaired_main(fleet)
+    fleet.clock.forward(61)
+    begun(fleet, *refs)
+    assert begun(fleet, *refs) == [1, 2]
+    assert fleet.fleet.kinds().count("main.green") == 1
+    assert fleet.forge.calls_of("statuses") == 3
+
+
+def test_a_process_that_begins_anew_knows_what_was_seen_of_main(fleet_of: Fleets) -> None:
+    """What is known is kept in the store: people hear of it once, and the forge is asked once."""
+    fleet = fleet_of()
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    ref = fleet.forge.person_opens(1)
+    assert begun(fleet, ref) == []
+    fleet.restart()
+    assert begun(fleet, ref) == []
+    assert fleet.forge.calls_of("statuses") == 1
+    assert fleet.fleet.kinds().count("main.red") == 1
+
+
+@pytest.mark.parametrize("settings", [{"allow_red": True}, {"wait_for_green_main": False}, {"ci": False}])
+def test_main_is_not_asked_for_where_a_red_one_keeps_nothing(
+    fleet_of: Fleets, settings: dict[str, bool]
+) -> None:
+    """Work is begun, and not one request is sent for it."""
+    fleet = fleet_of(**settings)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    assert begun(fleet, fleet.forge.person_opens(1)) == [1]
+    assert fleet.forge.calls_of("statuses") == 0
+
+
+@pytest.mark.parametrize("said", [StatusState.PENDING, StatusState.SUCCESS, None])
+def test_a_main_branch_without_a_red_verdict_keeps_nobody(fleet_of: Fleets, said: StatusState | None) -> None:
+    """CI is at it, has passed it, or nobody judges commits there."""
+    fleet = fleet_of()
+    if said is not None:
+        fleet.forge.say(tip(fleet), said)
+    assert begun(fleet, fleet.forge.person_opens(1)) == [1]
+
+
+@pytest.mark.parametrize("call", ["newest", "statuses"])
+@pytest.mark.parametrize("error", [ForgeUnreachableError, ForgeGoneError, ForgeRefusedError])
+def test_a_forge_that_says_nothing_of_main_keeps_nobody(
+    fleet_of: Fleets, call: str, error: type[ForgeError]
+) -> None:
+    """It is asked again after the interval."""
+    fleet = fleet_of(per_repo=2)
+    fleet.mishaps.lasting[call] = lambda: error("it is away")
+    assert begun(fleet, fleet.forge.person_opens(1)) == [1]
+    fleet.mishaps.lasting.clear()
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    fleet.clock.forward(61)
+    assert begun(fleet, fleet.forge.person_opens(2)) == []
+
+
+def test_a_red_main_is_forgotten_when_no_verdict_renews_it(fleet_of: Fleets) -> None:
+    """A forge that is away does not make it green, and does not hold the repository for ever."""
+    mains = fleet_of().parts.coalmine.mains
+    assert mains.red("github:acme/shop", "1" * 40, reason="CI has failed") == "CI has failed"
+    key = mains.keys.main_look("github:acme/shop")
+    mains.redis.expire(key, 100)
+    assert mains.silent("github:acme/shop") == "CI has failed"
+    assert 0 < mains.redis.ttl(key) <= 100
+    assert mains.silent("github:acme/other") == ""
+    assert 0 < mains.redis.ttl(mains.keys.main_look("github:acme/other")) <= 3600
+
+
+@pytest.mark.parametrize("said", [StatusState.PENDING, None])
+def test_what_may_have_repaired_a_red_main_is_judged_first(
+    fleet_of: Fleets, said: StatusState | None
+) -> None:
+    """Nothing is begun in between, and people hear of it once."""
+    fleet = fleet_of()
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    ref = fleet.forge.person_opens(1)
+    assert begun(fleet, ref) == []
+    hopeful = fleet.forge.repositories["acme/shop"].squash("Repair the build")
+    for state in (said, StatusState.FAILURE):
+        if state is not None:
+            fleet.forge.say(hopeful, state)
+        fleet.clock.forward(61)
+        assert begun(fleet, ref) == []
+    assert fleet.fleet.kinds().count("main.red") == 1
+
+
+def test_people_hear_once_when_work_shows_what_was_seen_of_main(fleet_of: Fleets) -> None:
+    """An issue was begun before main broke; a look has found it red by the time that its work fails."""
+    fleet = fleet_of(acts={1: ["red"]}, per_repo=2)
+    (first,) = pushed(fleet, 1)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    fleet.clock.forward(61)
+    other = fleet.forge.person_opens(2)
+    assert begun(fleet, other) == []
+    fleet.watch()
+    assert fleet.item(first).aside
+    assert fleet.fleet.kinds().count("main.red") == 1
+    fleet.clock.forward(61)
+    repaired_main(fleet)
+    fleet.watch()
+    assert begun(fleet, other) == [2]
+    assert fleet.fleet.kinds().count("main.green") == 1
 
 
 def test_only_so_many_jobs_wait_without_a_place(fleet_of: Fleets) -> None:

@@ -33,8 +33,8 @@ def pushed(fleet: ForgeFleet) -> IssueRef:
 
 def red_as_main(fleet: ForgeFleet) -> IssueRef:
     """An issue whose work failed as the main branch did, which somebody has repaired since."""
-    fleet.forge.say(fleet.forge.repositories["acme/shop"].tip(), StatusState.FAILURE)
     ref = pushed(fleet)
+    fleet.forge.say(fleet.forge.repositories["acme/shop"].tip(), StatusState.FAILURE)
     fleet.watch()
     repaired = fleet.forge.repositories["acme/shop"].squash("Repair the build")
     fleet.forge.say(repaired, StatusState.SUCCESS)

@@ -381,9 +381,9 @@ def test_a_request_that_is_closed_between_two_looks_is_left_alone(
     fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch, *, merges_now: bool
 ) -> None:
     """The watcher saw it open; the next tick sees what people did, and ends the job by that."""
+    ref, _ = brought_to(fleet, "waiting")
     if not merges_now:
         fleet.forge.say(fleet.forge.repositories["acme/shop"].tip(), StatusState.FAILURE)
-    ref, _ = brought_to(fleet, "waiting")
     fleet.judging.clear()
     commit = job_of(fleet).result.commit
     fleet.forge.say(commit, StatusState.SUCCESS if merges_now else StatusState.FAILURE)

@@ -1,7 +1,9 @@
 -- Let an item in progress stand aside, because its pushed work waits for others: it holds none of its repository's
 -- places then. Or have it take one again, whether one is free or not: its job is there, and goes on. The first item that
 -- waits for a green main branch says so in an event, and the last one that no longer does.
--- KEYS  backlog: issue -> its record  backlog_working: items in progress  events
+-- Not so while a look at the main branch has found it red: then people know, and the look says when it is green.
+-- KEYS  main_look: at the main branch of its repository  backlog: issue -> its record
+--       backlog_working: items in progress  events
 -- ARGV  ref: the issue  job: at work on it  reason: what it waits for, '' to take a place again
 --       most: the most items of its repository that may stand aside
 -- FLAGS in_review: what it waits for is that a person merges its work  main_red: it is a green main branch
@@ -35,6 +37,7 @@ item.aside = reason
 item.reason = reason ~= '' and reason or 'its job is queued or at work'
 item.main_red = main_red and '1' or nil
 redis.call('HSET', backlog, ref, cjson.encode(item))
+if (redis.call('HGET', main_look, 'reason') or '') ~= '' then return 1 end
 if red == 0 and main_red and not was_red then
   emit(events, 'main.red', now, repository, cjson.encode({issue = ref, reason = reason}))
 elseif red == 0 and was_red and not main_red then

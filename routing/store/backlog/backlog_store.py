@@ -119,7 +119,9 @@ _UNWANTED = Script(
     args="ref reason",
 )  # fmt: skip
 _PLACES, _WHY = "backlog backlog_working events", "in_review main_red"
-_ASIDE = Script("backlog_aside", bool, indexes=_PLACES, args="ref job reason most", flags=_WHY)
+_ASIDE = Script(
+    "backlog_aside", bool, keys="main_look", indexes=_PLACES, args="ref job reason most", flags=_WHY
+)
 _REFUSE = Script("backlog_refuse", bool, indexes="backlog events", args="ref gate refusal")
 
 
@@ -207,7 +209,7 @@ class BacklogStore(Store):
         doing = f"noting what issue {ref} waits for"
         return self.call(
             _ASIDE, ref=str(ref), job=job, reason=reason, most=most, in_review=in_review,
-            main_red=main_red, doing=doing,
+            main_red=main_red, main_look=self.keys.main_look(f"{ref.forge}:{ref.repo}"), doing=doing,
         )  # fmt: skip
 
     def refuse(self, refusal: Refusal) -> bool:

@@ -169,6 +169,10 @@ class Keys:
         """String: a forge refuses our token. Expires."""
         return self("token_refused", forge)
 
+    def main_look(self, repository: str) -> str:
+        """Hash: looked_at, commit, and why the main branch is red, or "". Expires."""
+        return self("main_look", repository)
+
     def delivery(self, digest: str) -> str:
         """String: the issue that a forge's delivery was about. Expires."""
         return self("delivery", digest)
