@@ -3,11 +3,12 @@
 A job stays listed until it is claimed, so a message that is lost costs a wait and never a job.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
-from routing.errors import UnavailableError
+from routing.errors import STORE_AWAY, UnavailableError
 from routing.jobs.job import Job, JobState
 from routing.jobs.publisher import Publisher, shown
 from routing.store.jobs.job_store import JobStore
@@ -42,16 +43,24 @@ class Relay:
         Jobs that waited for an account that is open now, or for room, come to the outbox first.
         A message counts as lost when the broker's queue is empty. While others wait there, the job may be
         waiting too; its message is repeated after OVERDUE_SECONDS, as that queue may never be empty.
+
+        A step that fails is logged and keeps no other from its turn; a server that does not answer ends the
+        pass.
         """
         try:
-            self._jobs.release_limited(most)
-            self._jobs.release_held(most)
-            published = self._publish(self._jobs.take_outbox(most))
-            lost = self._lost(self._jobs.take_unclaimed(most))
-            return Relayed(published=published + self._publish(lost), found_lost=len(lost))
+            _alone("limited", lambda: self._jobs.release_limited(most))
+            _alone("held", lambda: self._jobs.release_held(most))
+            published = _alone("outbox", lambda: self._publish(self._jobs.take_outbox(most)))
+            lost = _alone("unclaimed", lambda: self._publish_lost(most))
+            return Relayed(published=published + lost, found_lost=lost)
         except UnavailableError as error:
             _log.warning("relay.broker_unavailable", reason=str(error))
             return Relayed()
+
+    def _publish_lost(self, most: int) -> int:
+        lost = self._lost(self._jobs.take_unclaimed(most))
+        self._publish(lost)
+        return len(lost)
 
     def _lost(self, unclaimed: list[str]) -> list[str]:
         if not unclaimed:
@@ -82,3 +91,14 @@ class Relay:
     def _queued(self, identifiers: list[str]) -> list[Job]:
         found = self._jobs.read_many(identifiers) if identifiers else []
         return [job for job in found if job is not None and job.state is JobState.QUEUED]
+
+
+def _alone(step: str, do: Callable[[], int]) -> int:
+    """What a step answers; 0 when it failed by a mistake of ours, which must not stop the relay for good."""
+    try:
+        return do()
+    except (UnavailableError, *STORE_AWAY):
+        raise
+    except Exception as error:  # noqa: BLE001 - one step's boundary: it is logged
+        _log.error("relay.step_failed", step=step, exc_info=error)
+        return 0

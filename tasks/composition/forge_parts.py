@@ -341,6 +341,7 @@ class ForgeParts:
             signals=parts.signals,
             interval_seconds=settings.times.watch_interval_seconds,
         )
+        merging = Merging(jobs=parts.jobs, store=parts.job_store, runs=self.runs, people=self.people)
         return Watcher(
             Watching(
                 changes=ChangeRequests(self.runs, now=parts.signals.now, goes_on=self.people.goes_on),
@@ -359,6 +360,7 @@ class ForgeParts:
                     runs=self.runs,
                     signals=parts.signals,
                     people=self.people,
+                    merging=merging,
                     most_rounds=watch.review_rounds,
                 ),
                 edits=EditedIssues(
@@ -367,10 +369,11 @@ class ForgeParts:
                     runs=self.runs,
                     signals=parts.signals,
                     people=self.people,
+                    merging=merging,
                     most_rounds=watch.review_rounds,
                 ),
                 people=self.people,
-                merging=Merging(jobs=parts.jobs, store=parts.job_store, runs=self.runs, people=self.people),
+                merging=merging,
             ),
             sites=self.sites,
             limits=WatchLimits(

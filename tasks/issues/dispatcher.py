@@ -154,10 +154,12 @@ class Dispatcher:
         """USD spent today, and what the jobs at work may cost up to their limit.
 
         Spending is reported after the fact, so without what is promised a whole fleet could start below the
-        limit and end far above it. Without a limit for each job nothing is promised.
+        limit and end far above it. Without a limit for each job nothing is promised; nor to work that
+        waits for people, for a green main branch, or in a queue, and may do so for days.
         """
         limit = site.config.usd_per_job
-        at_work = [item.job for item in self._backlog.in_progress() if item.job]
+        working = self._backlog.in_progress()
+        at_work = [item.job for item in working if item.job and not item.aside and not item.in_review]
         promised = 0.0
         if limit is not None:
             promised = sum(

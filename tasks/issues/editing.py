@@ -5,6 +5,7 @@ the author of an issue change it after it was requested, and do not say who did.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -18,6 +19,7 @@ from routing.jobs.lifecycle import Jobs
 from routing.jobs.turn import Repair
 from routing.store.jobs.run_store import RunStore
 from routing.store.signals.signal_store import SignalStore
+from tasks.issues.merging import Merging
 from tasks.issues.people import People
 from tasks.issues.site import issue_of
 
@@ -49,13 +51,14 @@ class EditedIssues:
     runs: RunStore
     signals: SignalStore
     people: People
+    merging: Merging
     most_rounds: int  # turns that a job may have for what people say; 0: an edit is left to a person
 
-    def look(self, site: ForgeSite, job: Job) -> bool:
+    def look(self, site: ForgeSite, job: Job, *, before: Callable[[], object] = lambda: None) -> bool:
         """Send the job back with the new text, or hand it to a person; True when its state changed.
 
         The backlog knows what webhooks and polls have seen; the issue itself decides. Raises what the forge
-        says: an edit that cannot be read now is not passed over.
+        says: an edit that cannot be read now is not passed over. `before` is called before it goes back.
         """
         issue, known = issue_of(job), job.revision
         item = self.backlog.known(issue) if issue is not None and known else None
@@ -70,12 +73,14 @@ class EditedIssues:
         if says_the_same(job, live):
             self.runs.note(job.id, same_text=live.revision)
             return False
-        return self._take_up(site, job, live)
+        return self._take_up(site, job, live, before)
 
-    def _take_up(self, site: ForgeSite, job: Job, issue: Issue) -> bool:
+    def _take_up(self, site: ForgeSite, job: Job, issue: Issue, before: Callable[[], object]) -> bool:
         """One turn with the new text, unless that is nobody's who may ask for work."""
         if self.people.end_unwanted(site, job):
             return True
+        if not self.merging.withdraw(site, job, own=True):
+            return False  # it landed, or was closed, since this tick looked: the next one sees it
         what = f"the text of its issue was changed to revision {issue.revision[:12]}"
         if not site.forge.permission(issue.ref.repo, issue.author).can_write:
             reason = f"{what}, perhaps by its author, who may not write; request it again if it is right"
@@ -83,6 +88,7 @@ class EditedIssues:
         if job.review_rounds >= self.most_rounds:
             reason = f"{what}, and it has had {job.review_rounds} of {self.most_rounds} turns for that"
             return self.jobs.conclude(job, JobState.ESCALATED, reason=reason)
+        before()
         self.runs.note(job.id, first_pushed_at=self.signals.now())
         task = NewTask(
             title=issue.title[:500], text=issue.body.strip() or issue.title, revision=issue.revision

@@ -23,7 +23,7 @@ from routing.jobs.job import Job, is_job_id
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.backlog.delivery_store import DeliveryStore
 from routing.store.jobs.job_store import JobStore
-from routing.store.jobs.run_store import RunStore
+from routing.store.jobs.run_store import RunNotes, RunStore
 from routing.store.signals.signal_store import SignalStore
 from tasks.issues.site import place_of
 
@@ -120,7 +120,7 @@ class ReportedWork:
         for job in filter(None, self.store.read_many(listed)):
             if job.request.repository in of_all or (job.request.repository, job.branch) in reported:
                 self.store.look_again(job.id, at=now)
-                self.runs.note(job.id, reviewed_at=0.0)
+                self.runs.note(job.id, hastened_at=now)
 
 
 def seen_work(site: ForgeSite, job: Job, now: float) -> SeenWork:
@@ -274,3 +274,9 @@ def next_look(job: Job, now: float, interval_seconds: float) -> float | None:
 def review_pause(job: Job, now: float) -> float:
     """Seconds between two looks at work in review: a tenth of those since its push, five minutes at most."""
     return min(REVIEW_PAUSE_SECONDS, max(0.0, now - (job.pushed_at or now)) / 10)
+
+
+def may_wait(job: Job, notes: RunNotes, now: float) -> bool:
+    """Whether work in review was looked at not long ago, and nothing was heard of it since."""
+    heard = notes.hastened_at >= notes.reviewed_at
+    return not heard and now < notes.reviewed_at + review_pause(job, notes.reviewed_at)

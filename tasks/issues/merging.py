@@ -100,6 +100,24 @@ class Merging:
             return self._not_brought_up(job, why, now)
         return self._adopt(job, head, onto)
 
+    def withdraw(self, site: ForgeSite, job: Job, *, own: bool = False) -> bool:
+        """Take a job's commit out of the forge's merge queue before its agent, or a person, goes on.
+
+        False when it is too late, as the change is merged or closed; True also when nobody asked for a merge.
+        `own`: the caller is the tick that merges, so no merge is being asked for at this moment; for others
+        the store refuses to send the job back while one is.
+        """
+        if self.runs.read(job.id).asked_to_merge(job.result.commit):
+            change = site.forge.change_of_branch(place_of(job)[1], job.branch)
+            if change is not None and change.state is not ChangeState.OPEN:
+                return False
+            if change is not None:
+                site.forge.withdraw_merge(change)
+            self.runs.note(job.id, merging="")
+        if own:
+            self.store.land(job.id, job.fence, off=True)
+        return True
+
     def _not_brought_up(self, job: Job, why: str, now: float) -> bool:
         fact = signal(SignalKind.MAIN_RED, at=now, commit=job.result.commit, note=why)
         return self._conclude(job, JobState.ESCALATED, why, [fact])

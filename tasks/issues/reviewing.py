@@ -22,6 +22,7 @@ from routing.printable import printable
 from routing.store.jobs.run_store import RunStore
 from routing.store.signals.signal_store import SignalStore
 from tasks.issues.landings import SeenWork
+from tasks.issues.merging import Merging
 from tasks.issues.people import People
 from tasks.issues.site import place_of
 
@@ -85,12 +86,16 @@ class ReviewTurns:
     runs: RunStore
     signals: SignalStore
     people: People
+    merging: Merging
     most_rounds: int  # turns that a job may have for reviews; 0: none
 
-    def look(self, site: ForgeSite, job: Job, seen: SeenWork) -> bool:
+    def look(
+        self, site: ForgeSite, job: Job, seen: SeenWork, *, before: Callable[[], object] = lambda: None
+    ) -> bool:
         """Answer what a turn has dealt with, and send the job back for what is new; True when it was.
 
         While a turn runs, or the request is not open, nothing is done. Raises what the forge says.
+        `before` is called before a job goes back.
         """
         change = seen.change
         if job.state is not JobState.WAITING or change is None or change.state is not ChangeState.OPEN:
@@ -103,7 +108,7 @@ class ReviewTurns:
             given, login=site.forge.own_login(), known=job.reviews,
             may_write=lambda author: self._may_write(site, job, author),
         )  # fmt: skip
-        return bool(asking) and self._send_back(site, job, change, asking)
+        return bool(asking) and self._send_back(site, job, change, asking, before)
 
     def _was_criticized(self, job: Job) -> bool:
         return any(fact.kind is SignalKind.CHANGES_REQUESTED for fact in self.signals.read(job.id))
@@ -118,16 +123,20 @@ class ReviewTurns:
             return False
 
     def _send_back(
-        self, site: ForgeSite, job: Job, change: ChangeRequest, asking: Sequence[Feedback]
-    ) -> bool:
+        self, site: ForgeSite, job: Job, change: ChangeRequest, asking: Sequence[Feedback],
+        before: Callable[[], object],
+    ) -> bool:  # fmt: skip
         """One turn for all of it, or a person where none is left; unless people no longer want the work."""
         if self.people.end_unwanted(site, job):
             return True
+        if not self.merging.withdraw(site, job):
+            return False  # it landed, or was closed, a moment ago
         who = ", ".join(dict.fromkeys(printable(one.author) for one in asking))
         if job.review_rounds >= self.most_rounds:
             had = f"it has had {job.review_rounds} of {self.most_rounds} turns for reviews"
             reason = f"{who} asked for changes, and {had}"
             return self.jobs.conclude(job, JobState.ESCALATED, reason=reason)
+        before()
         now = self.signals.now()
         self.runs.note(job.id, first_pushed_at=now)  # red work after this has its own hour
         commit = job.result.commit

@@ -33,7 +33,7 @@ from tasks.issues.checklist import RunProgress
 from tasks.issues.ci_look import CiLook, CiSeen
 from tasks.issues.closing import Closing
 from tasks.issues.editing import EditedIssues
-from tasks.issues.landings import Fate, Landings, ReportedWork, SeenWork, review_pause, seen_work
+from tasks.issues.landings import Fate, Landings, ReportedWork, SeenWork, may_wait, seen_work
 from tasks.issues.merging import Merging
 from tasks.issues.opening import ChangeRequests, JobOverError
 from tasks.issues.people import People
@@ -56,7 +56,6 @@ _LASTING = frozenset({Finding.MAIN_RED, Finding.PEOPLE, Finding.APPROVAL, Findin
 _NO_ANSWER = frozenset({Finding.UNREACHABLE, Finding.TOKEN_REFUSED, Finding.NO_FORGE})
 
 _Look = Callable[[ForgeSite | None, Job], bool]
-
 _BY_PEOPLE = {Fate.LANDED: Finding.LANDED, Fate.DROPPED: Finding.DROPPED}
 
 
@@ -124,12 +123,10 @@ class Watcher:
         """Record what is new, end a job that it is the end of, and show it on the checklist of the run."""
         new, seen = self._parts.landings.look(site, job)
         if job.is_in_review and seen.fate is not Fate.OPEN:  # which ends it: the watcher looks at it now
-            self._parts.runs.note(job.id, reviewed_at=0.0)
+            self._parts.runs.note(job.id, hastened_at=self._parts.signals.now())
         new |= self._parts.people.follow(job, seen)
-        if site is not None and self._parts.reviews.look(site, job, seen):
-            self._waits.aside(site, job, self._parts.runs.read(job.id), "")
-            new = True
         if site is not None:
+            new |= self._parts.reviews.look(site, job, seen, before=lambda: self._take_place(site, job))
             self._parts.closing.refresh(site, job)  # writes when something is new, or was not shown in time
         return new
 
@@ -160,7 +157,7 @@ class Watcher:
     def _watch(self, site: ForgeSite | None, job: Job) -> bool:
         """Look at a pushed job that waits for CI; True when its state changed."""
         now, notes = self._parts.signals.now(), self._noted(job)
-        if job.is_in_review and now < notes.reviewed_at + review_pause(job, notes.reviewed_at):
+        if job.is_in_review and may_wait(job, notes, now):
             return self._edited(site, job)
         try:
             ci, work = self._look(site, job, notes, now)
@@ -170,7 +167,7 @@ class Watcher:
             facts = [signal(SignalKind.SETUP, at=now, note=str(error))]
             return self._conclude(job, JobState.ESCALATED, str(error), facts)
         pushed_at = job.pushed_at or now
-        silent_since = max(pushed_at, notes.reviewed_at) if job.is_in_review else pushed_at
+        silent_since = max(pushed_at, notes.reviewed_at or now) if job.is_in_review else pushed_at
         if ci.finding is Finding.TOKEN_REFUSED:
             self._waits.hold(job, ci.said, now)
         elif notes.held_at is not None:  # until then nothing could be known
@@ -203,10 +200,12 @@ class Watcher:
 
     def _edited(self, site: ForgeSite | None, job: Job) -> bool:
         """Have the agent get a text that was changed, before anything is judged; True when it does."""
-        if site is None or not self._parts.edits.look(site, job):
-            return False
+        edits = self._parts.edits
+        return site is not None and edits.look(site, job, before=lambda: self._take_place(site, job))
+
+    def _take_place(self, site: ForgeSite, job: Job) -> None:
+        """Before a job goes back to its agent: a tick that dies in between has lent its slot to nobody."""
         self._waits.aside(site, job, self._parts.runs.read(job.id), "")
-        return True
 
     def _carry_out(self, site: ForgeSite | None, job: Job, decided: Watch, ci: CiSeen, now: float) -> bool:
         """Do what was decided by CI's word, or by the lack of it; True when the job's state changed."""
@@ -311,6 +310,8 @@ class Watcher:
         except ForgeError as error:
             _log.warning("log.not_read", commit=commit, reason=str(error))
             log = ""
+        if not self._parts.merging.withdraw(site, job, own=True):
+            return False  # it landed, or was closed, since this tick looked: the next one sees it
         repair = Repair(commit=commit, checks=ci.names, log=log or ci.complaint)
         if job.is_in_review:  # it was green for as long as people took: its hour begins now
             self._parts.runs.note(job.id, first_pushed_at=now)

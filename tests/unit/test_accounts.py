@@ -613,3 +613,19 @@ def test_an_account_takes_nothing_that_is_the_workers() -> None:
     for fields in wrong:
         with pytest.raises(ValueError, match=r"belong to the worker|neither NAME"):
             Account(name="a", runtime="claude", **fields)
+
+
+def test_what_an_earlier_release_noted_of_a_gate_is_read(made: Made) -> None:
+    """It noted a bare number there, the time; a note that says nothing is as none."""
+    fleet = made()
+    (job,) = jobs_of(fleet, 1)
+    fleet.app.breakers.close(DEFAULT, "*", until=fleet.clock() + HOUR, words="the bill", by="ada")
+    assert tried(fleet, job) is ClaimRefusal.LIMITED
+    gates = fleet.app.job_store.keys("gates")
+    (digest,) = [name for name in fleet.redis.hkeys(gates) if name[0] not in "!?"]
+    fleet.redis.hset(gates, f"!{digest}", f"{fleet.clock():.6f}")
+    fleet.redis.hset(gates, "!of-another", f"{fleet.clock():.6f}")
+    fleet.redis.hset(gates, "!unreadable", "{")
+    assert published(fleet) == []
+    fleet.clock.forward(HELD_ANEW_SECONDS)
+    assert published(fleet) == [job]

@@ -263,3 +263,21 @@ def test_an_issue_that_has_cost_too_much_is_left_to_people(fleet_of: Fleets) -> 
     fleet.rounds(2)
     assert refused(fleet, ref) == (Gate.JOB_BUDGET, 1)
     assert len(fleet.jobs(ref)) == 1
+
+
+def test_a_day_keeps_nothing_for_work_that_waits_for_people(fleet_of: Fleets) -> None:
+    """It may be in review for days, and costs nothing there."""
+    fleet = fleet_of(
+        MemoryForge(SteppedClock(), repos=("acme/a", "acme/b", "acme/c")),
+        usd_per_day=5.0,
+        usd_per_job=2.0,
+        merge="never",
+    )
+    repos = list(fleet.forge.repositories)
+    for repo in repos[:2]:
+        fleet.forge.person_opens(1, repo=repo)
+    fleet.rounds(2)
+    assert all(job.is_in_review for job in fleet.jobs())
+    fleet.forge.person_opens(2, repo=repos[2])
+    fleet.poll()
+    assert len(fleet.dispatch()) == 1

@@ -160,3 +160,35 @@ def test_an_issue_that_is_wanted_no_longer_gets_no_turn(fleet: ForgeFleet) -> No
     fleet.forge.person_closes(ref)
     fleet.watch()
     assert job_of(fleet).state is JobState.CANCELLED
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_work_on_an_old_text_does_not_stay_in_the_merge_queue(fake_redis: redis.Redis, rounds: int) -> None:
+    """Else it would land while its agent reads the new text, or while a person looks at it."""
+    settings = IssueSettings(watch=WatchSettings(review_rounds=rounds))
+    fleet = ForgeFleet(fake_redis, merge="green", settings=settings)
+    fleet.forge.has_queue, fleet.forge.queue = True, [901]
+    ref = pushed(fleet)
+    fleet.watch()
+    assert fleet.forge.queue == [901, fleet.forge.changes[0].number]
+    job = edited(fleet, ref)
+    assert job.state is (JobState.QUEUED if rounds else JobState.ESCALATED)
+    assert fleet.forge.queue == [901]
+    assert not fleet.parts.runs.read(job.id).merging
+
+
+def test_work_that_landed_from_the_queue_is_not_sent_back(fleet: ForgeFleet) -> None:
+    """It cannot be taken out any more: the job ends, and the edit is for another one."""
+    fleet.forge.has_queue, fleet.forge.queue = True, [901]
+    ref = pushed(fleet)
+    fleet.watch()
+    fleet.forge.person_merges(job_of(fleet).branch)
+    assert edited(fleet, ref).state is JobState.SUCCEEDED
+
+
+def test_a_merge_that_a_dead_process_began_keeps_no_text_from_its_agent(fleet: ForgeFleet) -> None:
+    """The tick that merges is the one that looks: nothing is being asked for at this moment."""
+    ref = pushed(fleet)
+    job = job_of(fleet)
+    assert fleet.hands.app.job_store.land(job.id, job.fence)
+    assert edited(fleet, ref).state is JobState.QUEUED

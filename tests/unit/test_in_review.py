@@ -196,3 +196,28 @@ def test_the_request_closes_the_issue_where_people_merge(*, merges: bool) -> Non
         state=JobState.WAITING, template="a", version=1, content_hash="h", created_at=0.0,
     )  # fmt: skip
     assert change_text(job, closes=not merges)[1].startswith("For #7." if merges else "Closes #7.")
+
+
+def test_a_webhook_before_an_outage_ends_no_review(fleet: ForgeFleet) -> None:
+    """Looking at once says nothing about how long the forge has been silent."""
+    ref = in_review(fleet)
+    for _ in range(3):
+        fleet.clock.forward(DAY)
+        fleet.watch()
+    fleet.hands.app.deliveries.note_work("github:acme/shop", "")
+    fleet.watch()
+    fleet.mishaps.lasting["change_of_branch"] = lambda: ForgeUnreachableError("no answer")
+    fleet.clock.forward(5)
+    fleet.watch()
+    assert job_of(fleet, ref).is_in_review
+    assert job_of(fleet, ref).state is JobState.WAITING
+
+
+def test_notes_that_were_lost_end_no_review(fleet: ForgeFleet) -> None:
+    """They expire by themselves; the silence begins when it is first met."""
+    ref = in_review(fleet)
+    fleet.clock.forward(3 * DAY)
+    fleet.hands.redis.hdel(fleet.hands.app.job_store.keys.run(job_of(fleet, ref).id), "reviewed_at")
+    fleet.mishaps.lasting["change_of_branch"] = lambda: ForgeUnreachableError("no answer")
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.WAITING

@@ -322,3 +322,22 @@ def test_two_relays_publish_each_job_once(fleet: SteppedFleet) -> None:
     assert fleet.app.relay.relay().published == 0
     fleet.clock.forward(PUBLISH_SECONDS)
     assert fleet.app.relay.relay().published == 1
+
+
+@pytest.mark.parametrize("step", ["release_limited", "release_held", "take_unclaimed"])
+def test_a_step_of_the_relay_that_fails_keeps_no_other_from_its_turn(
+    fleet: SteppedFleet, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A mistake of ours in one of them must not stop all dispatch until somebody repairs it."""
+
+    def fail(*_: object) -> None:
+        message = "a script's mistake"
+        raise redis.ResponseError(message)
+
+    fleet.broker.down = True
+    job = fleet.enqueue().job
+    fleet.broker.down = False
+    monkeypatch.setattr(fleet.app.job_store, step, fail)
+    fleet.clock.forward(PUBLISH_SECONDS)
+    assert fleet.app.relay.relay().published == 1
+    assert [sent[0] for sent in fleet.broker.sent] == [job]

@@ -234,3 +234,23 @@ def test_a_merge_during_the_turn_ends_it(fleet: ForgeFleet) -> None:
     fleet.forge.person_merges(job.branch)
     looked(fleet)
     assert job_of(fleet).state is JobState.SUCCEEDED
+
+
+def test_work_that_a_review_is_about_does_not_stay_in_the_merge_queue(fake_redis: redis.Redis) -> None:
+    """Changes were requested while it waited there: it comes back first."""
+    fleet = ForgeFleet(fake_redis, merge="green")
+    fleet.forge.has_queue, fleet.forge.queue = True, [901]
+    fleet.forge.person_opens(1)
+    fleet.round()
+    assert fleet.forge.queue == [901, fleet.forge.changes[0].number]
+    assert reviewed(fleet).state is JobState.QUEUED
+    assert fleet.forge.queue == [901]
+
+
+def test_nothing_is_sent_back_while_its_merge_is_asked_for(fleet: ForgeFleet) -> None:
+    """Another tick is at it, and may have landed it: the review is looked at again."""
+    before = job_of(fleet)
+    assert fleet.hands.app.job_store.land(before.id, before.fence)
+    assert reviewed(fleet).state is JobState.WAITING
+    fleet.hands.app.job_store.land(before.id, before.fence, off=True)
+    assert looked(fleet).state is JobState.QUEUED

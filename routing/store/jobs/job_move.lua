@@ -12,7 +12,7 @@
 --       reviewed: the same, for one that reviewers asked for
 --       keeps_turn: a finished turn stays to be delivered  limit: it waits for an account from now on
 -- Returns {word}: 'ok'|'missing'|'stale' (another fence)|'alive' (the lease did not run out)
---         |'cancelling' (it is to be cancelled, and may only end)|'merging' (too late to cancel),
+--         |'cancelling' (it is to be cancelled, and may only end)|'merging' (too late to cancel, or to send back),
 --         {'active', job id}: another job works on its issue, or {'state', its state}: that does not allow it
 -- @include prelude
 -- @include admission
@@ -36,6 +36,7 @@ if not string.find(',' .. allowed .. ',', ',' .. f[1] .. ',', 1, true) then
 end
 if fence ~= '' and fence ~= f[2] then return {'stale'} end
 if f[9] and to == 'cancelled' and fence == '' then return {'merging'} end -- the watcher, which merges, has it
+if f[9] and f[1] == 'waiting' and to == 'queued' then return {'merging'} end -- it may land at this moment
 if expired and not is_lost(pulse, tonumber(f[3]), now) then return {'alive'} end
 if fence ~= '' and f[5] and (to == 'queued' or to == 'waiting') then return {'cancelling'} end
 if fresh and f[14] then return {'state', 'a shadow'} end

@@ -6,6 +6,7 @@
 -- held at what they say now; where `job_claim` noted that this was another gate, all others follow.
 -- Beside a gate, of the name DIGEST, stands what is remembered of it: `!DIGEST`, JSON of `at`: when a job last went to
 -- try it, `tried`: which did since all had, and `looked`: when one last went to be held anew. `?DIGEST`: see above.
+-- An earlier release noted the time alone there, as a bare number.
 -- KEYS  day_costs: sums of today  limited, gates, breakers, leases, outbox, paused, rejected, trials_open, champions
 -- ARGV  most: jobs of one gate  again_seconds: until another job may try an account that nobody has taken
 --       look_seconds: until one of a shut gate is held anew  keep_seconds: for which a gate that is gone is remembered
@@ -16,6 +17,17 @@
 local TRIED = 200 -- jobs of a gate that take turns at trying
 
 local function id_of(member) return string.match(member, '([^:]+)$') end
+
+-- What is remembered of a gate; what says nothing is as if nothing were remembered since `otherwise`.
+local function note_of(text, otherwise)
+  local read, note = pcall(cjson.decode, text or '')
+  if read and type(note) == 'table' then
+    return {at = tonumber(note.at) or 0, tried = type(note.tried) == 'table' and note.tried or {},
+      looked = tonumber(note.looked) or 0, replaced = tonumber(note.replaced)}
+  end
+  local at = tonumber(text)
+  return {at = at or 0, tried = {}, looked = at or otherwise}
+end
 
 -- The first that has not tried yet; when all have, they begin anew.
 local function next_to_try(members, note)
@@ -65,7 +77,7 @@ for at = 1, #all, 2 do
   local digest = all[at]
   if not string.find(digest, '^[!?]') then
     local text = redis.call('HGET', gates, '!' .. digest)
-    local note = text and cjson.decode(text) or {at = 0, tried = {}, looked = now}
+    local note = note_of(text, now)
     local members = chosen_of(digest, cjson.decode(all[at + 1]), note)
     for place, member in ipairs(members) do
       redis.call('ZREM', limited, member)
@@ -85,7 +97,7 @@ for at = 1, #all, 2 do
   local name = all[at]
   local sign, digest = string.match(name, '^([!?])(.+)$')
   if sign and redis.call('HEXISTS', gates, digest) == 0 then
-    local note = sign == '!' and cjson.decode(all[at + 1])
+    local note = sign == '!' and note_of(all[at + 1], 0)
     if not note or now - math.max(note.at, note.looked) > tonumber(keep_seconds) then redis.call('HDEL', gates, name) end
   end
 end

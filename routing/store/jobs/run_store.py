@@ -17,7 +17,8 @@ class RunNotes:
     comment: int | None = None  # the checklist's comment on the issue
     shown: str = ""  # digest of the checklist as it is there
     labelled: str = ""  # which label of its run the issue carries, a `RunLabel`; "" for none
-    reviewed_at: float = 0.0  # when its work was last seen to be in review; 0: look at it now
+    reviewed_at: float = 0.0  # when its work was last seen to be in review
+    hastened_at: float = 0.0  # when there was last a reason to look at work in review at once
     change: bool = False  # its change request was opened
     change_tries: int = 0  # times that the forge did not open it
     change_at: float = 0.0  # not to be asked for again before
@@ -84,6 +85,7 @@ def _parsed(fields: Mapping[str, str]) -> RunNotes:
         shown=fields.get("shown", ""),
         labelled=fields.get("labelled", ""),
         reviewed_at=float(fields.get("reviewed_at") or 0.0),
+        hastened_at=float(fields.get("hastened_at") or 0.0),
         change=fields.get("change") == "1",
         change_tries=int(fields.get("change_tries") or 0),
         change_at=float(fields.get("change_at") or 0.0),
