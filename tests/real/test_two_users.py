@@ -5,7 +5,6 @@ machine is changed. That takes root, as CI is.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -121,9 +120,8 @@ def passages(folder: Path, needed: Sequence[Path]) -> Sequence[str]:
 @pytest.fixture
 def place() -> Iterator[Place]:
     """A repository, two issues, and the agent's program."""
-    space = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True, timeout=60)
-    if os.getuid() != 0 or shutil.which("sudo") is None or space.returncode != 0:
-        pytest.skip("a fleet as two users needs root, sudo, and mount namespaces")
+    if os.getuid() != 0:
+        pytest.skip("users of a namespace are made by root alone")
     with tempfile.TemporaryDirectory(prefix="two-users-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         for path in (folder, *(folder / name for name in ("shop", "issues", "agent-home"))):

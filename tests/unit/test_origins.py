@@ -174,7 +174,7 @@ def test_options_of_up_hold_over_all_else_and_alone_override_nothing(name: str, 
 
 def test_every_option_of_up_is_tried() -> None:
     """An option that is added to `up` is one of those that make settings, or of those that make none."""
-    none = {"repo", "issues", "state", "as_json"}
+    none = {"repo", "issues", "state", "as_json", "allow_red"}
     root = {parameter.name for parameter in get_command(app).params}
     names = {parameter.name for parameter in whole_command_line().commands["up"].params}
     assert names - root == UP_OPTIONS.keys() | AGENT_OPTIONS.keys() | none

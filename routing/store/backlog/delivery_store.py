@@ -109,7 +109,9 @@ class DeliveryStore(Store):
     def take_work(self) -> list[tuple[str, str]]:
         """Repositories and branches whose work is to be looked at, and forget them."""
         with redis_errors("taking which work is to be looked at"):
-            taken = self.redis.spop(self.keys("looks"), MOST_LOOKS)
+            taken = self.redis.srandmember(self.keys("looks"), MOST_LOOKS)
+            if taken:
+                self.redis.srem(self.keys("looks"), *taken)
         return [(repository, branch) for repository, _, branch in (one.partition(" ") for one in taken)]
 
     def waiting(self) -> tuple[int, float | None]:
