@@ -37,9 +37,13 @@ from routing.embedded.private_server import PrivateServer
 from routing.errors import SettingsError
 from routing.forges.config import RemoteConfig
 from routing.forges.local.config import LocalConfig
+from routing.process.cgroup_probe import usable_cgroup_home
+from routing.process.table import ProcessTable
 from tasks.agents.mail_socket.unix_socket import sweep
+from tasks.agents.supervision.orphans import end_ownerless_turns
 from tasks.composition.composition import Coalmine, compose
 from tasks.composition.forge_parts import local_config
+from tasks.logs import configure_logs
 from tasks.settings.forge_tables import ForgeTables, variable_of
 from tasks.settings.origins import Origins
 from tasks.settings.settings import PREFIX, Settings, file_values, load_settings, settings_file
@@ -130,7 +134,7 @@ class LocalFleet:
         self.door: LocalDoor | None = None  # where pages are served, and webhooks are taken
         self.why_no_door = ""  # what keeps pages from being served
         self.variables: dict[str, str] = {}
-        self._has_own_server = False
+        self._server: PrivateServer | None = None  # our own
         self.agents = DEFAULT_AGENTS
         self.worker = _node("jobs")  # the name of the worker that runs agents
         self.coalmine: Coalmine
@@ -171,10 +175,11 @@ class LocalFleet:
             server = PrivateServer(self._state / "redis")
             server.start()
             self._leave.callback(server.stop)
-            self._has_own_server = True
+            self._server = server
             self.variables[f"{PREFIX}REDIS_URL"] = os.environ[f"{PREFIX}REDIS_URL"] = server.url
         self.coalmine = compose(load_settings(warn=lambda _: None))
         self._leave.callback(self.coalmine.redis.close)
+        configure_logs(self.coalmine.settings)  # standard output is for events
         if self._plan.door:
             self._open_door(self.coalmine.settings)
         note_running(self._state, self.variables, at=time.time())
@@ -209,6 +214,8 @@ class LocalFleet:
         try:
             if self.supervisor is not None:
                 self.supervisor.stop()
+                # Of workers that were killed: nobody else may be left here that ends their agents.
+                end_ownerless_turns(ProcessTable(), usable_cgroup_home())
         finally:
             self._leave.close()
             # Of workers that were killed: at a second Ctrl-C, or after the grace period.
@@ -219,7 +226,7 @@ class LocalFleet:
 
     def others(self) -> str:
         """That workers of somebody else are at work on the same server, in words; "" when none are."""
-        if self._has_own_server:
+        if self._server is not None:
             return ""
         names = [report.process for report in self.coalmine.clocks.reports()]
         if not names:
@@ -245,6 +252,7 @@ class LocalFleet:
                 *([self._web(self.door)] if self.door is not None else []),
             ],
             on_line=self._keep_line,
+            server=self._server,
             grace_seconds=self.coalmine.settings.job.drain_grace_seconds + SPARE_SECONDS,
         )
         return self.supervisor

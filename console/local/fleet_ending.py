@@ -26,16 +26,22 @@ class FleetEnding:
         self._parts = parts
         self._say = say
         self._worker = worker  # the name of this fleet's own; another on this machine is not ours to end
-        self._at_work: list[Job] | None = None  # when the end began; None before
+        self._at_work: list[Job] | None = None  # when the end began; None before, and while it is not known
+        self._said_unknown = False
         self._say_below = float("inf")  # the next line is due when so many seconds are left
 
     def watch(self, seconds_left: float) -> None:
-        """Say at once what is waited for, and then how long that may still take, in seconds."""
+        """Say at once what is waited for, and then how long that may still take, in seconds.
+
+        A server that is away does not hold up the end; that is said once.
+        """
         try:
             running = self._running()
-        except CoalmineError as error:  # the end is not held up by a server that is away
-            self._say(f"what is at work is not known: {error}")
-            running = []
+        except CoalmineError as error:
+            if not self._said_unknown:
+                self._say(f"Ending: what is at work is not known: {error}")
+            self._said_unknown = True
+            return
         if self._at_work is None:
             self._at_work = running
             self._say_below = seconds_left - SAY_SECONDS

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from console.output.happenings import SAID_KINDS, Happening, happening
-from routing.errors import CoalmineError
+from routing.errors import STORE_AWAY, CoalmineError
 from routing.events import Event
 from tasks.composition.composition import Coalmine
 
@@ -30,23 +30,38 @@ class FleetNews:
     def follow(self, stop: threading.Event) -> None:
         """Tell what happens from now on.
 
-        A server that is away for a moment is reported, and asked again after a second. An event that cannot
-        be shown is reported and left out.
+        A server that is away is reported once, asked again each second, and what happened meanwhile is shown
+        when it is there again. An event that cannot be shown is reported and left out.
         """
-        last = ""
+        last, is_away = "", False
         while not stop.is_set():
             try:
                 last = last or self._newest()
                 for event in self._parts.events.after(last, wait_seconds=0.5):
+                    self._take_or_leave_out(event)
                     last = event.id
-                    self.take(event)
             except CoalmineError as error:
-                self._say(str(error))
+                if not is_away:
+                    self._say(str(error))
+                is_away = True
                 stop.wait(1.0)
             except Exception as error:  # noqa: BLE001 - one event's fault; this thread has all others to show
                 self._say(f"an event after {last or 'the start'} could not be shown: {error!r}")
                 last = ""
                 stop.wait(1.0)
+            else:
+                if is_away:
+                    self._say("The server answers again.")
+                is_away = False
+
+    def _take_or_leave_out(self, event: Event) -> None:
+        """Take an event. STORE_AWAY is raised before it is shown, so that it can be taken again."""
+        try:
+            self.take(event)
+        except STORE_AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001 - one event's fault; this thread has all others to show
+            self._say(f"the event {event.id} ({event.kind}) could not be shown: {error!r}")
 
     def take(self, event: Event) -> None:
         """Pass an event on, with what it says to people; None where they know it, or need not."""

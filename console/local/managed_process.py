@@ -42,6 +42,11 @@ class ManagedProcess:
         self._child: ChildProcess | None = None
 
     @property
+    def name(self) -> str:
+        """The program's."""
+        return self.program.name
+
+    @property
     def pid(self) -> int | None:
         """Process id from `start` to `collect`, else None."""
         child = self._child

@@ -17,7 +17,9 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from console.local.managed_process import ManagedProcess
+from console.local.managed_server import SERVER_NAME, ManagedServer
 from console.local.program import Program, RestartPolicy
+from routing.embedded.private_server import PrivateServer
 from routing.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from routing.process.command import SpawnError
 from routing.process.poll_loop import PollLoop
@@ -30,6 +32,12 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: The longest wait for something to happen. A program that exits ends it at once on Linux; elsewhere this is
 #: how late its exit may be noticed.
 _LOOK_SECONDS = 0.1
+
+#: The grace period at most when the server cannot be started again: nothing can be handed back then.
+_SERVERLESS_SECONDS = 5.0
+
+#: What is kept running.
+Managed = ManagedProcess | ManagedServer
 
 #: Takes a program's name and a line of its output.
 LineSink = Callable[[str, str], None]
@@ -91,6 +99,9 @@ class Supervisor:
     second kills them. Beside something else: `with Supervisor(…) as supervisor:`, which touches no signals.
     A supervisor is used once.
 
+    It may keep a `server` running that the programs need, which runs already: one that dies is started again
+    from its files as they are, also while they end. Who started it stops it after `stop`.
+
     A thread of its own starts, reads and ends the programs. The methods here may be called from any thread;
     they set a flag and wake that thread, or read a number that it keeps.
     """
@@ -100,11 +111,13 @@ class Supervisor:
         programs: Sequence[Program],
         *,
         on_line: LineSink,
+        server: PrivateServer | None = None,
         grace_seconds: float = 10.0,
         policy: RestartPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if len({program.name for program in programs}) != len(programs):
+        names = [*(program.name for program in programs), *([SERVER_NAME] if server is not None else [])]
+        if len(set(names)) != len(names):
             message = "two programs of a supervisor have the same name: give each its own"
             raise InvalidInputError(message)
         for program in programs:
@@ -115,6 +128,10 @@ class Supervisor:
         self._clock = clock
         self._managed = [
             ManagedProcess(program, policy=self._policy, on_line=self._say) for program in programs
+        ]
+        self._servers = [
+            ManagedServer(each, policy=self._policy, say=lambda line: self._say(OWN_NAME, line))
+            for each in ([server] if server is not None else [])
         ]
         self._loop: PollLoop | None = None
         self._relay: LineRelay | None = None
@@ -226,11 +243,15 @@ class Supervisor:
         if self._loop is not None:
             self._loop.wake()
 
-    def _named(self, name: str) -> ManagedProcess:
-        for managed in self._managed:
-            if managed.program.name == name:
+    @property
+    def _all(self) -> list[Managed]:
+        return [*self._servers, *self._managed]
+
+    def _named(self, name: str) -> Managed:
+        for managed in self._all:
+            if managed.name == name:
                 return managed
-        message = f"there is no program {name}: there are {', '.join(c.program.name for c in self._managed)}"
+        message = f"there is no program {name}: there are {', '.join(each.name for each in self._all)}"
         raise NotFoundError(message)
 
     def _say(self, name: str, line: str) -> None:
@@ -242,6 +263,8 @@ class Supervisor:
     def _serve(self, loop: PollLoop) -> None:
         """The whole life of the programs; however it ends, no process is left and `start` does not wait."""
         try:
+            for server in self._servers:
+                server.started_at = self._clock()
             for managed in self._managed:
                 self._start(managed, loop)
             self._started.set()
@@ -252,32 +275,44 @@ class Supervisor:
         finally:
             for managed in self._managed:
                 managed.collect(self._clock())
+            for server in self._servers:
+                server.settle()
             self._started.set()
 
     def _keep_running(self, loop: PollLoop) -> None:
         """Until a stop is asked for, or a program has died too often."""
         while not self._stop_asked and self._failure is None:
-            due = [managed.start_at for managed in self._managed if managed.start_at is not None]
+            due = [managed.start_at for managed in self._all if managed.start_at is not None]
             loop.pump(min([_LOOK_SECONDS, *(start_at - self._clock() for start_at in due)]))
-            for managed in self._managed:
-                if managed.has_ended():
-                    self._plan_restart(managed, self._collect(managed))
-                elif managed.start_at is not None and managed.start_at <= self._clock():
-                    self._start(managed, loop)
+            self._look(self._all, loop)
+
+    def _look(self, kept: Sequence[Managed], loop: PollLoop) -> None:
+        """Collect what has ended, and start what is due."""
+        for managed in kept:
+            if managed.has_ended():
+                self._plan_restart(managed, self._collect(managed))
+            elif managed.start_at is not None and managed.start_at <= self._clock():
+                self._start(managed, loop)
 
     def _end_all(self, loop: PollLoop) -> None:
-        """SIGTERM to all at once, then SIGKILL after the grace period, or at a second signal."""
+        """SIGTERM to all at once, then SIGKILL after the grace period, or at a second signal.
+
+        The server is kept running meanwhile: the programs hand their jobs back to it.
+        """
         for managed in self._managed:
             managed.start_at = None
             managed.terminate()
-        self._kill_at = kill_at = self._clock() + self._grace_seconds
+        began = self._clock()
+        self._kill_at = began + self._grace_seconds
         while left := [managed for managed in self._managed if managed.pid is not None]:
             loop.pump(_LOOK_SECONDS)
+            self._look(self._servers, loop)
+            self._kill_at = began + self._grace_seconds
             for managed in left:
-                if managed.has_ended() or self._kill_asked or self._clock() >= kill_at:
+                if managed.has_ended() or self._kill_asked or self._clock() >= self._kill_at:
                     self._collect(managed)
 
-    def _start(self, managed: ManagedProcess, loop: PollLoop) -> None:
+    def _start(self, managed: Managed, loop: PollLoop) -> None:
         """Start a process. One that cannot be started counts as a quick death, and is tried again."""
         try:
             managed.start(loop, self._clock())
@@ -285,29 +320,32 @@ class Supervisor:
             managed.quick_deaths += 1
             self._plan_restart(managed, str(error))
             return
-        self._say(OWN_NAME, f"{managed.program.name} started (process {managed.pid})")
+        if managed.pid is not None:  # the server says so itself, once it answers
+            self._say(OWN_NAME, f"{managed.name} started (process {managed.pid})")
 
-    def _collect(self, managed: ManagedProcess) -> str:
+    def _collect(self, managed: Managed) -> str:
         """Reap an ended process and what it left; returns how it ended, in words."""
         how = str(managed.collect(self._clock()))
-        self._say(OWN_NAME, f"{managed.program.name} ended ({how})")
+        self._say(OWN_NAME, f"{managed.name} ended ({how})")
         return how
 
-    def _plan_restart(self, managed: ManagedProcess, how: str) -> None:
+    def _plan_restart(self, managed: Managed, how: str) -> None:
         """Set when to start again, or set `_failure`, which makes `_keep_running` end everything."""
         if self._policy.gives_up(managed.quick_deaths):
             self._failure = _failure(managed, how, self._policy)
+            if isinstance(managed, ManagedServer):
+                self._grace_seconds = min(self._grace_seconds, _SERVERLESS_SECONDS)
             self._say(OWN_NAME, str(self._failure))
             return
         pause = self._policy.pause_seconds(managed.quick_deaths)
         managed.start_at = self._clock() + pause
-        self._say(OWN_NAME, f"{managed.program.name} is started again in {pause:g} s")
+        self._say(OWN_NAME, f"{managed.name} is started again in {pause:g} s")
 
 
-def _failure(managed: ManagedProcess, how: str, policy: RestartPolicy) -> ProgramFailedError:
+def _failure(managed: Managed, how: str, policy: RestartPolicy) -> ProgramFailedError:
     said = "\n".join(managed.tail) or "nothing"
     return ProgramFailedError(
-        f"{managed.program.name} died {managed.quick_deaths} times in a row, each within "
+        f"{managed.name} died {managed.quick_deaths} times in a row, each within "
         f"{policy.quick_death_seconds:g} s of its start ({how}); everything was ended. "
         f"Repair what it complains about and start again. It said:\n{said}"
     )

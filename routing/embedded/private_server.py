@@ -28,7 +28,7 @@ from redis.retry import Retry
 from routing.embedded.server_program import ServerProgram, find_server_program, server_environment
 from routing.errors import ConflictError, InvalidInputError, UnavailableError
 from routing.process.child import ChildProcess
-from routing.process.command import Command
+from routing.process.command import Command, Ended
 
 Transport = Literal["auto", "unix", "tcp"]
 Fsync = Literal["always", "everysec", "no"]
@@ -126,14 +126,37 @@ class PrivateServer:
         Raises UnavailableError, which says why it does not, and ConflictError when it runs already or when
         another server has the directory.
         """
+        self._begin(port_attempts=_PORT_ATTEMPTS)
+
+    def start_again(self) -> None:
+        """As `start`, for one that died: from its files and at the address that its clients have.
+
+        UnavailableError also where another program has taken its port.
+        """
+        self._begin(port_attempts=1)
+
+    def collect(self) -> Ended | None:
+        """How it died, None for one that was not started. ConflictError: it is alive."""
+        self._refuse_alive()
+        return self._end(grace_seconds=0.0)
+
+    def last_words(self) -> list[str]:
+        """The last lines of its log."""
+        return self._log_tail(0).splitlines()
+
+    def _refuse_alive(self) -> None:
         if self.alive:
             message = f"the private server in {self.directory} runs already (pid {self.pid}): stop it first"
             raise ConflictError(message)
+
+    def _begin(self, *, port_attempts: int) -> None:
+        """Start at the last port, then at others that are free, if so many attempts are allowed."""
+        self._refuse_alive()
         self._end(grace_seconds=0.0)  # of one that died by itself
         program = self._program or find_server_program()
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked() as lock:
-            for attempt in range(1, _PORT_ATTEMPTS + 1):
+            for attempt in range(1, port_attempts + 1):
                 self._choose_port(again=attempt > 1)
                 log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
                 try:
@@ -155,21 +178,19 @@ class PrivateServer:
 
     def stop(self) -> None:
         """Let the server write its data and end; kill it after `stop_seconds`. Stopping twice is harmless."""
-        if not self._end(grace_seconds=self.options.stop_seconds):
+        if self._end(grace_seconds=self.options.stop_seconds) is None:
             return
         for path in (self._config_path, self._socket_path):
             if path is not None:
                 path.unlink(missing_ok=True)
 
-    def _end(self, *, grace_seconds: float) -> bool:
-        """Whether there was a process to end.
+    def _end(self, *, grace_seconds: float) -> Ended | None:
+        """How its process ended; None where there was none to end.
 
         It is no longer ours from the first line on, also if ending fails.
         """
         child, self._child = self._child, None
-        if child is not None:
-            child.end(grace_seconds=grace_seconds)
-        return child is not None
+        return None if child is None else child.end(grace_seconds=grace_seconds)
 
     @property
     def _config_path(self) -> Path:

@@ -1,16 +1,12 @@
 """`coalmine up` on a git repository: issues in, commits and closed issues out."""
 
 import json
-import os
 import re
 import shlex
 import shutil
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,109 +14,30 @@ import httpx
 import pytest
 
 from console.commands.up import NO_ISSUES
-from routing.forges.local.issue_file import IssueFile
 from routing.git.git import Git
 from tests.programs.command_line import CommandLine
 from tests.programs.spying_agent import Spy, bystander
-from tests.waiting import run, until_ended, wait_until
-
-ROOT = Path(__file__).parents[2]
-
-#: An agent as users write their first one: it does what the issue says and commits nothing itself.
-AGENT = """#!/bin/sh
-cat > /dev/null
-case "$COALMINE_ISSUE" in
-  *#1) echo 'hello' > greeting.txt ;;
-  *#2) echo 'broken' > check.txt ;;
-  *#3) : ;;
-esac
-"""
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
-    return kept | {
-        "COALMINE_WEB__PORT": "0",  # several fleets may begin at once
-        "COALMINE_FORGE__LOCAL__POLL_INTERVAL_SECONDS": "0.5",
-        "COALMINE_TIMES__WATCH_INTERVAL_SECONDS": "0.5",
-        "COALMINE_JOB__DRAIN_GRACE_SECONDS": "1",
-        "COALMINE_FORGE__LOCAL__CI_SANDBOX": "none",
-        "COALMINE_AGENT__SANDBOX": "none",  # its agents tell the tests how they are; others are in tests/real
-        "PYTHONPATH": str(ROOT),
-    }
-
-
-def _workplace(folder: Path) -> None:
-    """A repository, three issues and an agent."""
-    repository, issues = folder / "shop", folder / "issues"
-    repository.mkdir()
-    issues.mkdir()
-    (repository / "check.txt").write_text("fine\n")
-    git = Git(repository)
-    git("init", "--quiet", "--initial-branch=main")
-    git("add", "--all")
-    git("commit", "--quiet", "--message", "Begin")
-    for number, title in ((1, "Greet"), (2, "Break the check"), (3, "Do nothing")):
-        (issues / f"{number}.md").write_text(f"---\ntitle: {title}\n---\n{title}, please.\n")
-    agent = folder / "agent.sh"
-    agent.write_text(AGENT)
-    agent.chmod(0o755)
-
-
-@contextmanager
-def _up(
-    folder: Path, arguments: Sequence[str] | None = None, **variables: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """`coalmine up` in the foreground of its own session, ended with one SIGINT."""
-    if arguments is None:
-        arguments = ["--repo", "shop", "--issues", "issues", "--ci", "grep -q fine check.txt",
-                     "--agent", str(folder / "agent.sh")]  # fmt: skip
-    with (folder / "up.log").open("wb") as log, (folder / "events").open("wb") as events:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "coalmine",
-                "up",
-                *arguments,
-                "--json",
-            ],
-            cwd=folder,
-            env=_environment() | variables,
-            stdout=events,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        until_ended(process, timeout=40)
+from tests.programs.up_program import AGENT, issue_fields, running_up, up_environment, workplace
+from tests.waiting import run, wait_until
 
 
 def _fleet_status(folder: Path) -> Any:
     """What `coalmine status` says in a folder."""
     argv = [sys.executable, "-m", "coalmine", "status", "--json"]
-    asked = run(argv, cwd=folder, env=_environment())
+    asked = run(argv, cwd=folder, env=up_environment())
     assert asked.returncode == 0, asked.stderr
     return json.loads(asked.stdout)
 
 
-def _issue(folder: Path, number: int) -> dict[str, Any]:
-    """The issue's front matter."""
-    return dict(IssueFile.parse((folder / "issues" / f"{number}.md").read_bytes()).fields)
-
-
 def _shows_end(folder: Path, number: int) -> bool:
     """Whether the issue shows its job's end."""
-    return bool(_issue(folder, number).get("comments"))
+    return bool(issue_fields(folder, number).get("comments"))
 
 
 def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -> None:
     """Green work is merged and its issue closed; red work and no work are handed to a person."""
-    _workplace(tmp_path)
-    with _up(tmp_path) as process:
+    workplace(tmp_path)
+    with running_up(tmp_path) as process:
         wait_until(
             lambda: all(_shows_end(tmp_path, number) for number in (1, 2, 3)) or process.poll() is not None,
             description="all three issues show the end of their jobs",
@@ -128,7 +45,7 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
         )
         assert process.poll() is None, (tmp_path / "up.log").read_text()
         argv = [sys.executable, "-m", "coalmine", "job", "list", "--json"]
-        asked = run(argv, cwd=tmp_path, env=_environment())
+        asked = run(argv, cwd=tmp_path, env=up_environment())
         assert asked.returncode == 0, asked.stderr
         assert asked.stdout.count('"succeeded"') == 1, "a command in the same folder finds the fleet"
         below = tmp_path / "shop" / "deep"
@@ -141,9 +58,9 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
             text = browser.get("/jobs?state=succeeded", headers={"Accept": "text/html"}).text
         assert "Greet" in text, "the page that it names shows what was done"
     assert process.returncode == 0, (tmp_path / "up.log").read_text()
-    assert _issue(tmp_path, 1)["state"] == "closed"
-    assert "ready-for-human" in _issue(tmp_path, 2)["labels"]
-    assert "ready-for-human" in _issue(tmp_path, 3)["labels"]
+    assert issue_fields(tmp_path, 1)["state"] == "closed"
+    assert "ready-for-human" in issue_fields(tmp_path, 2)["labels"]
+    assert "ready-for-human" in issue_fields(tmp_path, 3)["labels"]
     assert (tmp_path / "shop" / "greeting.txt").read_text() == "hello\n", "the checkout is kept in step"
     assert (tmp_path / "shop" / "check.txt").read_text() == "fine\n", "red work is not merged"
     statuses = list((tmp_path / ".coalmine" / "forge" / "statuses").glob("*.json"))
@@ -153,7 +70,7 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     assert not (tmp_path / ".coalmine" / "running.json").exists()
     left = _fleet_status(below)
     assert (left["place"]["running"], left["issues"]["completed"]) == (False, 1)
-    listed = run([sys.executable, "-m", "coalmine", "job", "list"], cwd=below, env=_environment())
+    listed = run([sys.executable, "-m", "coalmine", "job", "list"], cwd=below, env=up_environment())
     assert "is not running, last seen" in listed.stderr
     assert "succeeded" in listed.stdout
     assert _door(tmp_path) is None, "nobody could send a webhook"
@@ -167,15 +84,17 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
 
 def test_an_agent_sees_no_secret_of_what_runs_beside_it(tmp_path: Path) -> None:
     """Neither of `coalmine up`, nor of its workers, beat and Redis server; its work is done all the same."""
-    _workplace(tmp_path)
+    workplace(tmp_path)
     spy, secrets = Spy(tmp_path), {"SHOP_API_KEY": "k-5c1f0e7a9b", "COALMINE_WEB__TOKEN": "t-e91b6f3d02a84c"}
     (tmp_path / "agent.sh").write_text(
         f"#!/bin/sh\ncat > /dev/null\n{spy.line('agent')} && echo hello > greeting.txt\n"
     )
-    with bystander(BYSTANDER="in the open"), _up(tmp_path, **secrets) as process:
+    with bystander(BYSTANDER="in the open"), running_up(tmp_path, **secrets) as process:
         report = spy.report("agent")
         wait_until(
-            lambda: _issue(tmp_path, 1).get("state") == "closed", description="its work is done", timeout=60
+            lambda: issue_fields(tmp_path, 1).get("state") == "closed",
+            description="its work is done",
+            timeout=60,
         )
     assert report.showing("in the open"), "the spy sees what is not hidden"
     assert process.pid in report.forebears, "the spy looked at what started the fleet"
@@ -185,7 +104,7 @@ def test_an_agent_sees_no_secret_of_what_runs_beside_it(tmp_path: Path) -> None:
 
 def test_a_second_interrupt_costs_no_attempt_and_the_next_up_goes_on(tmp_path: Path) -> None:
     """It is said what is waited for and what became of the job; the next `up` needs no option."""
-    _workplace(tmp_path)
+    workplace(tmp_path)
     for number in (2, 3):
         (tmp_path / "issues" / f"{number}.md").unlink()
     (tmp_path / "agent.sh").write_text(
@@ -193,7 +112,7 @@ def test_a_second_interrupt_costs_no_attempt_and_the_next_up_goes_on(tmp_path: P
         f"test -e {tmp_path}/again || {{ touch {tmp_path}/again; exec sleep 600; }}\n"
         "echo hello > greeting.txt\n"
     )
-    with _up(tmp_path, COALMINE_JOB__DRAIN_GRACE_SECONDS="600") as process:
+    with running_up(tmp_path, COALMINE_JOB__DRAIN_GRACE_SECONDS="600") as process:
         wait_until((tmp_path / "again").exists, description="the agent is at work", timeout=60)
         process.send_signal(signal.SIGINT)
         wait_until(
@@ -203,21 +122,21 @@ def test_a_second_interrupt_costs_no_attempt_and_the_next_up_goes_on(tmp_path: P
         )
     said = (tmp_path / "up.log").read_text()
     assert "goes on at the next start; no attempt was used up" in said
-    with _up(tmp_path, arguments=[]) as process:
+    with running_up(tmp_path, arguments=[]) as process:
         wait_until(
-            lambda: _issue(tmp_path, 1).get("state") == "closed" or process.poll() is not None,
+            lambda: issue_fields(tmp_path, 1).get("state") == "closed" or process.poll() is not None,
             description="the next fleet does the work",
             timeout=90,
         )
         argv = [sys.executable, "-m", "coalmine", "job", "list", "--json"]
-        (job,) = json.loads(run(argv, cwd=tmp_path, env=_environment()).stdout)["jobs"]
+        (job,) = json.loads(run(argv, cwd=tmp_path, env=up_environment()).stdout)["jobs"]
     assert "forge.local.ci = grep -q fine check.txt  (from: last up)" in (tmp_path / "up.log").read_text()
     assert (job["state"], job["attempts"]) == ("succeeded", 1)
 
 
 def test_work_that_people_merge_leaves_its_issue_open_until_they_have(tmp_path: Path) -> None:
     """The comment names the branch; the merge by hand closes the issue."""
-    _workplace(tmp_path)
+    workplace(tmp_path)
     for number in (2, 3):
         (tmp_path / "issues" / f"{number}.md").unlink()
     arguments = ["--repo", "shop", "--issues", "issues", "--ci", "grep -q fine check.txt",
@@ -228,15 +147,17 @@ def test_work_that_people_merge_leaves_its_issue_open_until_they_have(tmp_path: 
     git("add", "--all")
     git("commit", "--quiet", "--message", "Bring the agent")
     arguments[7] = "./agent.sh"
-    with _up(tmp_path, arguments):
+    with running_up(tmp_path, arguments):
         wait_until(lambda: _shows_end(tmp_path, 1), description="the job has ended", timeout=60)
-        wait_until(lambda: "Merge the branch" in str(_issue(tmp_path, 1)), description="it names the branch")
-        assert _issue(tmp_path, 1).get("state", "open") == "open"
+        wait_until(
+            lambda: "Merge the branch" in str(issue_fields(tmp_path, 1)), description="it names the branch"
+        )
+        assert issue_fields(tmp_path, 1).get("state", "open") == "open"
         (branch,) = git("branch", "--list", "coalmine/*", "--format=%(refname:short)").split()
-        assert branch in str(_issue(tmp_path, 1)["comments"])
+        assert branch in str(issue_fields(tmp_path, 1)["comments"])
         git("merge", "--quiet", "--no-ff", "--no-edit", branch)
         wait_until(
-            lambda: _issue(tmp_path, 1).get("state") == "closed",
+            lambda: issue_fields(tmp_path, 1).get("state") == "closed",
             description="the merge closes it",
             timeout=90,
         )
@@ -257,12 +178,12 @@ def _door(folder: Path) -> str | None:
 
 def test_webhooks_are_taken_where_a_forge_could_send_some(tmp_path: Path) -> None:
     """A web process is started with the rest, says where it listens, and knows the forge's secret."""
-    _workplace(tmp_path)
+    workplace(tmp_path)
     variables = {
         "COALMINE_FORGE__GITHUB__WEBHOOK_SECRET": "s3cr3t-0f-the-d00r",
         "COALMINE_FORGE__GITHUB__REPOSITORIES": "acme/shop",
     }
-    with _up(tmp_path, **variables) as process:
+    with running_up(tmp_path, **variables) as process:
         wait_until(
             lambda: _door(tmp_path) or process.poll() is not None,
             description="the address is said",
@@ -288,7 +209,7 @@ def _status(address: str, body: bytes | None = None) -> int:
 
 def test_a_door_that_cannot_be_opened_starts_nothing(coalmine: CommandLine) -> None:
     """A port that another program has, or a door for all without a token; the store stays as it was."""
-    _workplace(coalmine.folder)
+    workplace(coalmine.folder)
     arguments = ("up", "--repo", "shop", "--issues", "issues", "--agent", f"{coalmine.folder}/agent.sh")
     secret = {"COALMINE_FORGE__GITHUB__WEBHOOK_SECRET": "s3cr3t-0f-the-d00r"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -305,7 +226,7 @@ def test_a_door_that_cannot_be_opened_starts_nothing(coalmine: CommandLine) -> N
 
 def test_ci_that_is_not_there_starts_nothing(coalmine: CommandLine) -> None:
     """Where no work could ever be green the fleet says so at once, and leaves the store as it was."""
-    _workplace(coalmine.folder)
+    workplace(coalmine.folder)
     folders = ("--repo", "shop", "--issues", "issues")
     agent = str(coalmine.folder / "agent.sh")
     refused = coalmine("up", *folders, "--ci", "./nowhere.sh", "--agent", agent)
@@ -328,7 +249,7 @@ def test_ci_that_is_not_there_starts_nothing(coalmine: CommandLine) -> None:
 )
 def test_an_agent_that_is_not_there_starts_nothing(coalmine: CommandLine, agent: str, words: str) -> None:
     """A path is looked up as it will be in a work tree: what is beside the repository is not in it."""
-    _workplace(coalmine.folder)
+    workplace(coalmine.folder)
     refused = coalmine("up", "--repo", "shop", "--issues", "issues", "--agent", agent)
     assert refused.exit_code == 2, refused.output
     shop = str(coalmine.folder / "shop")
@@ -338,7 +259,7 @@ def test_an_agent_that_is_not_there_starts_nothing(coalmine: CommandLine, agent:
 
 def test_a_path_with_a_space_is_refused_with_the_words_that_work(coalmine: CommandLine) -> None:
     """The agent is a command for a shell; what is proposed is one that a shell takes as it stands."""
-    _workplace(coalmine.folder)
+    workplace(coalmine.folder)
     place = coalmine.folder / "my agents"
     place.mkdir()
     agent = shutil.copy(coalmine.folder / "agent.sh", place / "agent.sh")
@@ -352,9 +273,9 @@ def test_a_path_with_a_space_is_refused_with_the_words_that_work(coalmine: Comma
 
 def test_a_fleet_without_a_source_of_issues_says_so(tmp_path: Path) -> None:
     """It waits in silence otherwise, and a kill switch that was left on looks like a fault."""
-    _workplace(tmp_path)
+    workplace(tmp_path)
     log = tmp_path / "up.log"
-    with _up(tmp_path, COALMINE_KILL_SWITCH="true") as process:
+    with running_up(tmp_path, COALMINE_KILL_SWITCH="true") as process:
         wait_until(
             lambda: NO_ISSUES in log.read_text() or process.poll() is not None,
             description="it was said that no forge is asked",

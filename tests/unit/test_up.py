@@ -1,5 +1,8 @@
 """How `coalmine up` says what happens."""
 
+import threading
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from rich.console import Console
 from console.local.fleet_news import FleetNews
 from console.output.happenings import Happening, happening
 from console.output.terminal import Terminal
+from routing.errors import CorruptRecordError, StoreAwayError
 from routing.events import MEANINGS, Event
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.retry import Again
@@ -132,6 +136,61 @@ def test_each_line_is_shown_once(fleet: SteppedFleet) -> None:
         news.take(event("job.hindered", job, reason="r"))
     assert lines == ["waits: the forge is away"]
     assert kinds == ["job.hindered"] * 3
+
+
+class Script:
+    """Answers calls in order, whatever they ask; an error is raised. The last answer sets `stop`."""
+
+    def __init__(self, *answers: Any, stop: threading.Event | None = None) -> None:
+        self.asked: list[Any] = []
+        self._answers = list(answers)
+        self._stop = stop
+
+    def __call__(self, asked: Any, **_: Any) -> Any:
+        """The next answer."""
+        self.asked.append(asked)
+        answer = self._answers.pop(0)
+        if not self._answers and self._stop is not None:
+            self._stop.set()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class NoPause(threading.Event):
+    """An event for which nobody waits."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """At once."""
+        del timeout
+        return self.is_set()
+
+
+def test_an_outage_is_said_once_and_costs_no_event() -> None:
+    """Neither the stream nor the job of an event can be read for a while; each event is shown once."""
+    said: list[str] = []
+    ids: list[str] = []
+    first, second, third, fourth = (
+        replace(event("job.finished", state="failed"), id=f"{number}-0") for number in range(1, 5)
+    )
+    away, stop = StoreAwayError("the server is away"), NoPause()
+    after = Script(
+        [first, second], away, away, [second, third], away, [third], [fourth], away, [], stop=stop
+    )  # the job of the second is read before the outage, that of the third is not
+    jobs = Script(None, away, None, away, CorruptRecordError("no such form"), None)
+    parts: Any = SimpleNamespace(
+        events=SimpleNamespace(after=after, newest=lambda _: []), job_store=SimpleNamespace(read=jobs)
+    )
+    FleetNews(parts, tell=lambda each, _: ids.append(each.id), say=said.append).follow(stop)
+    assert ids == ["1-0", "2-0", "4-0"]
+    assert after.asked == ["0-0", "1-0", "1-0", "1-0", "2-0", "2-0", "3-0", "4-0", "4-0"]
+    assert said == [
+        "the server is away",
+        "the event 3-0 (job.finished) could not be shown: CorruptRecordError('no such form')",
+        "The server answers again.",
+        "the server is away",
+        "The server answers again.",
+    ]
 
 
 @pytest.mark.parametrize("width", [80, 120])
