@@ -30,6 +30,9 @@ class Half:
 
 def half(job: Job, signals: Sequence[Signal], *, now: float, rules: ScoreRules) -> Half:
     """What a job is worth in its pair; pure. The first fact that says anything decides."""
+    if job.rerouted_from is not None and not any(fact.kind is SignalKind.JUDGED for fact in signals):
+        why = f"job {job.id} went to another version"
+        return Half(job=job, signals=signals, worth=Score(status=ScoreStatus.EXCLUDED, reason=why))
     deadline = job.created_at + job.waited(now) + rules.settle_deadline_seconds
     return Half(job=job, signals=signals, worth=_worth(signals, now, deadline))
 
@@ -75,15 +78,32 @@ def pair_scoring(
         reason=reason[:500],
         at=now,
     )
+    return _written(
+        line, champion=champion.job.id, canary=canary.job.id, trial=canary.job.trial,
+        champion_seen=len(champion.signals), canary_seen=len(canary.signals),
+    )  # fmt: skip
+
+
+def lone_scoring(job: Job, *, seen: int, partner_seen: int, now: float) -> PairScoring:
+    """What is to be written about a pair whose other record has expired: it is left out."""
+    reason = f"left out: the record of job {job.partner} has expired"
+    line = PairSettlement(index=job.pair or 0, kind="excluded", reason=reason, at=now)
+    champion, canary = (job.partner, job.id) if job.shadow else (job.id, job.partner)
+    seen_of = {job.id: seen, job.partner: partner_seen}
+    return _written(
+        line, champion=champion, canary=canary, trial=job.trial,
+        champion_seen=seen_of[champion], canary_seen=seen_of[canary],
+    )  # fmt: skip
+
+
+def _written(
+    line: PairSettlement, *, champion: str, canary: str, trial: str, champion_seen: int, canary_seen: int
+) -> PairScoring:
     return PairScoring(
-        champion=champion.job.id,
-        canary=canary.job.id,
-        trial=champion.job.trial,
-        champion_seen=len(champion.signals),
-        canary_seen=len(canary.signals),
-        settlement=line.model_dump_json(),
+        champion=champion, canary=canary, trial=trial, champion_seen=champion_seen, canary_seen=canary_seen,
+        settlement=line.model_dump_json(), leaves_out=line.kind == "excluded",
         data={
-            "trial": champion.job.trial, "pair": line.index, "kind": line.kind, "champion": line.champion,
+            "trial": trial, "pair": line.index, "kind": line.kind, "champion": line.champion,
             "canary": line.canary, "reason": line.reason,
         },
     )  # fmt: skip

@@ -5,13 +5,15 @@ passes). A score is written once, if the job has no more signals than it was com
 due.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from harvest.draws.draw_ledger import Settlement
 from harvest.evidence.policy import TrialPolicy
-from harvest.settling.pair_settling import half, pair_scoring
+from harvest.settling.pair_settling import half, lone_scoring, pair_scoring
 from harvest.settling.score import Score, ScorePolicy, ScoreRules, ScoreStatus, score
+from routing.errors import ConflictError, NotFoundError
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal
 from routing.store.signals.signal_store import ScoreAnswer, Scoring, ScoringKind, SignalStore
@@ -33,8 +35,10 @@ class Settling:
     """Scores due jobs. Any number of processes may run one at a time: each score is written once."""
 
     def __init__(
-        self, *, signals: SignalStore, trials: TrialStore, scores: ScorePolicy, default: TrialPolicy
-    ) -> None:
+        self, *, signals: SignalStore, trials: TrialStore, scores: ScorePolicy, default: TrialPolicy,
+        left_out: Callable[[str], object] = lambda _shadow: None,
+    ) -> None:  # fmt: skip
+        self._left_out = left_out  # ends the shadow job of a pair that says nothing
         self._signals = signals
         self._trials = trials
         self._scores = scores
@@ -77,16 +81,25 @@ class Settling:
     def _settle_pair(self, job: Job, signals: Sequence[Signal], now: float) -> bool:
         """Look at the pair of a due job; True when its line was written. Its other job makes it due again."""
         found = self._signals.read_due([job.partner])
-        partner = found[0][1] if found else None
-        if partner is None:  # its record has expired, long after its deadline
+        if not found:  # it cannot be read now
             return False
-        both = {each.shadow: (each, facts) for each, facts in ((job, signals), (partner, found[0][2]))}
-        champion, canary = (
-            half(*both[is_shadow], now=now, rules=self.rules(job)) for is_shadow in (False, True)
-        )
-        amounts = dict(spent(champion.job)), dict(spent(canary.job))
-        step = pair_scoring((champion, canary), now=now, amounts=amounts)
-        return step is not None and self._signals.settle_pair(step) is ScoreAnswer.OK
+        _, partner, facts = found[0]
+        if partner is None:
+            step = (
+                lone_scoring(job, seen=len(signals), partner_seen=len(facts), now=now) if job.trial else None
+            )
+        else:
+            both = {each.shadow: (each, its) for each, its in ((job, signals), (partner, facts))}
+            rules = self.rules(both[True][0])  # a shadow never leaves its trial
+            champion, canary = (half(*both[shadow], now=now, rules=rules) for shadow in (False, True))
+            amounts = dict(spent(champion.job)), dict(spent(canary.job))
+            step = pair_scoring((champion, canary), now=now, amounts=amounts)
+        if step is None or self._signals.settle_pair(step) is not ScoreAnswer.OK:
+            return False
+        if step.leaves_out:
+            with suppress(ConflictError, NotFoundError):  # it has ended, or expired
+                self._left_out(step.canary)
+        return True
 
     def rules(self, job: Job) -> ScoreRules:
         """The rules of the job's trial; those of the settings for jobs of no trial."""

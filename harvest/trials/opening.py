@@ -70,7 +70,7 @@ class Proposals:
         if not self._enabled:
             message = "canaries are switched off; set COALMINE_CANARY__ENABLED=true, then open the trial"
             raise ConflictError(message)
-        self._check_judge(policy)
+        self._check_pairs(policy)
         return self._trials.open(canary, terms_of(policy), by=by)
 
     def open_waiting(self, name: str) -> TrialStep | None:
@@ -82,7 +82,7 @@ class Proposals:
             version = self._versions.read(name, int(number))
             if version is None or version.state is not VersionState.PENDING:
                 return None
-            self._check_judge(self._policy())
+            self._check_pairs(self._policy())
             return self._trials.open(version, terms_of(self._policy()), by="the template's policy (canary)")
         except (
             ConflictError
@@ -92,8 +92,14 @@ class Proposals:
             _log.error("candidate.unreadable", template=name, reason=str(error))
             return None
 
-    def _check_judge(self, policy: TrialPolicy) -> None:
-        """Without a judge each pair would cost two runs and be left out."""
+    def _check_pairs(self, policy: TrialPolicy) -> None:
+        """Without a judge each pair would cost two runs and be left out; nobody sends a shadow back."""
+        if policy.mode is Mode.SHADOW and any(one.name == "fix_forwards" for one in policy.guardrails):
+            message = (
+                "a shadow has no fix-forward turns, so the guardrail fix_forwards says nothing in its mode; "
+                "leave it out, then open the trial"
+            )
+            raise ConflictError(message)
         if policy.mode is Mode.SHADOW and not self._has_judge:
             message = (
                 "nothing can judge the work of pairs; set `judge.command`, or CI of a local forge, "

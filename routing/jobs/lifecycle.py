@@ -151,10 +151,10 @@ class Jobs:
             message = f"template {job.template} has no readable champion; job {job_id} cannot be rerouted"
             raise CorruptRecordError(message)
         why = f"{job.version_id} was rejected, or did not start and was replaced"
-        settlement = {"v": 1, "index": job.sequence, "kind": "rerouted", "reason": why}
+        line = json.dumps({"v": 1, "index": job.sequence, "kind": "rerouted", "reason": why})[:-1]
         self._jobs.reroute(
             job, champion=champion.number, content_hash=champion.content_hash,
-            source_commit=champion.source_commit, settlement=json.dumps(settlement)[:-1] if job.trial else "",
+            source_commit=champion.source_commit, settlement=line if job.trial and not job.partner else "",
         )  # fmt: skip
 
     def pushed(

@@ -239,7 +239,7 @@ class Mailbox:
         route = defaults.route
         if not defaults.draws:
             return _Drawn(item, defaults, draw(route, None))
-        if defaults.pair is not None and not _may_be_a_pair(item.request):
+        if defaults.pair is not None and not _may_be_a_pair(item.request, self._policy.judged_forges):
             return _Drawn(item, defaults, draw(route, None))
         if item.number is None:
             item.number = self._generator.random()
@@ -330,9 +330,12 @@ def _messages(each: _Drawn) -> list[tuple[str, str, str]]:
     return [own, other] if item.first is Arm.CHAMPION else [other, own]
 
 
-def _may_be_a_pair(request: JobRequest) -> bool:
+def _may_be_a_pair(request: JobRequest, judged_forges: frozenset[str] | None) -> bool:
     """Only a commit that a judge can look at, by an agent of its own, can be made twice."""
-    return bool(request.repository) and not request.agent and request.role in ROLES_THAT_COMMIT
+    forge, _, repository = request.repository.partition(":")
+    is_judged = judged_forges is None or (bool(repository) and forge in judged_forges)
+    commits = bool(request.repository) and request.role in ROLES_THAT_COMMIT
+    return is_judged and commits and not request.agent
 
 
 def _shown(item: _Prepared, chosen: Draw) -> str:

@@ -21,6 +21,7 @@ class MailboxPolicy:
     max_attempts: int = 3
     settle_deadline_seconds: float = 604_800.0
     retention_seconds: int = 2_592_000
+    judged_forges: frozenset[str] | None = None  # whose work can be one of a pair; None: all work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -265,6 +265,7 @@ class Coalmine(Stores):
             max_attempts=self.settings.job.max_attempts,
             settle_deadline_seconds=self.settings.canary.policy.settle_deadline_seconds,
             retention_seconds=self.settings.retention_seconds,
+            judged_forges=self.settings.judged_forges,
         )
 
     @cached_property
@@ -284,8 +285,11 @@ class Coalmine(Stores):
 
         canary = self.settings.canary
         return Settling(
-            signals=self.signals, trials=self.trial_store, scores=canary.scores, default=canary.policy
-        )
+            signals=self.signals, trials=self.trial_store, scores=canary.scores, default=canary.policy,
+            left_out=lambda shadow: self.jobs.cancel(
+                shadow, by="the harvest, as its pair is left out", at=self.now()
+            ),
+        )  # fmt: skip
 
     @cached_property
     def harvester(self) -> Harvester:

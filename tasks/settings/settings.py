@@ -221,8 +221,15 @@ class Settings(BaseSettings):
     @property
     def has_judge(self) -> bool:
         """Whether anything scores the work of pairs: a command of its own, or CI that is ours to run."""
-        return bool(self.judge.command) or any(
-            forge.kind == "local" and forge.is_served and forge.has_ci for forge in self.forge
+        return self.judged_forges is None or bool(self.judged_forges)
+
+    @property
+    def judged_forges(self) -> frozenset[str] | None:
+        """The forges whose work can be one of a pair, by name; None: all work, by a command of its own."""
+        if self.judge.command:
+            return None
+        return frozenset(
+            forge.name for forge in self.forge if forge.kind == "local" and forge.is_served and forge.has_ci
         )
 
     @property

@@ -29,10 +29,11 @@ CI = "test -e done.txt && test ! -e broken.txt"
 #: Does its work.
 GOOD = 'echo done > done.txt; echo "$COALMINE_JOB_ID" > "work-$COALMINE_JOB_ID.txt"'
 
-#: Breaks something, and tries to be seen: by a branch, and by mail to people.
+#: Breaks something, and tries to be seen: by a branch, also by address, and by mail to people.
 LOUD = f"""{GOOD}; echo broken > broken.txt; git add -A
 git -c user.name=a -c user.email=a@invalid commit --quiet --message loud
 git push --quiet origin HEAD:refs/heads/loud || true
+git push --quiet "$(git config remote.origin.url)" HEAD:refs/heads/loud || true
 "$COALMINE_MAIL" send --to operator --type question --subject help --body help || true"""
 
 #: Issues that are opened at the most; both stories need fewer.

@@ -3,7 +3,9 @@
 import io
 import json
 import re
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import redis
@@ -19,12 +21,17 @@ from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
 from routing.base import Base
 from routing.errors import ConflictError, InvalidInputError
 from routing.events import PAIR_SETTLED
+from routing.forges.local.config import LocalConfig
+from routing.git.remote import Remote
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import Signal, SignalKind, judgement
 from routing.sandbox.profile import NetworkMode, SandboxKind
 from routing.store.jobs.job_store import ClaimRefusal
 from routing.templates.trial import Arm, Mode, TrialState
+from tasks.agents.pairs.pair_work import PairWork
+from tasks.agents.repository.place import RepositoryPlace
+from tasks.agents.repository.worktree import Worktree
 from tasks.composition.pair_parts import pair_work_of
 from tasks.notify.translation import translated
 from tasks.settings.settings import JudgeSettings
@@ -36,6 +43,9 @@ PAIRS = TrialPolicy(mode=Mode.SHADOW, revert_window_seconds=0.0)
 
 #: Something that could judge; here the judge's words are said by hand.
 JUDGE = JudgeSettings(command="true")
+
+#: Where no tree is looked at.
+NO_TREE = cast("Worktree", None)
 
 
 class Halves:
@@ -315,6 +325,68 @@ def test_a_running_job_that_is_cancelled_ends_its_shadow(fake_redis: redis.Redis
     assert fleet.app.jobs.find(canary.id).state is JobState.CANCELLED
 
 
+def test_a_pair_that_is_left_out_ends_its_shadow(fake_redis: redis.Redis) -> None:
+    """Whatever left it out: nobody pays for work that says nothing. The champion's job goes on."""
+    fleet = on_trial(fake_redis)
+    champion, canary = pair(fleet)
+    fleet.app.signals.add(champion.id, [fleet.fact(SignalKind.FELL_BACK)])
+    fleet.app.harvester.harvest()
+    assert fleet.app.jobs.find(canary.id).state is JobState.CANCELLED
+    assert fleet.app.jobs.find(champion.id).state is JobState.QUEUED
+    fleet.app.harvester.harvest()
+    assert [line.kind for line in lines(fleet, PairSettlement)] == ["excluded"]
+
+
+def test_a_job_that_goes_to_another_version_leaves_its_pair_out(fake_redis: redis.Redis) -> None:
+    """Its trial's ledger has one line for the pair, and none for the job."""
+    fleet = on_trial(fake_redis)
+    champion, _ = pair(fleet)
+    trial = fleet.app.trials.find("implementer-t1")
+    fleet.app.trials.stop(trial, by="ada")
+    fleet.app.templates.promote(fleet.propose("three").id, by="ada")
+    fleet.redis.sadd(fleet.app.keys("rejected"), champion.version_id)
+    assert fleet.claim(champion.id).job.rerouted_from == 1
+    fleet.app.harvester.harvest()
+    (line,) = lines(fleet, PairSettlement)
+    assert (line.index, line.kind) == (0, "excluded")
+    assert "another version" in line.reason
+    assert PairWork().judged(fleet.app.jobs.find(champion.id), NO_TREE, "c0ffee", Path()) is None
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_a_pair_whose_other_record_has_expired_is_left_out(fake_redis: redis.Redis, gone: int) -> None:
+    """Whichever it was; else the trial would wait for it for ever."""
+    fleet = on_trial(fake_redis)
+    jobs = pair(fleet)
+    fleet.redis.delete(fleet.app.keys.job(jobs[gone].id))
+    judged(fleet, jobs[1 - gone], 1.0)
+    for _ in range(2):
+        fleet.app.harvester.harvest()
+    (line,) = lines(fleet, PairSettlement)
+    assert (line.index, line.kind) == (0, "excluded")
+    assert "expired" in line.reason
+
+
+def test_a_lost_turn_begins_where_it_began(fake_redis: redis.Redis, tmp_path: Path) -> None:
+    """On any host, so that both halves keep one base; what follows a champion's push may begin elsewhere."""
+    fleet = on_trial(fake_redis)
+    base = Base(branch="main", commit="a" * 40)
+    place, remote = RepositoryPlace(work_dir=tmp_path, repository="shop"), Remote(address=str(tmp_path))
+    champion, canary = (replace(job, base_branch=base.branch, base_commit=base.commit) for job in pair(fleet))
+    assert PairWork().begin(champion, place, remote) == base
+    assert PairWork().begin(canary, place, remote) == base
+    assert PairWork().begin(replace(champion, pushed_at=1.0), place, remote) is None
+
+
+def test_a_guardrail_that_a_shadow_cannot_meet_is_refused(fake_redis: redis.Redis) -> None:
+    """Nobody sends a shadow back, so it would always be the cheaper one."""
+    fleet = SteppedFleet(fake_redis, judge=JUDGE)
+    fleet.add()
+    policy = PAIRS.model_copy(update={"guardrails": (Guardrail(name="fix_forwards", cap=3.0),)})
+    with pytest.raises(ConflictError, match="fix_forwards"):
+        fleet.open(fleet.propose(), policy)
+
+
 def test_a_shadow_whose_trial_has_ended_is_not_run(fake_redis: redis.Redis) -> None:
     """It is cancelled where it would be claimed; the champion's job goes on."""
     fleet = on_trial(fake_redis)
@@ -400,6 +472,17 @@ def test_the_judges_command_runs_confined(fake_redis: redis.Redis) -> None:
     judge = pair_work_of(fleet.app, {}).judge_of(champion)
     assert judge is not None
     assert (judge.sandbox.kind, judge.sandbox.network) == (SandboxKind.AUTO, NetworkMode.NONE)
+
+
+def test_only_work_of_a_forge_with_a_judge_is_paired(fake_redis: redis.Redis, tmp_path: Path) -> None:
+    """Elsewhere both runs would be paid, and the pair left out; a command of the settings judges all work."""
+    forge = LocalConfig(name="here", repository=tmp_path / "shop", issues=tmp_path / "issues", ci="true")
+    fleet = on_trial(fake_redis, judge=JudgeSettings(), forge=(forge,))
+    partners = [
+        fleet.app.jobs.find(fleet.enqueue(repository=name).job).partner
+        for name in ("here:shop", "there:shop", "shop")
+    ]
+    assert [bool(partner) for partner in partners] == [True, False, False]
 
 
 def test_the_worked_example_of_the_documentation(fake_redis: redis.Redis) -> None:

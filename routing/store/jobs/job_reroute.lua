@@ -1,8 +1,8 @@
 -- A job that is queued, or whose lease ran out, and whose version was rejected goes to the champion and leaves
 -- its trial. So does one whose version does not start, when another one is champion.
--- KEYS  job, settlements: of its trial (or the job again), champions, rejected, events, trials_moved, breakers
+-- KEYS  job, settlements: of its trial (or the job again), due, champions, rejected, events, trials_moved, breakers
 -- ARGV  id: of the job  champion: its number as read, with content_hash and source_commit
---       settlement: JSON without its end, or ''
+--       settlement: JSON without its end, or '' where its trial has no line of the job alone
 -- Returns 1 when it was rerouted, else 0: it needs no other version, or the champion changed meanwhile
 -- @include prelude
 -- @include breakers
@@ -19,7 +19,9 @@ redis.call('HSET', job, 'version', champion, 'content_hash', content_hash, 'sour
 redis.call('HDEL', job, 'parent_arm') -- a child no longer has its parent's version
 if f[4] and f[4] ~= '' then
   redis.call('HSET', job, 'left_trial', f[4])
-  if not f[5] then -- a settled score stays
+  if settlement == '' then
+    redis.call('ZADD', due, 'LT', now, id) -- its pair is left out
+  elseif not f[5] then -- a settled score stays
     redis.call('RPUSH', settlements, settlement .. ',"at":' .. stamp(now) .. '}')
     redis.call('SADD', trials_moved, f[4])
   end

@@ -72,7 +72,7 @@ _JOB_REROUTE = Script(
     "job_reroute",
     bool,
     keys="job settlements",
-    indexes="champions rejected events trials:moved breakers",
+    indexes="due champions rejected events trials:moved breakers",
     args="id champion content_hash source_commit settlement",
 )
 _JOB_CANCEL = Script("job_cancel", bool, keys="job", indexes="events children bereaved", args="id reason to")

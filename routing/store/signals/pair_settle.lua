@@ -5,13 +5,15 @@
 --       settlement: JSON  data: of the event, as JSON
 -- Returns 'ok'|'stale' (newer signals: it is computed again)|'already'|'missing'
 -- @include prelude
-if redis.call('EXISTS', champion) == 0 then return 'missing' end
-if redis.call('HEXISTS', champion, 'pair_settled_at') == 1 then return 'already' end
+if redis.call('EXISTS', champion, canary) == 0 then return 'missing' end
+if redis.call('HEXISTS', champion, 'pair_settled_at') == 1
+  or redis.call('HEXISTS', canary, 'pair_settled_at') == 1 then return 'already' end
 if redis.call('HLEN', champion_signals) ~= tonumber(champion_seen)
   or redis.call('HLEN', canary_signals) ~= tonumber(canary_seen) then return 'stale' end
 local now = clock(time)
-redis.call('HSET', champion, 'pair_settled_at', stamp(now))
-if redis.call('EXISTS', canary) == 1 then redis.call('HSET', canary, 'pair_settled_at', stamp(now)) end
+for _, job in ipairs({champion, canary}) do -- one of the two may have expired
+  if redis.call('EXISTS', job) == 1 then redis.call('HSET', job, 'pair_settled_at', stamp(now)) end
+end
 redis.call('RPUSH', settlements, settlement)
 redis.call('SADD', trials_moved, trial)
 emit(events, 'pair.settled', now, id, data)

@@ -80,6 +80,7 @@ class PairScoring:
     champion_seen: int
     canary_seen: int
     settlement: str  # JSON for the trial's ledger
+    leaves_out: bool = False  # whether the pair says nothing
     data: dict[str, Any]  # of the event
 
 

@@ -39,9 +39,15 @@ class PairWork:
     judge_of: Callable[[Job], Judge | None] = lambda _job: None  # who judges a job's work
 
     def begin(self, job: Job, place: RepositoryPlace, remote: Remote) -> Base | None:
-        """Where a job's work is to begin; None where that is known, or up to the job alone."""
-        if not job.partner or job.base is not None:
+        """Where a job's work is to begin; None where that is up to the job alone.
+
+        A turn that was lost begins again where it began, wherever that is: until the first push, which is
+        judged. A shadow is never pushed.
+        """
+        if not job.partner:
             return None
+        if job.base is not None:
+            return job.base if job.shadow or job.pushed_at is None else None
         state = Mirror(path=place.mirror, remote=remote).fetch(job.branch)
         agreed = self.agree(job, Base(branch=state.main_branch, commit=state.main))
         if agreed is None:
@@ -50,8 +56,11 @@ class PairWork:
         return agreed
 
     def judged(self, job: Job, tree: Worktree, commit: str, work_dir: Path) -> Signal | None:
-        """The judge's word on a job's first push; None outside of pairs, and for later pushes."""
-        if not job.partner or not commit or job.pushed_at is not None:
+        """The judge's word on a job's first push; None outside of pairs, and for later pushes.
+
+        None too for a job that went to another version since: its work says nothing about the pair.
+        """
+        if not job.partner or not commit or job.pushed_at is not None or job.rerouted_from is not None:
             return None
         judge = self.judge_of(job)
         if judge is None:

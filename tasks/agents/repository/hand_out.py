@@ -37,6 +37,9 @@ _log = structlog.get_logger(__name__)
 #: Levels of folders that are opened to a group of users.
 _LEVELS = 100
 
+#: The origin of a shadow's tree: no address, as nothing of it goes anywhere.
+_NOWHERE = "/dev/null"
+
 #: The end of the name of what could not be removed, which has been said.
 _STAYS = ".stays"
 
@@ -67,8 +70,8 @@ def lay_out_git(
     """Give the tree a new `.git`, so that nothing of an old one is ever read. Raises NotRemovedError.
 
     `origin` is the address as the agent may see it, `seen` its branches with their commits, `tags` a line for
-    each of its tags, sorted. With `restores` files are written that are not there. With
-    `keeps` the agent can push to the origin as little as we do.
+    each of its tags, sorted. With `restores` files are written that are not there. With `keeps` the origin is
+    no address: the agent can push as little as we do.
     """
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     ours = our_git(git_dir, tree, place.limits)
@@ -92,7 +95,8 @@ def lay_out_git(
     for one in aside:  # a name may be in the way of another one
         where = "refs/stash" if one.is_stash else f"refs/heads/{one.branch}"
         git.attempt("update-ref", "--create-reflog", "-m", "kept by Coalmine", where, one.commit)
-    _configure(made / "config", origin=origin, is_shared=place.group is not None, keeps=keeps)
+    shown = _NOWHERE if keeps else origin
+    _configure(made / "config", origin=shown, is_shared=place.group is not None)
     shutil.copyfile(git_dir / "index", made / "index")
     clear(tree / ".git", place.out_of_the_way)
     made.rename(tree / ".git")
@@ -105,13 +109,12 @@ def point(git: Git, refs: Mapping[str, str]) -> None:
     git("update-ref", "--stdin", stdin="".join(f"update {name} {commit}\n" for name, commit in refs.items()))
 
 
-def _configure(config: Path, *, origin: str, is_shared: bool, keeps: bool) -> None:
+def _configure(config: Path, *, origin: str, is_shared: bool) -> None:
     """Make a repository that has files of a bare one, with an origin: at once, as each git takes its time."""
     quoted = origin.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     core = ["bare = false", "logAllRefUpdates = true", *(["sharedRepository = group"] if is_shared else [])]
     text = config.read_text(encoding="utf-8").replace("bare = true", "\n\t".join(core))
-    pushes = '\tpushurl = "/dev/null"\n' if keeps else ""
-    text += f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n{pushes}'
+    text += f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
     config.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
