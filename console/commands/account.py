@@ -78,7 +78,7 @@ def reopen(
     """Open an account again: all jobs that waited for it go on."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     known_account(coalmine, account)
-    opened_now = coalmine.breakers.reopen(account, by=started(ctx).user, model=model)
+    opened_now = coalmine.breakers.reopen(account, by=started(ctx).user, model=model or None)
     held = coalmine.job_store.occupancy().limited
     done = f"{account} is open; {held} jobs wait for accounts, and those of this one go on."
     if not opened_now:

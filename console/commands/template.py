@@ -19,7 +19,7 @@ from console.invocation import AsJson, Reason, examples, opened, started
 from console.output.template_views import (
     difference_view,
     step_view,
-    template_document,
+    template_documents,
     template_view,
     templates_view,
     version_document,
@@ -231,7 +231,7 @@ def propose(
 def list_(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """List all templates with their champions and open trials."""
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
-    documents = [template_document(coalmine, name) for name in coalmine.templates.names()]
+    documents = template_documents(coalmine)
     terminal.answer({"templates": documents}, templates_view(documents))
 
 

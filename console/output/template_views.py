@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomli_w
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from console.output.cost_views import cost_cell, cost_words
 from console.output.fields import ShownField, document, moment, rows
 from console.output.rendering import facts, heading, one_line, table, text, when, word
 from routing.cost import NO_COST, Cost
+from routing.errors import CorruptRecordError
 from routing.templates.templates import VersionStep
 from routing.templates.version import Snapshot, Version
 from tasks.composition.composition import Coalmine
@@ -46,12 +47,27 @@ def template_document(coalmine: Coalmine, name: str) -> dict[str, Any]:
     }
 
 
+def template_documents(coalmine: Coalmine) -> list[dict[str, Any]]:
+    """All templates as lists have them; one that cannot be read has nulls, and why under `error`."""
+    return [_document_or_error(coalmine, name) for name in coalmine.templates.names()]
+
+
+def _document_or_error(coalmine: Coalmine, name: str) -> dict[str, Any]:
+    try:
+        return template_document(coalmine, name)
+    except CorruptRecordError as error:
+        unknown = dict.fromkeys(("champion", "latest", "policy", "trial", "canary"))
+        return {"template": name, **unknown, "error": str(error)}
+
+
 def templates_view(documents: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Templates for people, one a line."""
     if not documents:
         return "There are no templates yet; make one with `coalmine template add NAME`."
     keys = ("template", "champion", "latest", "policy", "trial", "canary")
-    return table(keys, ([str(document[key] or "-") for key in keys] for document in documents))
+    lines = ([str(document[key] or "-") for key in keys] for document in documents)
+    unread = [text(f"{each['template']}: {each['error']}") for each in documents if "error" in each]
+    return Group(table(keys, lines), *unread) if unread else table(keys, lines)
 
 
 def template_view(

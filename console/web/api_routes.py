@@ -23,7 +23,7 @@ from console.output.event_views import event_document
 from console.output.issue_detail import detail_of
 from console.output.issue_views import detail_document, issue_document
 from console.output.job_views import job_document
-from console.output.template_views import template_document
+from console.output.template_views import template_documents
 from console.output.trials.trial_status import trial_document
 from console.status.fleet_reading import read_status
 from console.status.status_document import status_document
@@ -57,7 +57,7 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
         """Each with its champion and its open trial."""
         return await _answered(
             request,
-            lambda: {"templates": [template_document(parts, name) for name in parts.templates.names()]},
+            lambda: {"templates": template_documents(parts)},
         )
 
     @router.get("/templates/{template}", summary="One template", response_model=Document)
@@ -175,7 +175,9 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
     @router.get("/events", summary="Events, oldest first", response_model=Document)
     async def events(
         request: Request,
-        after: Annotated[str, Query(pattern=r"^\d{1,20}-\d{1,20}$", description="`next` before.")] = "0-0",
+        after: Annotated[
+            str, Query(pattern=r"^[0-9]{1,19}-[0-9]{1,19}$", description="`next` before.")
+        ] = "0-0",
         kind: Annotated[str, Query(max_length=100, description="A pattern, such as `job.*`.")] = "*",
         limit: Limit = 100,
     ) -> Response:

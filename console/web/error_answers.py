@@ -19,10 +19,11 @@ from starlette.responses import JSONResponse, Response
 from console.web.headers import SECURITY_HEADERS
 from console.web.people.guard import wants_page
 from console.web.people.page_answers import error_page
-from console.web.request_limits import BodyTooLongError, BodyTooSlowError
+from console.web.request_limits import BodyTooLongError, BodyTooSlowError, DecisionTimeoutError
 from routing.errors import (
     CoalmineError,
     ConflictError,
+    CorruptRecordError,
     InvalidInputError,
     LockedOutError,
     NotFoundError,
@@ -52,6 +53,12 @@ STATUSES: tuple[tuple[type[CoalmineError], int], ...] = (
 #: Seconds after which a refused request may be sent again.
 RETRY_SECONDS = 30
 
+#: What to do about a record that cannot be read.
+_UNREADABLE = (
+    "This record alone cannot be read; other pages show what can. Where another release of Coalmine wrote "
+    "it, run that one; else restore it from a backup of the store."
+)
+
 
 def answer_errors(app: FastAPI) -> None:
     """Answer every error of the application."""
@@ -80,11 +87,12 @@ async def _ours(request: Request, error: Exception) -> Response:
     headers = {"Retry-After": str(RETRY_SECONDS)} if status in {429, 503} else {}
     if status in {408, 413}:
         headers["Connection"] = "close"  # the rest of the body is not read
-    return _answer(request, status, _detail(error, status), headers)
+    remedy = _UNREADABLE if isinstance(error, CorruptRecordError) else ""
+    return _answer(request, status, _detail(error, status), headers, remedy)
 
 
 def _answer(
-    request: Request, status: int, detail: object, headers: Mapping[str, str] | None = None
+    request: Request, status: int, detail: object, headers: Mapping[str, str] | None = None, remedy: str = ""
 ) -> Response:
     """The error in the form that the caller reads."""
     title = HTTPStatus(status).phrase
@@ -95,7 +103,7 @@ def _answer(
             document, status_code=status, headers=headers, media_type="application/problem+json"
         )
     if wants_page(request.headers) and not path.startswith("/webhook/"):
-        return error_page(request, status, title, detail, headers)
+        return error_page(request, status, title, detail, headers, remedy=remedy)
     return JSONResponse({"detail": detail}, status_code=status, headers=headers)
 
 
@@ -103,9 +111,11 @@ def _detail(error: CoalmineError, status: int) -> object:
     """What the caller may read: the faults of a body, a fixed sentence for our own faults, or the message."""
     if isinstance(error, BadPayloadError):
         return [{"loc": ["body", *fault.place], "msg": fault.message} for fault in error.faults]
+    if isinstance(error, CorruptRecordError):
+        return str(error)  # names the record, and what to do; it has no values of it
     if status == 500:  # noqa: PLR2004 - a fault in Coalmine
         return "internal error"
-    if status == 503 and not isinstance(error, NoSecretError):  # noqa: PLR2004 - a fault of a server
+    if status == 503 and not isinstance(error, NoSecretError | DecisionTimeoutError):  # noqa: PLR2004 - a fault of a server
         return "a server that is needed does not answer; try again later"  # its address is only in the log
     return str(error)
 

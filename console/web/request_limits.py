@@ -22,6 +22,9 @@ BODY_SECONDS = 10.0
 #: Seconds after which a request is answered although the call that it made has not ended.
 CALL_SECONDS = 5.0
 
+#: Seconds for a decision of a person, which may ask a forge. The connection is closed a little later.
+DECISION_SECONDS = 17.0
+
 
 class BodyTooLongError(InvalidInputError):
     """The body is longer than the limit."""
@@ -79,3 +82,20 @@ async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     except TimeoutError as error:
         message = f"the store did not answer within {CALL_SECONDS:g} s; see that it runs (coalmine doctor)"
         raise UnavailableError(message) from error
+
+
+class DecisionTimeoutError(UnavailableError):
+    """A decision was not made in its time; its thread goes on, so it may be made yet."""
+
+
+async def decided_in_thread(call: Callable[[], T], *, seconds: float = DECISION_SECONDS) -> T:
+    """Make a decision, which may ask a forge, in a thread; DecisionTimeoutError after `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await run_sync(call, abandon_on_cancel=True)
+    except TimeoutError as error:
+        message = (
+            f"the decision was not made within {seconds:g} s, and may still be: load the page of the thing "
+            "before you send it again"
+        )
+        raise DecisionTimeoutError(message) from error

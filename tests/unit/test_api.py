@@ -114,6 +114,8 @@ def test_an_answer_that_is_known_is_not_sent_again(fleet: SteppedFleet) -> None:
         ("/issue?ref=nonsense", 422, "FORGE:REPOSITORY#NUMBER"),
         ("/issue?ref=local:shop%2377", 404, "not in the backlog"),
         ("/events?after=x", 422, "pattern"),
+        ("/events?after=%D9%A1-%D9%A1", 422, "pattern"),  # digits, but not those of ASCII
+        ("/events?after=99999999999999999999-0", 422, "pattern"),  # more than an id can be
     ],
 )
 def test_errors_are_problems(fleet: SteppedFleet, path: str, status: int, says: str) -> None:

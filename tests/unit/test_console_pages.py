@@ -232,6 +232,27 @@ def test_a_browser_gets_errors_as_pages(fleet: SteppedFleet) -> None:
     assert client.get("/jobs?after=<b>", Accept="text/html").status_code == 422
 
 
+def test_a_record_that_cannot_be_read_hides_no_other(fleet: SteppedFleet) -> None:
+    """Lists have its name and why; its own page says what is damaged and what to do, as a program is told."""
+    fleet.add("reviewer")
+    fleet.redis.hset(fleet.app.keys.versions("reviewer"), "1", "{")
+    client = WebClient(web_of(fleet.app))
+    listed = client.get("/templates", Accept="text/html")
+    assert listed.status_code == 200
+    assert "cannot be read: the stored record of reviewer@v1 cannot be read" in listed.text
+    assert "implementer@v1" in listed.text
+    broken, whole = sorted(
+        client.get("/api/v1/templates").json()["templates"], key=lambda each: each["champion"] or ""
+    )
+    assert (broken["template"], broken["champion"], whole["champion"]) == ("reviewer", None, "implementer@v1")
+    page = client.get("/templates/reviewer", Accept="text/html")
+    assert page.status_code == 500
+    assert "the stored record of reviewer@v1 cannot be read" in page.text
+    assert "restore it from a backup" in page.text
+    assert "a fault in Coalmine" not in page.text
+    assert "reviewer@v1 cannot be read" in client.get("/api/v1/templates/reviewer").json()["detail"]
+
+
 def test_a_store_that_is_away_is_said_at_once() -> None:
     """A page with 503, and nothing of the server's address."""
     with connect("redis://:hush@127.0.0.1:1/0", patience_seconds=0.0) as gone:

@@ -1,22 +1,36 @@
 """What people decide on the pages: each decision does what the command does, and nobody else can send one."""
 
 import html
+import json
 import re
+import threading
 
+import anyio
 import httpx
 import pytest
 import redis
 from pydantic import SecretStr
+from starlette.requests import Request
 
 from console.web.app import web_of
-from console.web.people.decision_routes import STEPS
+from console.web.bounded_protocol import PHASE_SECONDS
+from console.web.error_answers import _ours
+from console.web.open_connections import Phase
+from console.web.people.decision_routes import STEPS, SentDecision
 from console.web.people.session import COOKIE, Right, WebAccess
+from console.web.request_limits import (
+    CALL_SECONDS,
+    DECISION_SECONDS,
+    DecisionTimeoutError,
+    decided_in_thread,
+)
 from routing.backlog.backlog import Backlog
 from routing.backlog.settings import BacklogSettings
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.trial import TrialState
 from routing.templates.version import VersionState
+from tasks.composition.composition import Coalmine
 from tasks.settings.web_settings import WebSettings
 from tests.fakes.issues import IssueForge, issue
 from tests.fleets.stepped_fleet import SteppedFleet
@@ -166,6 +180,61 @@ def test_an_account_is_closed_and_reopened(fleet: SteppedFleet) -> None:
     assert all(each.is_open for each in fleet.app.breakers.all())
     form = ada.forms("/accounts")["/accounts/close"] | {"account": "claude:nobody", "reason": "x"}
     assert ada.sends("/accounts/close", form).status_code == 404
+
+
+def test_reopening_the_default_model_leaves_the_others_closed(fleet: SteppedFleet) -> None:
+    """Each row of the accounts is one breaker, and its form is about that one."""
+    ada = Browser(fleet)
+    for model in ("", "opus"):
+        fleet.app.breakers.close("claude:default", model, until=None, words="used up", by="Bob")
+    rows = re.findall(
+        r'<form class="act"[^>]*action="/accounts/reopen">(.*?)</form>', ada.page("/accounts"), re.DOTALL
+    )
+    (form,) = [row for row in rows if 'name="model" value=""' in row]
+    fields = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', form))
+    assert ada.sends("/accounts/reopen", fields).status_code == 303
+    assert [each.model for each in fleet.app.breakers.all() if not each.is_open] == ["opus"]
+
+
+def test_a_decision_has_longer_than_a_page(fleet: SteppedFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forge that it asks may be slower than the store."""
+
+    def slow(parts: Coalmine, decision: SentDecision) -> str:
+        threading.Event().wait(0.5)
+        return f"/{decision.by}/{parts.switch.reason()}"
+
+    monkeypatch.setitem(STEPS, "/fleet/pause", slow)
+    ada = Browser(fleet)
+    form = ada.forms("/")["/fleet/pause"]
+    monkeypatch.setattr("console.web.request_limits.CALL_SECONDS", 0.1)
+    answer = ada.sends("/fleet/pause", form | {"reason": "x"})
+    assert (answer.status_code, answer.headers.get("location")) == (303, "/Ada/None")
+
+
+def test_a_decision_that_takes_too_long_may_still_be_made() -> None:
+    """One that asks a forge may: the answer says so, and what to do."""
+    began, goes_on = threading.Event(), threading.Event()
+
+    def ask() -> str:
+        began.set()
+        goes_on.wait(30)
+        return "/"
+
+    async def decide() -> str:
+        return await decided_in_thread(ask, seconds=0.1)
+
+    try:
+        with pytest.raises(DecisionTimeoutError, match="may still be"):
+            anyio.run(decide)
+        assert began.is_set()
+    finally:
+        goes_on.set()
+    answer = anyio.run(
+        _ours, Request({"type": "http", "path": "/x", "headers": []}), DecisionTimeoutError("may")
+    )
+    assert (answer.status_code, json.loads(bytes(answer.body))) == (503, {"detail": "may"})
+    assert DECISION_SECONDS > 3 * CALL_SECONDS
+    assert PHASE_SECONDS[Phase.ANSWER] > DECISION_SECONDS, "the answer comes before its connection is closed"
 
 
 def test_what_cannot_be_done_changes_nothing(fleet: SteppedFleet) -> None:

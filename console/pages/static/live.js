@@ -8,6 +8,8 @@
   const STALE_MS = 60000; // after which relative times are no longer right
   let stream = null;
   let seen = null; // id of the newest event that was read
+  let heard = false; // whether this stream has said anything: each ends after some seconds, and another begins
+  let out = false; // whether the session has ended
   let wanted = false;
   let busy = false;
   let readAt = Date.now();
@@ -45,10 +47,17 @@
     busy = true;
     wanted = false;
     try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (answer.ok && !isHeld()) put(page);
+      // Pages of ours lead elsewhere only to the page where people sign in.
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+      out = answer.type === "opaqueredirect";
+      if (out) say("You are signed out: load this page again.");
       else if (!answer.ok) say("The server does not answer as it should: this page is as it was read before.");
+      else {
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (isHeld()) wanted = true;
+        else put(page);
+        if (stream === null && !document.hidden) follow();
+      }
       readAt = Date.now();
     } catch (error) {
       say("The server cannot be reached: this page is as it was read before. It comes back by itself.");
@@ -66,16 +75,21 @@
   }
 
   function follow() {
+    heard = false;
     stream = new EventSource("/live");
     stream.onmessage = (event) => {
+      heard = true;
       if (event.data !== seen) wanted = true;
       seen = event.data;
     };
     stream.onerror = () => {
-      wanted = true;
-      if (stream !== null && stream.readyState === EventSource.CLOSED) {
+      // A stream that ends as it should calls for no reading: the next one says whether something happened.
+      const isRefused = stream !== null && stream.readyState === EventSource.CLOSED;
+      if (isRefused || !heard) wanted = true;
+      heard = false;
+      if (isRefused) {
         stream = null;
-        setTimeout(() => { if (!document.hidden && stream === null) follow(); }, AGAIN_MS);
+        setTimeout(() => { if (!document.hidden && !out && stream === null) follow(); }, AGAIN_MS);
       }
     };
   }

@@ -17,7 +17,7 @@ from console.decisions.issue_decisions import pause_issue, resume_issue
 from console.decisions.job_decisions import THUMBS, retry_job, thumb_job
 from console.details.account_lines import known_account
 from console.web.people.form import read_decision
-from console.web.request_limits import in_thread
+from console.web.request_limits import DECISION_SECONDS, decided_in_thread
 from routing.errors import InvalidInputError
 from routing.issues.issue import IssueRef
 from routing.printable import printable
@@ -58,20 +58,20 @@ class SentDecision:
 Step = Callable[[Coalmine, SentDecision], str]
 
 
-def decision_routes(parts: Coalmine) -> APIRouter:
-    """A route for each of STEPS."""
+def decision_routes(parts: Coalmine, *, seconds: float = DECISION_SECONDS) -> APIRouter:
+    """A route for each of STEPS, that answers within so many seconds."""
     router = APIRouter(include_in_schema=False)
     for path, step in STEPS.items():
-        router.add_api_route(path, _route(parts, step), methods=["POST"])
+        router.add_api_route(path, _route(parts, step, seconds), methods=["POST"])
     return router
 
 
-def _route(parts: Coalmine, step: Step) -> Callable[[Request], object]:
+def _route(parts: Coalmine, step: Step, seconds: float) -> Callable[[Request], object]:
     async def decide(request: Request) -> Response:
         viewer, form = await read_decision(request)
         thing = str(request.path_params.get("thing", ""))
         decision = SentDecision(thing=thing, form=form, by=viewer.name)
-        to = await in_thread(step, parts, decision)
+        to = await decided_in_thread(lambda: step(parts, decision), seconds=seconds)
         _log.info("web.decided", path=request.url.path, by=viewer.name)
         return RedirectResponse(to, status_code=303)
 

@@ -31,13 +31,17 @@ def page(
 
 
 def error_page(
-    request: Request, status: int, title: str, detail: object, headers: Mapping[str, str] | None
-) -> HTMLResponse:
-    """What went wrong, for people. The time is not known, as the store may be away."""
+    request: Request, status: int, title: str, detail: object, headers: Mapping[str, str] | None,
+    *, remedy: str = "",
+) -> HTMLResponse:  # fmt: skip
+    """What went wrong, for people; `remedy` stands in place of what the status says to do.
+
+    The time is not known, as the store may be away.
+    """
     said = detail if isinstance(detail, str) else "; ".join(str(each["msg"]) for each in detail)  # type: ignore[attr-defined]
     answer = page(
         request, "error", here="", now=None, code=status, title=title, detail=said,  # type: ignore[arg-type]
-        remedy=_REMEDIES.get(status, "Try it again, or look at the log of `coalmine web`."),
+        remedy=remedy or _REMEDIES.get(status, "Try it again, or look at the log of `coalmine web`."),
     )  # fmt: skip
     answer.headers.update(headers or {})
     return answer

@@ -19,7 +19,7 @@ from console.details.trial_detail import read_explanation
 from console.output.issue_detail import detail_of
 from console.output.issue_views import ISSUE
 from console.output.job_views import JOB
-from console.output.template_views import VERSION, content, template_document
+from console.output.template_views import VERSION, content, template_documents
 from console.pages.needs import needs_of
 from console.pages.rendering import STATIC, fact_rows
 from console.pages.trial_page import trial_line, trial_page
@@ -97,7 +97,7 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
     async def templates(request: Request) -> Response:
         return await shown(
             request, "templates", "Templates",
-            lambda: {"templates": [template_document(parts, name) for name in parts.templates.names()]},
+            lambda: {"templates": template_documents(parts)},
         )  # fmt: skip
 
     @router.get("/templates/{template}")

@@ -103,10 +103,13 @@ class BreakerStore(Store):
             account, model, kind=LimitKind.PERSON, state=BreakerState.CLOSED, until=until, words=words, by=by
         )
 
-    def reopen(self, account: str, *, by: str, model: str = "") -> list[str]:
-        """A person opens an account, with all its models or one; returns the breakers that were closed."""
+    def reopen(self, account: str, *, by: str, model: str | None = None) -> list[str]:
+        """A person opens an account, or one model of it and what closes all; returns what was closed.
+
+        The model "" is the runtime's default, and None is every model.
+        """
         closed = [each for each in self.all() if each.account == account and not each.is_open]
-        chosen = [each for each in closed if not model or each.model in {model, ALL_MODELS}]
+        chosen = [each for each in closed if model is None or each.model in {model, ALL_MODELS}]
         for each in chosen:
             self.call(
                 _OPEN, account=account, model=each.model, job="", by=by, doing=f"opening account {account}"
