@@ -121,6 +121,13 @@ def _parent(job: Job) -> str:
     return f"{job.parent}{arm}{asked}; {job.request.role} of generation {job.depth}"
 
 
+def _pair(job: Job) -> str:
+    """The other job on the same issue, of a trial of pairs."""
+    if job.shadow:
+        return f"shadow of job {job.partner}: its work is judged, and never delivered"
+    return f"its shadow is job {job.partner}" if job.partner else ""
+
+
 def _draw(job: Job) -> str:
     """The number and the share that it was compared to, or why nothing was drawn."""
     if job.parent:
@@ -242,6 +249,9 @@ JOB: tuple[ShownField[Job], ...] = (
     ShownField("parent", "parent", value=lambda job: job.parent or None, shown=_parent),
     ShownField("depth"),
     ShownField("arm"),
+    ShownField("shadow"),
+    ShownField("partner", value=lambda job: job.partner or None),
+    ShownField("", "pair", shown=_pair),
     ShownField("draw", "draw", shown=_draw),
     ShownField("bet", "bet", value=_bet_document, shown=_bet),
     ShownField("request", value=lambda job: job.request.model_dump(mode="json")),

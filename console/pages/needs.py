@@ -1,6 +1,6 @@
 """What waits for a person: pure, from what was read of the fleet. The most urgent comes first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from console.output.rendering import duration
@@ -8,6 +8,7 @@ from console.status.fleet_status import FleetStatus
 from harvest.trials.harvester import released_checks
 from routing.backlog.item import BacklogState
 from routing.templates.trial import Trial, TrialState
+from routing.templates.version import VersionState
 
 #: Seconds without a sweep after which no worker looks after the fleet.
 SWEEP_SECONDS = 120.0
@@ -22,9 +23,12 @@ class Need:
     remedy: str  # what to do
 
 
-def needs_of(status: FleetStatus, last_trials: Sequence[Trial]) -> list[Need]:
-    """All of it. `last_trials` has the open, or else the last, trial of each template."""
-    return [*_fleet(status), *_people(status), *_trials(status, last_trials), *_accounts(status)]
+def needs_of(status: FleetStatus, last_trials: Sequence[Trial], undecided: Container[str]) -> list[Need]:
+    """All of it. `last_trials` has the open, or else the last, trial of each template.
+
+    `undecided` has the ids of those that ended with something that a person has yet to decide about.
+    """
+    return [*_fleet(status), *_people(status), *_trials(status, last_trials, undecided), *_accounts(status)]
 
 
 def _fleet(status: FleetStatus) -> Iterator[Need]:
@@ -64,7 +68,7 @@ def _people(status: FleetStatus) -> Iterator[Need]:
         )
 
 
-def _trials(status: FleetStatus, last: Sequence[Trial]) -> Iterator[Need]:
+def _trials(status: FleetStatus, last: Sequence[Trial], undecided: Container[str]) -> Iterator[Need]:
     held = {
         each.trial.id
         for each in status.trials
@@ -78,6 +82,8 @@ def _trials(status: FleetStatus, last: Sequence[Trial]) -> Iterator[Need]:
                 link=link,
                 remedy="Read which, then resume the trial or stop it.",
             )
+        if trial.id not in undecided:
+            continue
         if trial.state is TrialState.EXPIRED:
             yield Need(
                 what=f"The trial of {trial.canary_id} ended without a verdict.",
@@ -103,3 +109,17 @@ def _accounts(status: FleetStatus) -> Iterator[Need]:
 
 def _count(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def asks_person(trial: Trial, *, canary: VersionState | None, champion: int | None) -> bool:
+    """Whether a decision is missing after an expired trial, or a verdict that signals no longer support.
+
+    `canary` is the state of its canary now, `champion` the number of the template's; None for what cannot be
+    read, which counts as undecided. A person who promoted, rejected or reverted since has decided.
+    """
+    if trial.state is TrialState.EXPIRED:
+        return canary in {VersionState.PENDING, None}
+    if not trial.contradicted:
+        return False
+    in_force = trial.canary if trial.state is TrialState.GRADUATED else trial.champion
+    return champion in {in_force, None}

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from console.output.cost_views import cost_cell, cost_words, tokens_words, usd
+from console.output.cost_views import cost_cell, cost_words, usd
 from console.output.fields import ShownField
 from console.output.rendering import duration, evidence, iso, number, when
 
@@ -68,11 +68,6 @@ def words(value: object) -> str:
     return str(value).replace("_", " ")
 
 
-def share_words(part: int, whole: int) -> str:
-    """`3 of 4`."""
-    return f"{part} of {whole}"
-
-
 def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
@@ -83,8 +78,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
-        "duration": duration, "evidence": evidence, "number": number, "usd": usd, "words": words,
-        "cost_cell": cost_cell, "cost_words": cost_words, "tokens_words": tokens_words, "exact": when,
+        "evidence": evidence, "number": number, "usd": usd, "words": words,
+        "cost_cell": cost_cell, "cost_words": cost_words, "exact": when,
     }  # fmt: skip
     made.globals |= {"ago": ago}
     return made

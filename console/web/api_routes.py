@@ -31,6 +31,7 @@ from console.web.request_limits import in_thread
 from routing.backlog.item import BacklogState
 from routing.issues.issue import IssueRef
 from routing.jobs.job import JobState
+from routing.store.jobs.job_page import JobFilter
 from tasks.composition.composition import Coalmine
 
 #: The path before every path here.
@@ -105,17 +106,12 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
         after: Annotated[str, Query(description="`next` of the page before.")] = "",
         limit: Limit = 50,
     ) -> Response:
-        """A page of jobs; `next` is null where no more follow."""
+        """A page of jobs; `next` is null where no more follow. One before that may have none."""
 
         def page() -> Document:
-            found = parts.jobs.newest(
-                most=limit + 1, states=frozenset(state or ()), template=template, parent=parent, after=after
-            )
-            more = len(found) > limit
-            return {
-                "jobs": [job_document(job) for job in found[:limit]],
-                "next": found[limit - 1].id if more else None,
-            }
+            only = JobFilter(states=frozenset(state or ()), template=template, parent=parent)
+            found = parts.jobs.page(only, most=limit, after=after)
+            return {"jobs": [job_document(job) for job in found.jobs], "next": found.next or None}
 
         return await _answered(request, page)
 

@@ -8,6 +8,7 @@ under an old fence is refused, so two of them never both succeed.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from routing.accounts.pool import AccountGate
@@ -32,6 +33,7 @@ from routing.jobs.retry import Again, Attempts
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.jobs.transitions import after_lost_worker, corrective_turn, review_turn, still_pushed, unreadable
 from routing.jobs.turn import Hindrance, HindranceKind, Repair, TurnKind
+from routing.store.jobs.job_page import JobFilter, JobPage, listed, read_page
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.trials.version_store import VersionStore
@@ -375,25 +377,18 @@ class Jobs:
         return job
 
     def newest(
-        self, *, most: int, states: frozenset[JobState] = frozenset(), template: str = "", parent: str = "",
-        after: str = "",
-    ) -> list[Job]:  # fmt: skip
-        """Jobs, the newest first, of states, a template, a parent if asked; after the last one of a page."""
-        found: list[Job] = []
+        self, *, most: int, states: frozenset[JobState] = frozenset(), template: str = "", parent: str = ""
+    ) -> list[Job]:
+        """Jobs, the newest first, of states, a template, a parent if asked; all are looked at."""
+        only = JobFilter(states=states, template=template, parent=parent)
+        return list(islice((job for _, job in listed(self._jobs, 0) if job and only.takes(job)), most))
+
+    def page(self, only: JobFilter, *, most: int, after: str = "") -> JobPage:
+        """A page of them, after `next` of the page before; it looks at LOOKED_AT jobs at most."""
         start = self._jobs.place_after(checked_job_id(after)) if after else 0
         if start is None:
             raise _unknown(after)
-        while len(found) < most and (ids := self._jobs.newest(200, start)):
-            start += len(ids)
-            found += [
-                job
-                for job in self._jobs.read_many(ids)
-                if job is not None
-                and (not states or job.state in states)
-                and (not template or job.template == template)
-                and (not parent or job.parent == parent)
-            ]
-        return found[:most]
+        return read_page(self._jobs, start, most=most, only=only)
 
 
 def _unknown(job_id: str) -> UnknownJobError:

@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 
 from console.cli import app
 from console.web.app import web_of
+from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
+from routing.store.jobs.job_page import JobFilter, read_page
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.servers.web_client import WebClient
 
@@ -79,6 +81,23 @@ def test_jobs_come_by_pages(fleet: SteppedFleet) -> None:
     assert len(everything) == 13
     running = answered(fleet, "/jobs?state=running")["jobs"]
     assert [job["request"]["title"] for job in running] == ["The third"]
+
+
+def test_a_page_looks_at_so_many_jobs(fleet: SteppedFleet) -> None:
+    """However rare what is asked for is: a page without any leads on to the next, and all are found."""
+    for number in range(9):
+        fleet.enqueue(issue=f"local:shop#{10 + number}")
+    only = JobFilter(states=frozenset([JobState.RUNNING]))
+    pages, start = [], 0
+    while True:
+        page = read_page(fleet.app.job_store, start, most=2, only=only, looked_at=5)
+        pages.append([job.request.title for job in page.jobs])
+        if not page.next:
+            break
+        start = fleet.app.job_store.place_after(page.next) or 0
+    assert sorted(pages) == [[], [], ["The third"]]
+    document = answered(fleet, "/jobs?state=running&limit=1")
+    assert [job["request"]["title"] for job in document["jobs"]] == ["The third"]
 
 
 def test_a_page_after_a_job_that_is_gone_is_an_error(fleet: SteppedFleet) -> None:

@@ -14,17 +14,20 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 
 from console.pages.evidence_plot import MOST_POINTS, thinned
-from console.pages.needs import needs_of
+from console.pages.needs import asks_person, needs_of
 from console.pages.rendering import visible
 from console.status.fleet_reading import read_status
 from console.web.app import web_of
 from console.web.headers import PAGE_POLICY
 from console.web.people.live_routes import NewestEvent, live_routes
+from console.web.people.page_routes import LOG_CHARACTERS
 from console.web.people.session import COOKIE, SESSION_SECONDS, Right, WebAccess
 from routing.errors import SettingsError
 from routing.issues.issue import IssueRef
 from routing.jobs.signal import SignalKind
 from routing.store.redis.connection import connect
+from routing.templates.trial import TrialState
+from routing.templates.version import VersionState
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
 from tasks.settings.web_settings import WebSettings
@@ -183,15 +186,52 @@ def test_needs_of_a_fleet_that_is_well_are_none(fake_redis: redis.Redis) -> None
     """And a page that says so."""
     fleet = SteppedFleet(fake_redis)
     status = replace(read_status(fleet.app), swept_at=fleet.clock())
-    assert needs_of(status, []) == []
+    assert needs_of(status, [], ()) == []
 
 
 def test_expired_and_contradicted_trials_need_a_person(fleet: SteppedFleet) -> None:
     """The most urgent first."""
     trial = replace(fleet.app.trials.find("implementer"), contradicted=True)
-    found = [need for need in needs_of(read_status(fleet.app), [trial]) if need.link.startswith("/trials")]
+    found = [
+        need
+        for need in needs_of(read_status(fleet.app), [trial], {trial.id})
+        if need.link.startswith("/trials")
+    ]
     assert [need.what for need in found][-1].startswith("Signals after the verdict")
     assert found[-1].link == f"/trials/{trial.id}"
+
+
+@pytest.mark.parametrize(
+    ("state", "contradicted", "canary", "champion", "asks"),
+    [
+        (TrialState.EXPIRED, False, VersionState.PENDING, 1, True),
+        (TrialState.EXPIRED, False, VersionState.REJECTED, 1, False),
+        (TrialState.EXPIRED, False, VersionState.CHAMPION, 2, False),
+        (TrialState.EXPIRED, False, None, None, True),  # cannot be read
+        (TrialState.GRADUATED, True, VersionState.CHAMPION, 2, True),
+        (TrialState.GRADUATED, True, VersionState.SUPERSEDED, 1, False),  # reverted
+        (TrialState.GRADUATED, False, VersionState.CHAMPION, 2, False),
+        (TrialState.ROLLED_BACK, True, VersionState.REJECTED, 1, True),
+        (TrialState.ROLLED_BACK, True, VersionState.REJECTED, 3, False),
+    ],
+)
+def test_a_person_is_asked_while_a_decision_is_missing(
+    fleet: SteppedFleet, state: TrialState, champion: int | None, canary: VersionState | None,
+    *, contradicted: bool, asks: bool,
+) -> None:  # fmt: skip
+    """Not any longer: what was promoted, rejected or reverted since is decided."""
+    trial = replace(fleet.app.trials.find("implementer"), state=state, contradicted=contradicted)
+    assert asks_person(trial, canary=canary, champion=champion) is asks
+
+
+def test_an_expired_trial_asks_nobody_once_its_version_is_decided(fleet: SteppedFleet) -> None:
+    """On the first page, when somebody has rejected the version."""
+    fleet.app.trials.stop(fleet.app.trials.find("implementer"), by="ada")
+    fleet.redis.hset(fleet.app.keys.trial("implementer-t1"), "state", "expired")
+    client = WebClient(web_of(fleet.app))
+    assert "ended without a verdict" in client.get("/", Accept="text/html").text
+    fleet.app.templates.reject("implementer@v2", by="ada")
+    assert "ended without a verdict" not in client.get("/", Accept="text/html").text
 
 
 def test_a_trial_is_one_sentence_a_plot_and_a_ledger(fleet: SteppedFleet) -> None:
@@ -233,7 +273,7 @@ def test_a_browser_gets_errors_as_pages(fleet: SteppedFleet) -> None:
 
 
 def test_a_record_that_cannot_be_read_hides_no_other(fleet: SteppedFleet) -> None:
-    """Lists have its name and why; its own page says what is damaged and what to do, as a program is told."""
+    """Lists have its name and why; its own page says what is damaged and what to do, also to programs."""
     fleet.add("reviewer")
     fleet.redis.hset(fleet.app.keys.versions("reviewer"), "1", "{")
     client = WebClient(web_of(fleet.app))
@@ -251,6 +291,20 @@ def test_a_record_that_cannot_be_read_hides_no_other(fleet: SteppedFleet) -> Non
     assert "restore it from a backup" in page.text
     assert "a fault in Coalmine" not in page.text
     assert "reviewer@v1 cannot be read" in client.get("/api/v1/templates/reviewer").json()["detail"]
+
+
+def test_a_long_log_is_cut_to_its_end(fleet: SteppedFleet) -> None:
+    """By its characters as well as by its entries; the rest is a link away."""
+    job = fleet.app.jobs.newest(most=1)[0].id
+    for number in range(200):
+        fleet.app.log_store.say(job, "text", f"<{number}>" + "x" * 1900)
+    fleet.app.log_store.flush()
+    client = WebClient(web_of(fleet.app))
+    page = client.get(f"/jobs/{job}", Accept="text/html").text
+    assert len(page) < 1.5 * LOG_CHARACTERS
+    assert "&lt;199&gt;" in page
+    assert "&lt;99&gt;" not in page
+    assert "&lt;0&gt;" in client.get(f"/jobs/{job}?all=1", Accept="text/html").text
 
 
 def test_a_store_that_is_away_is_said_at_once() -> None:

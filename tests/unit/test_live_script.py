@@ -53,8 +53,8 @@ const words = () => said === null ? "" : said.textContent;
 def ran(story: str) -> dict[str, object]:
     """What a story returns, after the script has begun."""
     script = files("console.pages").joinpath("static/live.js").read_text()
-    told = f"(async () => {{ {story} }})().then((found) => console.log(JSON.stringify(found)));"
-    program = f"{WORLD}\n{script}\n{told}"
+    driver = f"(async () => {{ {story} }})().then((found) => console.log(JSON.stringify(found)));"
+    program = f"{WORLD}\n{script}\n{driver}"
     done = subprocess.run(
         ["node", "-"], input=program, capture_output=True, text=True, timeout=60, check=False
     )

@@ -547,3 +547,19 @@ def test_the_page_of_a_trial_of_pairs(fake_redis: redis.Redis) -> None:
     assert "Pairs in the order of dispatch" in text
     assert "pair 1, score -1.00" in text
     assert all(f"/jobs/{job.id}" in text for job in jobs)
+
+
+def test_a_shadow_is_marked_where_jobs_are_shown(fake_redis: redis.Redis) -> None:
+    """Nobody takes its work for work that is delivered; each job of a pair leads to the other."""
+    fleet = on_trial(fake_redis)
+    champion, canary = pair(fleet, issue="local:shop#3")
+    client = WebClient(web_of(fleet.app))
+    documents = {job["id"]: job for job in client.get("/api/v1/jobs").json()["jobs"]}
+    said = {name: (job["shadow"], job["partner"]) for name, job in documents.items()}
+    assert said == {champion.id: (False, canary.id), canary.id: (True, champion.id)}
+    assert "canary, shadow" in client.get("/jobs", Accept="text/html").text
+    page = client.get(f"/jobs/{canary.id}", Accept="text/html").text
+    assert f'shadow of job <a class="id" href="/jobs/{champion.id}">' in page
+    assert "never delivered" in page
+    page = client.get(f"/jobs/{champion.id}", Accept="text/html").text
+    assert f'its shadow is job <a class="id" href="/jobs/{canary.id}">' in page

@@ -4,7 +4,7 @@ The URL holds what is filtered, so a page can be linked to. What a page shows is
 """
 
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ from console.output.issue_detail import detail_of
 from console.output.issue_views import ISSUE
 from console.output.job_views import JOB
 from console.output.template_views import VERSION, content, template_documents
-from console.pages.needs import needs_of
+from console.pages.needs import asks_person, needs_of
 from console.pages.rendering import STATIC, fact_rows
 from console.pages.trial_page import trial_line, trial_page
 from console.status.fleet_reading import read_status
@@ -28,14 +28,20 @@ from console.web.people.page_answers import page
 from console.web.request_limits import in_thread
 from routing.accounts.closed_account import ClosedAccount
 from routing.backlog.item import BacklogState
-from routing.errors import NotFoundError
+from routing.errors import CorruptRecordError, NotFoundError
 from routing.issues.issue import IssueRef
 from routing.jobs.job import JobState
-from routing.templates.trial import Trial
+from routing.store.jobs.job_page import JobFilter
+from routing.store.jobs.log_store import LogLine
+from routing.templates.trial import Trial, TrialState
+from routing.templates.version import VersionState
 from tasks.composition.composition import Coalmine
 
 #: Jobs and issues of a page, and entries of a log and of a ledger unless all are asked for.
 PAGE_LENGTH, LOG_LENGTH, LEDGER_LENGTH = 50, 300, 100
+
+#: Characters of a log's entries together, unless all are asked for.
+LOG_CHARACTERS = 100_000
 
 #: The latest events, among which a page of events looks.
 EVENTS_LOOKED_AT = 1_000
@@ -136,7 +142,7 @@ def _home(parts: Coalmine) -> dict[str, Any]:
     return {
         "now": status.at,
         "status": status,
-        "needs": needs_of(status, last),
+        "needs": needs_of(status, last, {trial.id for trial in last if _awaits_person(parts, trial)}),
         "trials": [trial_line(each) for each in status.trials],
     }
 
@@ -146,6 +152,20 @@ def _last_trial(parts: Coalmine, template: str) -> Trial | None:
         return parts.trials.find(template)
     except NotFoundError:
         return None
+
+
+def _awaits_person(parts: Coalmine, trial: Trial) -> bool:
+    """`asks_person` of the stores; two records are read, and only of a trial that may ask."""
+    if trial.state is not TrialState.EXPIRED and not trial.contradicted:
+        return False
+    canary: VersionState | None = None
+    champion: int | None = None
+    try:
+        canary = parts.templates.find(trial.canary_id).state
+        champion = parts.templates.champion(trial.template).number
+    except CorruptRecordError:
+        pass  # a person looks
+    return asks_person(trial, canary=canary, champion=champion)
 
 
 def _all_trials(parts: Coalmine) -> list[Trial]:
@@ -161,10 +181,10 @@ def _trial(parts: Coalmine, reference: str, *, every: bool) -> dict[str, Any]:
 
 def _jobs(parts: Coalmine, state: str, template: str, after: str) -> dict[str, Any]:
     states = frozenset([JobState(state)]) if state in set(JobState) else frozenset[JobState]()
-    found = parts.jobs.newest(most=PAGE_LENGTH + 1, states=states, template=template, after=after)
+    found = parts.jobs.page(JobFilter(states=states, template=template), most=PAGE_LENGTH, after=after)
     return {
-        "jobs": found[:PAGE_LENGTH],
-        "next": found[PAGE_LENGTH - 1].id if len(found) > PAGE_LENGTH else "",
+        "jobs": found.jobs,
+        "next": found.next,
         "state": str(state),
         "template": template,
         "states": [each.value for each in JobState],
@@ -175,7 +195,7 @@ def _jobs(parts: Coalmine, state: str, template: str, after: str) -> dict[str, A
 def _job(parts: Coalmine, reference: str, *, every: bool) -> dict[str, Any]:
     detail = read_job(parts, reference)
     log = list(parts.log_store.read(detail.job.id))
-    kept = log if every else log[-LOG_LENGTH:]
+    kept = log if every else _last(log)
     return {
         "job": detail.job,
         "rows": fact_rows([field for field in JOB if field.label not in {"reason", "title"}], detail.job),
@@ -187,6 +207,18 @@ def _job(parts: Coalmine, reference: str, *, every: bool) -> dict[str, Any]:
         ],
         "log_earlier": len(log) - len(kept),
     }
+
+
+def _last(log: Sequence[LogLine]) -> list[LogLine]:
+    """The last entries: of LOG_LENGTH, those whose text is LOG_CHARACTERS at most, and one in any case."""
+    kept: list[LogLine] = []
+    left = LOG_CHARACTERS
+    for line in reversed(log[-LOG_LENGTH:]):
+        left -= len(line.text)
+        if left < 0 and kept:
+            break
+        kept.append(line)
+    return kept[::-1]
 
 
 def _issues(parts: Coalmine, state: BacklogState | None) -> dict[str, Any]:
