@@ -64,5 +64,5 @@ def _words(text: str) -> list[str]:
 
 
 def answer_mark(feedback: Feedback) -> str:
-    """The last line of our answer, by which it is found again. It proves nothing in another's comment."""
+    """The last line of our answer to one review, by which it is found again; in others' words nothing."""
     return f"<!-- coalmine answer {feedback.id} -->"

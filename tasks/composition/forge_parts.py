@@ -324,6 +324,7 @@ class ForgeParts:
         from tasks.issues.reviewing import ReviewTurns
         from tasks.issues.watch import WatchLimits
         from tasks.issues.watcher import Watcher, Watching
+        from tasks.issues.writers import Writers
 
         parts, settings = self.coalmine, self.coalmine.settings
         watch = settings.issues.watch
@@ -361,6 +362,7 @@ class ForgeParts:
                     signals=parts.signals,
                     people=self.people,
                     merging=merging,
+                    writers=Writers(parts.signals.now),
                     most_rounds=watch.review_rounds,
                 ),
                 edits=EditedIssues(

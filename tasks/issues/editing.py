@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from routing.backlog.backlog import Backlog
-from routing.forges.errors import ForgeGoneError
+from routing.forges.errors import ForgeError, ForgeGoneError, ForgeTokenError, ForgeUnreachableError
 from routing.forges.site import ForgeSite
 from routing.issues.issue import Issue
 from routing.jobs.job import Job, JobState, NewTask
@@ -21,6 +21,7 @@ from routing.store.jobs.run_store import RunStore
 from routing.store.signals.signal_store import SignalStore
 from tasks.issues.merging import Merging
 from tasks.issues.people import People
+from tasks.issues.request_text import BEGINS_ANEW
 from tasks.issues.site import issue_of
 
 _log = structlog.get_logger(__name__)
@@ -32,14 +33,28 @@ _TICKED = re.compile(r"^(\s*[-*+] )\[[xX]\]", re.MULTILINE)
 def says_the_same(job: Job, issue: Issue) -> bool:
     """Whether an issue asks for what the job was last given: ticks in lists, and blanks, change nothing.
 
-    The task of a job that begins anew has a line more than the issue.
+    The task of a job that begins anew has a line more than the issue, which says so.
     """
     title, text = _plain(issue.title[:500]), _plain(issue.body.strip() or issue.title)
-    return title == _plain(job.title) and _plain(job.task).startswith(text)
+    if title != _plain(job.title):
+        return False
+    begun, line, _ = job.task.rpartition(f"\n\n{BEGINS_ANEW} Job ")
+    return text in {_plain(job.task), _plain(begun if line else job.task)}
 
 
 def _plain(text: str) -> str:
     return " ".join(_TICKED.sub(r"\1[ ]", text).split())
+
+
+def _may_write(site: ForgeSite, issue: Issue) -> bool:
+    """Whether an issue's author may; where the forge refuses to say, a person decides."""
+    try:
+        return site.forge.permission(issue.ref.repo, issue.author).can_write
+    except (ForgeTokenError, ForgeUnreachableError):  # asked again
+        raise
+    except ForgeError as error:
+        _log.warning("permission.unknown", repository=issue.ref.repo, reason=str(error))
+        return False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +97,7 @@ class EditedIssues:
         if not self.merging.withdraw(site, job, own=True):
             return False  # it landed, or was closed, since this tick looked: the next one sees it
         what = f"the text of its issue was changed to revision {issue.revision[:12]}"
-        if not site.forge.permission(issue.ref.repo, issue.author).can_write:
+        if not _may_write(site, issue):
             reason = f"{what}, perhaps by its author, who may not write; request it again if it is right"
             return self.jobs.conclude(job, JobState.ESCALATED, reason=reason)
         if job.review_rounds >= self.most_rounds:

@@ -12,6 +12,9 @@ from tasks.issues.site import issue_of
 #: The longest title of a change request, in characters.
 TITLE_CHARACTERS = 200
 
+#: How the line begins that the task of a job has beside its issue's text, when work on that begins anew.
+BEGINS_ANEW = "This work begins anew from the main branch."
+
 #: The last of the issues' priorities (0 to 9) that is urgent, high and normal in a queue.
 _URGENT, _HIGH, _NORMAL = 0, 2, 5
 
@@ -58,9 +61,7 @@ def begins_anew(before: Job) -> str:
     """Says that work on an issue begins anew, and after what, for the agent and for people."""
     pushed = f" What it pushed is on the branch {before.branch}." if before.result.commit else ""
     ended = f"{before.state.value}: {printable(before.reason)[:300]}"
-    return (
-        f"This work begins anew from the main branch. Job {before.id} worked on it before ({ended}).{pushed}"
-    )
+    return f"{BEGINS_ANEW} Job {before.id} worked on it before ({ended}).{pushed}"
 
 
 def change_text(job: Job, *, closes: bool = False) -> tuple[str, str]:

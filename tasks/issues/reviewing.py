@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from routing.forges.change_request import ChangeRequest, ChangeState, ReviewVerdict
-from routing.forges.errors import ForgeError, ForgeRefusedError
+from routing.forges.errors import ForgeError
 from routing.forges.feedback import Feedback
 from routing.forges.site import ForgeSite
 from routing.jobs.job import Job, JobState
@@ -25,11 +25,15 @@ from tasks.issues.landings import SeenWork
 from tasks.issues.merging import Merging
 from tasks.issues.people import People
 from tasks.issues.site import place_of
+from tasks.issues.writers import Writers
 
 _log = structlog.get_logger(__name__)
 
 #: Characters of a hunk that are shown with a remark: its end, where the remark stands.
 HUNK_CHARACTERS = 1000
+
+#: What stands between two pieces, and at the end of one that is longer than a turn has room for.
+_BETWEEN, _CUT = "\n\n", "\n[The rest is too long and was cut here.]"
 
 #: Characters of an agent's last words that are sent to reviewers.
 LAST_WORDS_CHARACTERS = 1500
@@ -53,9 +57,24 @@ def asked_for(
     return tuple(one for one in given if one.id not in known and asks(one) and may_write(one.author))
 
 
+def one_turn(asking: Sequence[Feedback]) -> tuple[Feedback, ...]:
+    """The first pieces that one turn has room for, at least one: the others are for the next turn."""
+    room = REVIEW_CHARACTERS
+    taken: list[Feedback] = []
+    for one in asking:
+        room -= len(_said(one)) + len(_BETWEEN)
+        if taken and room + len(_BETWEEN) < 0:
+            break
+        taken.append(one)
+    return tuple(taken)
+
+
 def review_text(feedback: Sequence[Feedback]) -> str:
-    """What reviewers wrote, for the agent: text from outside, bounded."""
-    return "\n\n".join(map(_said, feedback))[:REVIEW_CHARACTERS]
+    """What reviewers wrote, for the agent: text from outside, bounded; it says so where it was cut."""
+    text = _BETWEEN.join(map(_said, feedback))
+    if len(text) <= REVIEW_CHARACTERS:
+        return text
+    return text[: REVIEW_CHARACTERS - len(_CUT)] + _CUT
 
 
 def _said(one: Feedback) -> str:
@@ -87,6 +106,7 @@ class ReviewTurns:
     signals: SignalStore
     people: People
     merging: Merging
+    writers: Writers
     most_rounds: int  # turns that a job may have for reviews; 0: none
 
     def look(
@@ -106,21 +126,12 @@ class ReviewTurns:
         self._answer(site, job, change, given)
         asking = asked_for(
             given, login=site.forge.own_login(), known=job.reviews,
-            may_write=lambda author: self._may_write(site, job, author),
+            may_write=self.writers.at_one_look(site, place_of(job)[1]),
         )  # fmt: skip
         return bool(asking) and self._send_back(site, job, change, asking, before)
 
     def _was_criticized(self, job: Job) -> bool:
         return any(fact.kind is SignalKind.CHANGES_REQUESTED for fact in self.signals.read(job.id))
-
-    @staticmethod
-    def _may_write(site: ForgeSite, job: Job, author: str) -> bool:
-        """Whether somebody's words may reach an agent; where the forge does not say, they do not."""
-        try:
-            return site.forge.permission(place_of(job)[1], author).can_write
-        except ForgeRefusedError as error:
-            _log.warning("permission.unknown", repository=job.request.repository, reason=str(error))
-            return False
 
     def _send_back(
         self, site: ForgeSite, job: Job, change: ChangeRequest, asking: Sequence[Feedback],
@@ -131,6 +142,7 @@ class ReviewTurns:
             return True
         if not self.merging.withdraw(site, job):
             return False  # it landed, or was closed, a moment ago
+        asking = one_turn(asking)
         who = ", ".join(dict.fromkeys(printable(one.author) for one in asking))
         if job.review_rounds >= self.most_rounds:
             had = f"it has had {job.review_rounds} of {self.most_rounds} turns for reviews"

@@ -64,7 +64,8 @@ def test_an_answer_is_given_once_and_the_reviewer_asked_again(
         served.forge.answer(change, given, "Dealt with in 4be1c0f.")
     pull = served.world.pull_of(BRANCH)
     replies = [one["body"] for one in pull.remarks if one["user"] == {"login": OWN_LOGIN}]
-    assert replies == (["Dealt with in 4be1c0f."] * 2 if served.kind == "github" else [])
+    answer = f"Dealt with in 4be1c0f.\n\n<!-- coalmine answer {given.id} -->"
+    assert replies == ([answer] * 2 if served.kind == "github" else [])
     assert [text.splitlines()[0] for text in ours(served)] == (
         [] if served.kind == "github" else ["Dealt with in 4be1c0f."]
     )
@@ -98,10 +99,24 @@ def test_a_reply_whose_answer_was_lost_is_not_written_again(
     reviewed(served)
     (given,) = served.forge.feedback(change)
     remark = served.world.pull_of(BRANCH).remarks[0]
-    served.world.reply(served.world.pull_of(BRANCH), int(str(remark["id"])), OWN_LOGIN, "Done.")
+    body = f"Done.\n\n<!-- coalmine answer {given.id} -->"
+    served.world.reply(served.world.pull_of(BRANCH), int(str(remark["id"])), OWN_LOGIN, body)
     served.forge.answer(change, given, "Done.")
     bodies = [one["body"] for one in served.world.pull_of(BRANCH).remarks]
-    assert bodies.count("Done.") == 2
+    assert bodies.count(body) == 2
+
+
+@pytest.mark.parametrize("served", ["github"], indirect=True)
+def test_a_second_review_of_a_thread_is_answered_in_the_same_words(
+    served: ServedForge, change: ChangeRequest
+) -> None:
+    """Each round has its answer, also where the agent had nothing new to say."""
+    reviewed(served)
+    (given,) = served.forge.feedback(change)
+    served.forge.answer(change, given, "No.")
+    served.forge.answer(change, given.model_copy(update={"id": "review:999"}), "No.")
+    bodies = [str(one["body"]) for one in served.world.pull_of(BRANCH).remarks]
+    assert sum(body.startswith("No.") for body in bodies) == 4
 
 
 def test_a_line_that_is_gone_is_none(served: ServedForge, change: ChangeRequest) -> None:

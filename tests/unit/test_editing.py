@@ -1,16 +1,20 @@
 """A text that changes while an agent works on it: who is believed, what the agent reads, and how often."""
 
+from typing import Any
+
 import pytest
 import redis
 
 from routing.events import JOB_EDITED
-from routing.forges.errors import ForgeUnreachableError
+from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Permission
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
 from routing.jobs.turn import TurnKind
 from tasks.agents.turn.order import TurnStart
 from tasks.agents.turn.prompt import compose, prompt_input
+from tasks.issues.editing import says_the_same
+from tasks.issues.request_text import BEGINS_ANEW
 from tasks.settings.issue_settings import IssueSettings, WatchSettings
 from tests.fleets.forge_fleet import ForgeFleet
 
@@ -192,3 +196,56 @@ def test_a_merge_that_a_dead_process_began_keeps_no_text_from_its_agent(fleet: F
     job = job_of(fleet)
     assert fleet.hands.app.job_store.land(job.id, job.fence)
     assert edited(fleet, ref).state is JobState.QUEUED
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_text_whose_end_is_taken_off_is_another_text(fleet: ForgeFleet, *, anew: bool) -> None:
+    """What is no longer asked for is not done; that work begins anew does not belong to it."""
+    ref = pushed(fleet, "It is slow.\n\nRemove the cart, too.")
+    before = job_of(fleet)
+    if anew:
+        fleet.hands.app.jobs.cancel(before.id, by="ann", at=fleet.clock())
+        fleet.watch()
+        fleet.forge.unlabel(ref, "ready-for-human")
+        fleet.clock.forward(61)
+        fleet.forge.person_edits(ref, "It is slow.\n\nRemove the cart, too.  ")
+        fleet.poll()
+        assert fleet.dispatch()
+        fleet.work()
+    fleet.clock.forward(61)
+    fleet.forge.person_edits(ref, "It is slow.\n\nRemove the cart, too.\n")
+    fleet.poll()
+    newest = fleet.jobs(ref)[-1]
+    live = fleet.forge.read_issue(ref)
+    assert says_the_same(newest, live)
+    assert not says_the_same(newest, live.model_copy(update={"body": "It is slow."}))
+    assert (BEGINS_ANEW in newest.task) is anew
+
+
+def test_a_text_is_a_persons_where_the_forge_does_not_say_who_may_write(fleet: ForgeFleet) -> None:
+    """It refuses to, at every look: the job would wait for ever."""
+    ref = pushed(fleet)
+    fleet.mishaps.lasting["permission"] = lambda: ForgeRefusedError("the token may not see collaborators")
+    job = edited(fleet, ref)
+    assert (job.state, "who may not write" in job.reason) == (JobState.ESCALATED, True)
+
+
+def test_a_tick_that_dies_before_a_job_goes_back_lends_out_no_slot(fake_redis: redis.Redis) -> None:
+    """Its place is taken first: no other issue may have it meanwhile."""
+    fleet = ForgeFleet(fake_redis, merge="never")
+    ref = pushed(fleet)
+    fleet.watch()
+    assert fleet.parts.backlog.busy() == {}
+    fleet.forge.person_edits(ref, NEW)
+    fleet.poll()
+    moved = fleet.parts.coalmine.jobs.review
+    places: list[dict[str, int]] = []
+
+    def noted(*given: Any, **asked: Any) -> bool:
+        places.append(fleet.parts.backlog.busy())
+        return moved(*given, **asked)
+
+    vars(fleet.parts.coalmine.jobs)["review"] = noted
+    fleet.watch()
+    assert job_of(fleet).state is JobState.QUEUED
+    assert places == [{"github:acme/shop": 1}]

@@ -167,7 +167,6 @@ SMALL_FILES = {
     "tasks/agents/supervision/waking.py": "one file for each thing that is done about agents",
     "routing/forges/renewed_token.py": "a secret that is read again, apart from its setting",
     "routing/forges/gitea/feedback.py": "one part of the protocol, in a forge's own way",
-    "routing/forges/github/feedback.py": "one part of the protocol, in a forge's own way",
     "tasks/issues/waits.py": "what a wait means for slots and tokens, apart from what is waited for",
     "tasks/application.py": "what is not Celery's, apart from what the fleet's application is made with",
     "tasks/settings/celery_variables.py": "one table: what Celery would read, apart from our settings",

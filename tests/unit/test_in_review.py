@@ -221,3 +221,29 @@ def test_notes_that_were_lost_end_no_review(fleet: ForgeFleet) -> None:
     fleet.mishaps.lasting["change_of_branch"] = lambda: ForgeUnreachableError("no answer")
     fleet.watch()
     assert job_of(fleet, ref).state is JobState.WAITING
+
+
+def test_an_issue_is_held_for_as_long_as_its_work_is_in_review(fleet: ForgeFleet) -> None:
+    """Longer than anything is kept: a second job for it would be paid, and would work against the first."""
+    ref = in_review(fleet)
+    key = fleet.hands.app.job_store.keys.issue(str(ref))
+    assert fleet.hands.redis.ttl(key) == -1
+    fleet.forge.person_merges(job_of(fleet, ref).branch)
+    fleet.clock.forward(DAY)
+    fleet.rounds(2)
+    assert job_of(fleet, ref).state is JobState.SUCCEEDED
+    assert fleet.hands.redis.ttl(key) > 0
+
+
+def test_work_in_review_leaves_places_to_what_waits_for_a_green_main(fake_redis: redis.Redis) -> None:
+    """The two are counted apart."""
+    fleet = ForgeFleet(fake_redis, merge="never", waiting_per_repo=1, acts={2: ["red"]})
+    in_review(fleet)
+    other = fleet.forge.person_opens(2)
+    fleet.poll()
+    assert fleet.dispatch()
+    fleet.forge.say(fleet.forge.repositories["acme/shop"].tip(), StatusState.FAILURE)
+    fleet.work()
+    fleet.watch()
+    assert fleet.item(other).main_red
+    assert fleet.item(other).aside

@@ -587,3 +587,35 @@ def test_work_that_waits_for_people_keeps_no_other_from_being_merged(fleet_of: F
             fleet.forge.say(job_of(fleet, other).result.commit, StatusState.SUCCESS, context=context)
     states = job_of(fleet, other).state, job_of(fleet, brought_up).state
     assert states == (JobState.SUCCEEDED, JobState.WAITING)
+
+
+def test_an_end_takes_the_red_main_branch_off_its_issue(fleet_of: Fleets) -> None:
+    """Else one that is started again shuts its repository, and people never hear that it is green."""
+    fleet = fleet_of(acts={1: ["red"]})
+    (ref,) = pushed(fleet, 1)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    fleet.watch()
+    assert fleet.parts.backlog.red_mains() == {"github:acme/shop": str(ref)}
+    fleet.clock.forward(DAY)
+    fleet.watch()
+    fleet.watch()
+    assert job_of(fleet, ref).state is JobState.ESCALATED
+    assert not fleet.item(ref).main_red
+    assert fleet.fleet.kinds().count("main.green") == 1
+
+
+def test_a_red_main_branch_is_known_although_too_many_stand_aside(fleet_of: Fleets) -> None:
+    """The mark and its event are about the main branch, and not about a place."""
+    fleet = fleet_of(acts={1: ["red"], 2: ["red"]}, waiting_per_repo=1, per_repo=2)
+    refs = pushed(fleet, 1, 2)
+    fleet.forge.say(tip(fleet), StatusState.FAILURE)
+    for _ in range(2):
+        fleet.watch()
+    assert [fleet.item(ref).main_red for ref in refs] == [True, True]
+    assert sorted(fleet.item(ref).aside != "" for ref in refs) == [False, True]
+    assert fleet.fleet.kinds().count("main.red") == 1
+    fleet.forge.say(repaired_main(fleet), StatusState.SUCCESS)
+    for _ in range(3):
+        fleet.watch()
+    assert fleet.parts.backlog.red_mains() == {}
+    assert fleet.fleet.kinds().count("main.green") == 1

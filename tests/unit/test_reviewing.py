@@ -17,7 +17,8 @@ from routing.jobs.job import Job, JobState
 from routing.jobs.turn import TurnKind
 from tasks.agents.turn.order import TurnStart
 from tasks.agents.turn.prompt import compose, prompt_input
-from tasks.issues.reviewing import asked_for, review_text
+from tasks.issues.reviewing import asked_for, one_turn, review_text
+from tasks.issues.writers import MOST_REFUSED, Writers
 from tasks.settings.issue_settings import IssueSettings, WatchSettings
 from tests.fakes.memory_forge import OWN_LOGIN
 from tests.fleets.forge_fleet import ForgeFleet
@@ -82,7 +83,60 @@ def test_what_the_agent_reads_has_all_of_it_and_is_bounded() -> None:
         "ann requests changes:\nNot yet.\nAt cart.py, line 7:\n@@ -1 +7 @@\n+sum()\nWhy not `fsum`?\n\n"
         "ann writes:\nPlease"
     )
-    assert len(review_text([said(body="x" * 99_999)])) == 32_000
+    cut = review_text([said(body="x" * 99_999)])
+    assert (len(cut), cut.endswith("was cut here.]")) == (32_000, True)
+
+
+def test_what_a_turn_has_no_room_for_is_left_to_the_next() -> None:
+    """Pieces are whole; one that is too long by itself is alone."""
+    given = [said(f"review:{number}", body="x" * 15_000) for number in range(3)]
+    assert one_turn(given) == tuple(given[:2])
+    assert len(review_text(one_turn(given))) < 32_000
+    long = said("review:9", body="x" * 40_000)
+    assert one_turn([long, *given]) == (long,)
+    assert one_turn([given[0], long]) == (given[0],)
+    assert one_turn([]) == ()
+
+
+def test_what_had_no_room_comes_in_the_next_round(fleet: ForgeFleet) -> None:
+    """Nothing counts as dealt with that the agent did not read."""
+    for number in (1, 2, 3):
+        fleet.forge.person_writes(
+            job_of(fleet).branch, said(f"review:{number}", minutes=number, body="x" * 15_000)
+        )
+    assert looked(fleet).reviews == ("review:1", "review:2")
+    fleet.work()
+    fleet.watch()
+    again = looked(fleet)
+    assert (again.reviews, again.review_rounds) == (("review:1", "review:2", "review:3"), 2)
+
+
+def test_strangers_cost_few_calls(fleet: ForgeFleet) -> None:
+    """However much they write: one call for each, then none for an hour."""
+    for number in range(20):
+        words = said(
+            f"comment:{number}", author=("out", "far")[number % 2], verdict=COMMENTED, body=f"@{OWN_LOGIN} hi"
+        )
+        fleet.forge.person_writes(job_of(fleet).branch, words)
+    before = fleet.forge.calls_of("permission")
+    for _ in range(3):
+        assert looked(fleet).is_in_review
+    assert fleet.forge.calls_of("permission") == before + 2
+    fleet.forge.users["out"] = Permission.WRITE
+    fleet.clock.forward(3600)
+    assert looked(fleet).state is JobState.QUEUED
+
+
+def test_only_so_many_strangers_are_remembered(fleet: ForgeFleet) -> None:
+    """The first are forgotten first."""
+    writers, site = Writers(fleet.clock), fleet.site(fleet.forge)
+    may_write = writers.at_one_look(site, "acme/shop")
+    assert not any(may_write(f"out-{number}") for number in range(MOST_REFUSED + 1))
+    before = fleet.forge.calls_of("permission")
+    assert not writers.at_one_look(site, "acme/shop")(f"out-{MOST_REFUSED}")
+    assert fleet.forge.calls_of("permission") == before
+    assert not writers.at_one_look(site, "acme/shop")("out-0")
+    assert fleet.forge.calls_of("permission") == before + 1
 
 
 @pytest.fixture

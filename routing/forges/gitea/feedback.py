@@ -31,7 +31,7 @@ class GiteaFeedback(RestFeedback):
             for one in self._client.parsed_all(GiteaRemark, listing)
         ]
 
-    def _reply(self, change: ChangeRequest, threads: Sequence[str], text: str) -> bool:
+    def _reply(self, change: ChangeRequest, threads: Sequence[str], text: str, mark: str) -> bool:
         """Its API knows no replies: one comment on the request answers the review."""
-        del change, threads, text
+        del change, threads, text, mark
         return False

@@ -43,16 +43,20 @@ class GitHubFeedback(RestFeedback):
                 found.setdefault(one.pull_request_review_id, []).append(remark)
         return found
 
-    def _reply(self, change: ChangeRequest, threads: Sequence[str], text: str) -> bool:
-        """A reply that is there already, as an answer was lost, is not written again."""
+    def _reply(self, change: ChangeRequest, threads: Sequence[str], text: str, mark: str) -> bool:
+        """A reply that is there already, as an answer was lost, is not written again.
+
+        It is found by its mark: answers to two reviews of one thread may have the same words.
+        """
         if not threads:
             return False
         path, us = self._path(change), self._own_login().casefold()
-        ours = {(str(one.thread), one.body) for one in self._listed(path) if one.user.casefold() == us}
+        ours = [one for one in self._listed(path) if one.user.casefold() == us]
+        answered = {str(one.thread) for one in ours if one.body.rstrip().endswith(mark)}
         for thread in threads:
-            if (thread, text) not in ours:
+            if thread not in answered:
                 reply = f"{path}/comments/{int(thread)}/replies"
-                self._client.write("POST", reply, {"body": text}, repeatable=False)
+                self._client.write("POST", reply, {"body": f"{text}\n\n{mark}"}, repeatable=False)
         return True
 
     def _listed(self, path: str) -> list[GitHubRemark]:

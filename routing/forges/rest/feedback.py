@@ -67,8 +67,9 @@ class RestFeedback(ABC):
         """Answer in the threads of a review where there are any, else on the request; done again, nothing."""
         text = checked_text(body)
         threads = [thread for remark in feedback.remarks if (thread := remark.thread)]
-        if not self._reply(change, tuple(dict.fromkeys(threads)), text):
-            mark, us = answer_mark(feedback), self._own_login().casefold()
+        mark = answer_mark(feedback)
+        if not self._reply(change, tuple(dict.fromkeys(threads)), text, mark):
+            us = self._own_login().casefold()
             said = (one for one in self._comments(change) if one.user.casefold() == us)
             if not any(one.body.rstrip().endswith(mark) for one in said):
                 self._client.write(
@@ -103,5 +104,8 @@ class RestFeedback(ABC):
         """The remarks of each review by its id; `path` is the request's."""
 
     @abstractmethod
-    def _reply(self, change: ChangeRequest, threads: Sequence[str], text: str) -> bool:
-        """Answer in each of some threads, once; False where there is none, or they cannot be answered."""
+    def _reply(self, change: ChangeRequest, threads: Sequence[str], text: str, mark: str) -> bool:
+        """Answer in each of some threads, once for each mark, which is the answer's last line.
+
+        False where there is none, or they cannot be answered.
+        """

@@ -1,5 +1,6 @@
 -- Move an item to another state and, in the same step, those that wait for it.
--- KEYS  backlog, backlog_edges, backlog_outside, backlog_asks, backlog_ready, backlog_open, backlog_working,
+-- KEYS  main_look: at the main branch of its repository
+--       backlog, backlog_edges, backlog_outside, backlog_asks, backlog_ready, backlog_open, backlog_working,
 --       backlog_finished, backlog_states, events: see _backlog.lua
 -- ARGV  unknown_blocker  ref: the issue  allowed: states that it may come from, separated by commas
 --       to: the new state; 'pending' is evaluated by its blockers at once  reason
@@ -12,6 +13,7 @@
 --         room), or {'state', its state}: that does not allow it
 -- @include prelude
 -- @include backlog
+-- @include redmain
 local now = clock(time)
 local item = load(ref)
 if not item then return {'missing'} end
@@ -44,10 +46,12 @@ elseif item.state == 'in_progress' and (item.unwanted or '') ~= '' and to ~= 'co
   end
 end
 item.away, item.flagged, item.pause, item.unwanted, item.again, item.aside = away and '1' or '', '', '', '', '', ''
-item.in_review = ''
+local was_red = item.state == 'in_progress' and item.main_red == '1'
+item.in_review, item.main_red = '', nil
 if away then item.seen, item.requested_by = '', '' end -- it may come back unchanged, asked for by somebody else
 enter(ref, to, reason, now)
 save(ref)
+if was_red then tell_of_main(ref, true, false, beside(ref), now, '') end
 if to ~= 'in_progress' then
   watch(ref, now)
   refresh({ref}, now)

@@ -106,6 +106,7 @@ _PUT = Script(
 _MOVE = Script(
     "backlog_move",
     _moved,
+    keys="main_look",
     indexes=_INDEXES,
     args="unknown_blocker ref allowed to reason fence job per_repo",
     flags="away",
@@ -119,9 +120,8 @@ _UNWANTED = Script(
     args="ref reason",
 )  # fmt: skip
 _PLACES, _WHY = "backlog backlog_working events", "in_review main_red"
-_ASIDE = Script(
-    "backlog_aside", bool, keys="main_look", indexes=_PLACES, args="ref job reason most", flags=_WHY
-)
+_LOOK, _STAND = "main_look", "ref job reason most"
+_ASIDE = Script("backlog_aside", bool, keys=_LOOK, indexes=_PLACES, args=_STAND, flags=_WHY)
 _REFUSE = Script("backlog_refuse", bool, indexes="backlog events", args="ref gate refusal")
 
 
@@ -174,6 +174,7 @@ class BacklogStore(Store):
         return self.call(
             _MOVE, unknown_blocker=self.unknown_blocker, ref=str(ref), allowed=",".join(allowed), to=to.value,
             reason=reason, fence=fence, job=job, per_repo=per_repo, away=away,
+            main_look=self.keys.main_look(f"{ref.forge}:{ref.repo}"),
             doing=f"moving issue {ref} to {to.value}",
         )  # fmt: skip
 
