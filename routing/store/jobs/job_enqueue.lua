@@ -8,7 +8,7 @@
 --       sides: JSON list of what the jobs of one arm have in common: fields (names and values in turn), arm, data,
 --         which is the event's JSON without its end, and a child's family: parent, most and deepest
 --       look_seconds: until the relay looks at the jobs  settle_seconds: the deadline
---       retention_seconds: for which idempotency keys are kept
+--       retention_seconds: for which idempotency keys and issues are kept
 --       and for each job  id  side: place of its arm in the list, from 1  request: JSON  issue_name: or ''
 --       max_attempts: '' for the side's  draw: or ''  stratum  message: to push, or ''
 -- FLAGS pushed: the messages are pushed here, so the jobs wait to be claimed, not to be published
@@ -84,7 +84,7 @@ local function accept(job, once, issue, queue, id, side, request, issue_name, ma
   if once ~= job then redis.call('SET', once, id, 'EX', retention_seconds) end
   if issue ~= job then
     redis.call('HSET', issue, 'active', id)
-    redis.call('PERSIST', issue) -- while a job has it, which may be in review for longer than anything is kept
+    redis.call('EXPIRE', issue, retention_seconds)
   end
   emit(events, 'job.queued', now, id, data .. '}')
   if message ~= '' then redis.call('LPUSH', queue, message) end

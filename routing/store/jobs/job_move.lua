@@ -44,7 +44,7 @@ if fresh and f[4] then
   local active = redis.call('HGET', issue, 'active')
   if active and active ~= id then return {'active', active} end
   redis.call('HSET', issue, 'active', id)
-  redis.call('PERSIST', issue) -- while a job has it, which may be in review for longer than anything is kept
+  redis.call('EXPIRE', issue, retention_seconds)
 end
 redis.call('ZREM', leases, id)
 redis.call('ZREM', waiting, id)

@@ -81,7 +81,7 @@ _JOB_LAND = Script("job_land", bool, keys="job", args="fence", flags="off")
 _JOB_REVIEW = Script(
     "job_review",
     bool,
-    keys="job signals",
+    keys="job signals issue",
     indexes="due events",
     args="id fence commit reason event data facts",
 )
@@ -339,6 +339,7 @@ class JobStore(JobReader):
         commit = job.result.commit
         return self.call(
             _JOB_REVIEW, job=self.keys.job(job.id), signals=self.keys.signals(job.id), id=job.id,
+            issue=self.keys.issue(job.request.issue) if job.request.issue else self.keys.job(job.id),
             fence=job.fence, commit=commit, reason=reason, event=JOB_IN_REVIEW,
             data=json.dumps({"reason": reason, "commit": commit}),
             facts=flat_json({fact.id: fact.model_dump_json() for fact in facts}),

@@ -7,7 +7,7 @@
 -- ARGV  revision: of the route as read
 --       sides: JSON list of what the jobs of champion and canary have in common, see job_enqueue
 --       look_seconds: until the relay looks at the jobs  settle_seconds: the deadline
---       retention_seconds: for which idempotency keys are kept
+--       retention_seconds: for which idempotency keys and issues are kept
 --       champion_id, canary_id  request: JSON  issue_name: or ''  max_attempts: '' for the sides'
 --       draw: that chose the issue for a pair  first: 'champion' or 'canary', whose message is pushed first
 --       champion_message, canary_message: to push, or ''
@@ -52,7 +52,7 @@ accept(canary, canary_id, champion_id, arms[2], true)
 if once ~= champion then redis.call('SET', once, champion_id, 'EX', retention_seconds) end
 if issue ~= champion then
   redis.call('HSET', issue, 'active', champion_id)
-  redis.call('PERSIST', issue) -- while a job has it, which may be in review for longer than anything is kept
+  redis.call('EXPIRE', issue, retention_seconds)
 end
 local function push(arm)
   if arm == 'champion' and champion_message ~= '' then redis.call('LPUSH', champion_queue, champion_message) end
