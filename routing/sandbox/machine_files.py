@@ -104,7 +104,8 @@ def _of_path(entries: tuple[str, ...], _stamps: tuple[int, ...], home: str) -> t
     """What the folders of a PATH need; looked up again when one of them has changed."""
     found: list[Path] = []
     for entry in map(Path, entries):
-        if not entry.is_dir() or _is_systems(entry):
+        # A folder of another user's PATH may be shut to us: its programs are none of ours.
+        if not os.access(entry, os.R_OK | os.X_OK) or not entry.is_dir() or _is_systems(entry):
             continue
         found += _place_of(entry, home)
         for name in sorted(os.listdir(entry))[:_MOST_PROGRAMS]:  # noqa: PTH208 - thousands of names
