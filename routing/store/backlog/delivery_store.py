@@ -107,7 +107,11 @@ class DeliveryStore(Store):
                 pipeline.execute()
 
     def take_work(self) -> list[tuple[str, str]]:
-        """Repositories and branches whose work is to be looked at, and forget them."""
+        """Repositories and branches whose work is to be looked at, and forget them.
+
+        Two processes may get the same ones. What is noted between the two steps is forgotten with them, and
+        is seen by the look that follows.
+        """
         with redis_errors("taking which work is to be looked at"):
             taken = self.redis.srandmember(self.keys("looks"), MOST_LOOKS)
             if taken:
