@@ -31,10 +31,11 @@ from console.input.trial_options import (
     policy_of,
 )
 from console.invocation import AsJson, Reason, examples, opened, started
+from console.output.trials.trial_attention import damaged_document, damaged_line, trial_documents
 from console.output.trials.trial_explanation import explanation_view
 from console.output.trials.trial_replay import replayed
 from console.output.trials.trial_status import status_view, trial_document, trials_view
-from console.status.fleet_reading import read_trials
+from console.status.fleet_reading import read_open_trials, read_trials
 from routing.errors import CorruptRecordError
 
 trial_app = typer.Typer(help="Trials of new versions.", no_args_is_help=True)
@@ -134,12 +135,20 @@ def status(
 ) -> None:
     """Print the state of trials: the arms, the evidence with its thresholds, and the verdict."""
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
-    trials = [coalmine.trials.find(trial)] if trial else coalmine.trials.open_trials()
     now = coalmine.trial_store.now()
     # The server's clock: the age of a trial must not depend on the machine that asks.
-    statuses = read_trials(coalmine, trials, now)
-    document = {"trials": [status.document() for status in statuses]}
-    terminal.answer(document, *status_view(statuses))
+    statuses, damaged = (
+        (read_trials(coalmine, [coalmine.trials.find(trial)], now), [])
+        if trial
+        else read_open_trials(coalmine, now)
+    )
+    document = {
+        "trials": [
+            *(status.document() for status in statuses),
+            *(damaged_document(each) for each in damaged),
+        ]
+    }
+    terminal.answer(document, *status_view(statuses), *(damaged_line(each) for each in damaged))
 
 
 @trial_app.command("list", epilog=examples("trial list implementer"))
@@ -156,7 +165,8 @@ def list_(
     # champion() raises NotFoundError for a template that does not exist.
     names = [coalmine.templates.champion(template).template] if template else coalmine.templates.names()
     trials = [trial for name in names for trial in coalmine.trials.history(name)]
-    terminal.answer({"trials": [trial_document(trial) for trial in trials]}, trials_view(trials))
+    damaged = [damaged_line(trial) for name in names for trial in coalmine.trials.damaged(name)]
+    terminal.answer({"trials": trial_documents(coalmine, names)}, trials_view(trials), *damaged)
 
 
 @trial_app.command(epilog=examples("trial explain implementer", "trial explain implementer-t2 --all"))

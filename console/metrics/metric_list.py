@@ -70,6 +70,11 @@ TRIAL_CONTRADICTED = Metric(
     meaning="1 when signals after the last verdict no longer support it",
     labels=("template",),
 )
+TRIAL_UNDECIDED = Metric(
+    name="coalmine_trial_undecided",
+    meaning="1 when the last trial expired, or its verdict is contradicted, and no person has decided since",
+    labels=("template",),
+)
 TRIAL_AGE = Metric(
     name="coalmine_trial_age_seconds", meaning="time since the open trial began", labels=("template",)
 )

@@ -8,6 +8,7 @@ import structlog
 
 from console.metrics import metric_list as m
 from console.metrics.metric_list import Metric
+from console.output.trials.trial_attention import awaits_person
 from console.output.trials.trial_status import status_of
 from harvest.trials.harvester import released_checks
 from routing.accounts.breaker import version_of
@@ -53,7 +54,8 @@ def read_metrics(parts: Coalmine) -> list[MetricReading]:
     }
     for name, read in parts_read.items():
         try:
-            readings += list(read(parts))
+            for reading in read(parts):
+                readings.append(reading)  # noqa: PERF402 - what was read before an error stays
             failed = 0.0
         except CorruptRecordError as error:
             _log.warning("metrics.unread", part=name, reason=str(error))
@@ -150,17 +152,31 @@ def _store(parts: Coalmine) -> Iterator[MetricReading]:
 
 
 def _trials(parts: Coalmine) -> Iterator[MetricReading]:
-    """The open trial of each template, or the last one; a template without any has no numbers."""
+    """The open trial of each template, or the last one; a template without any has no numbers.
+
+    One that cannot be read is reported after the others.
+    """
+    damage: CorruptRecordError | None = None
     for name in parts.templates.names():
         try:
             trial = parts.trials.find(name)
+            yield from _trial(parts, trial)
         except NotFoundError:
             continue
-        for state in TrialState:
-            yield MetricReading(m.TRIAL, trial.state is state, (name, state.value))
-        yield MetricReading(m.TRIAL_CONTRADICTED, trial.contradicted, (name,))
-        if trial.is_open:
-            yield from _open_trial(parts, trial)
+        except CorruptRecordError as error:
+            damage = error
+    if damage is not None:
+        raise damage
+
+
+def _trial(parts: Coalmine, trial: Trial) -> Iterator[MetricReading]:
+    name = trial.template
+    for state in TrialState:
+        yield MetricReading(m.TRIAL, trial.state is state, (name, state.value))
+    yield MetricReading(m.TRIAL_CONTRADICTED, trial.contradicted, (name,))
+    yield MetricReading(m.TRIAL_UNDECIDED, awaits_person(parts, trial), (name,))
+    if trial.is_open:
+        yield from _open_trial(parts, trial)
 
 
 def _open_trial(parts: Coalmine, trial: Trial) -> Iterator[MetricReading]:

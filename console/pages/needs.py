@@ -7,8 +7,7 @@ from console.output.rendering import duration
 from console.status.fleet_status import FleetStatus
 from harvest.trials.harvester import released_checks
 from routing.backlog.item import BacklogState
-from routing.templates.trial import Trial, TrialState
-from routing.templates.version import VersionState
+from routing.templates.trial import DamagedTrial, Trial, TrialState
 
 #: Seconds without a sweep after which no worker looks after the fleet.
 SWEEP_SECONDS = 120.0
@@ -23,12 +22,22 @@ class Need:
     remedy: str  # what to do
 
 
-def needs_of(status: FleetStatus, last_trials: Sequence[Trial], undecided: Container[str]) -> list[Need]:
+def needs_of(
+    status: FleetStatus, last_trials: Sequence[Trial], undecided: Container[str],
+    damaged: Sequence[DamagedTrial] = (),
+) -> list[Need]:  # fmt: skip
     """All of it. `last_trials` has the open, or else the last, trial of each template.
 
-    `undecided` has the ids of those that ended with something that a person has yet to decide about.
+    `undecided` has the ids of those that ended with something that a person has yet to decide about, and
+    `damaged` the trials whose records cannot be read.
     """
-    return [*_fleet(status), *_people(status), *_trials(status, last_trials, undecided), *_accounts(status)]
+    return [
+        *_fleet(status),
+        *(_damaged(trial) for trial in damaged),
+        *_people(status),
+        *_trials(status, last_trials, undecided),
+        *_accounts(status),
+    ]
 
 
 def _fleet(status: FleetStatus) -> Iterator[Need]:
@@ -49,6 +58,14 @@ def _fleet(status: FleetStatus) -> Iterator[Need]:
             link="/",
             remedy="Start a worker for the queue control, and beat; coalmine doctor says what is wrong.",
         )
+
+
+def _damaged(trial: DamagedTrial) -> Need:
+    return Need(
+        what=f"The trial {trial.id} is damaged (key {trial.key}).",
+        link=f"/trials/{trial.id}",
+        remedy=trial.problem,
+    )
 
 
 def _people(status: FleetStatus) -> Iterator[Need]:
@@ -109,17 +126,3 @@ def _accounts(status: FleetStatus) -> Iterator[Need]:
 
 def _count(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def asks_person(trial: Trial, *, canary: VersionState | None, champion: int | None) -> bool:
-    """Whether a decision is missing after an expired trial, or a verdict that signals no longer support.
-
-    `canary` is the state of its canary now, `champion` the number of the template's; None for what cannot be
-    read, which counts as undecided. A person who promoted, rejected or reverted since has decided.
-    """
-    if trial.state is TrialState.EXPIRED:
-        return canary in {VersionState.PENDING, None}
-    if not trial.contradicted:
-        return False
-    in_force = trial.canary if trial.state is TrialState.GRADUATED else trial.champion
-    return champion in {in_force, None}

@@ -9,9 +9,10 @@ from console.status.fleet_status import AgentAtWork, FleetStatus, HeldWork
 from harvest.settling.score import Score, score
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.cost import NO_COST
+from routing.errors import CorruptRecordError
 from routing.jobs.job import Job, JobState
 from routing.jobs.turn import HindranceKind
-from routing.templates.trial import Trial
+from routing.templates.trial import DamagedTrial, Trial
 from tasks.composition.composition import Coalmine
 
 #: Things of a kind that are read; what is beyond is counted.
@@ -40,6 +41,7 @@ def read_status(parts: Coalmine) -> FleetStatus:
     day = parts.costs.today()
     today = parts.costs.of_days([day])[0]
     waiting = _jobs(parts, store.waiting(MOST_READ))
+    trials, damaged = read_open_trials(parts, now)
     return FleetStatus(
         at=now,
         paused=parts.switch.reason(),
@@ -57,7 +59,8 @@ def read_status(parts: Coalmine) -> FleetStatus:
         held_count=len(held),
         closed_accounts=parts.breakers.closed(),
         limited=store.occupancy().limited,
-        trials=read_trials(parts, parts.trials.open_trials(), now),
+        trials=trials,
+        damaged_trials=damaged,
         today=sum(today.values(), NO_COST),
         day_limit_usd=store.limits_in_force().day_cost_usd,
         spent_usd=store.occupancy().spent_usd,
@@ -122,6 +125,20 @@ def _why(item: BacklogItem) -> str:
     if item.state is BacklogState.READY:
         return item.refusal.reason if item.refusal is not None else ""
     return item.reason
+
+
+def read_open_trials(parts: Coalmine, now: float) -> tuple[list[TrialStatus], list[DamagedTrial]]:
+    """The open trials that can be read, and those that cannot: one must not hide the others."""
+    damaged = parts.trials.damaged()
+    readable = []
+    for trial in parts.trials.open_trials():
+        try:
+            parts.harvester.evidence(trial)
+        except CorruptRecordError as error:
+            damaged.append(parts.trials.damage(trial.id, error))
+        else:
+            readable.append(trial)
+    return read_trials(parts, readable, now), damaged
 
 
 def read_trials(parts: Coalmine, trials: Sequence[Trial], now: float) -> list[TrialStatus]:

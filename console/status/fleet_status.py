@@ -9,6 +9,7 @@ from routing.accounts.closed_account import ClosedAccount
 from routing.backlog.item import BacklogState
 from routing.cost import NO_COST, Cost
 from routing.jobs.job import Job
+from routing.templates.trial import DamagedTrial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +53,7 @@ class FleetStatus:
     closed_accounts: Sequence[ClosedAccount]  # those for a person first
     limited: int  # jobs that wait for an account
     trials: Sequence[TrialStatus]
+    damaged_trials: Sequence[DamagedTrial]  # open ones that cannot be read
     today: Cost  # of the turns that ended today, UTC
     day_limit_usd: float  # 0: none
     spent_usd: float  # today, as it is compared with that limit

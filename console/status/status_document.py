@@ -4,6 +4,7 @@ from typing import Any
 
 from console.output.cost_views import cost_document
 from console.output.rendering import iso
+from console.output.trials.trial_attention import damaged_document
 from console.status.fleet_status import AgentAtWork, FleetStatus, HeldWork
 from routing.accounts.budget import DayUse
 from routing.accounts.closed_account import ClosedAccount
@@ -28,6 +29,7 @@ def status_document(status: FleetStatus) -> dict[str, Any]:
         "closed_accounts": [_closed(each) for each in status.closed_accounts],
         "waiting_for_accounts": status.limited,
         "trials": [trial.document() for trial in status.trials],
+        "damaged_trials": [damaged_document(trial) for trial in status.damaged_trials],
         "spent_today": cost_document(status.today),
         "spending_now": cost_document(status.running_cost),
         "day_limit_usd": status.day_limit_usd or None,

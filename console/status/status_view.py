@@ -20,6 +20,7 @@ from console.output.rendering import (
     when_near,
     word,
 )
+from console.output.trials.trial_attention import damaged_line
 from console.output.trials.trial_status import TrialStatus
 from console.output.trials.trial_words import questions
 from console.status.fleet_status import AgentAtWork, FleetStatus
@@ -159,6 +160,8 @@ def _accounts(status: FleetStatus) -> Iterator[RenderableType]:
 def _trials(status: FleetStatus) -> Iterator[RenderableType]:
     for trial in status.trials:
         yield from _trial(trial, status.at)
+    for damaged in status.damaged_trials:
+        yield damaged_line(damaged)
 
 
 def _trial(now: TrialStatus, at: float) -> Iterator[RenderableType]:

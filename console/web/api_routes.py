@@ -24,7 +24,7 @@ from console.output.issue_detail import detail_of
 from console.output.issue_views import detail_document, issue_document
 from console.output.job_views import job_document
 from console.output.template_views import template_documents
-from console.output.trials.trial_status import trial_document
+from console.output.trials.trial_attention import trial_documents
 from console.status.fleet_reading import read_status
 from console.status.status_document import status_document
 from console.web.request_limits import in_thread
@@ -84,7 +84,7 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
 
     @router.get("/trials", summary="All trials of all templates", response_model=Document)
     async def trials(request: Request) -> Response:
-        """Open and closed ones, without their evidence."""
+        """Open and closed ones, without their evidence; a `damaged` one has its key."""
         return await _answered(request, lambda: {"trials": _trials(parts)})
 
     @router.get("/trials/{trial}", summary="One trial", response_model=Document)
@@ -200,8 +200,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def _trials(parts: Coalmine) -> list[Document]:
-    names = parts.templates.names()
-    return [trial_document(trial) for name in names for trial in parts.trials.history(name)]
+    return trial_documents(parts, parts.templates.names())
 
 
 async def _answered(request: Request, read: Callable[[], Mapping[str, Any]]) -> Response:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
+
 from harvest.draws.draw_ledger import Settlement
 from harvest.evidence.policy import TrialPolicy
 from harvest.settling.pair_settling import half, lone_scoring, pair_scoring
 from harvest.settling.score import Score, ScorePolicy, ScoreRules, ScoreStatus, score
-from routing.errors import ConflictError, NotFoundError
+from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal
 from routing.store.signals.signal_store import ScoreAnswer, Scoring, ScoringKind, SignalStore
@@ -21,6 +23,11 @@ from routing.store.trials.trial_store import TrialStore
 
 #: Jobs that are read and written in one round trip.
 BATCH = 500
+
+#: When the jobs of a trial whose record cannot be read are looked at again.
+DAMAGED_SECONDS = 600.0
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,17 +69,23 @@ class Settling:
         now = self._signals.now()
         found = self._signals.read_due(due)
         scorings = []
-        pairs_settled = sum(
-            self._settle_pair(job, signals, now)
-            for _, job, signals in found
-            if job is not None and job.partner
-        )
+        pairs_settled = 0
         for identifier, job, signals in found:
             if job is None:
                 scorings.append(Scoring(job=identifier, seen=0, what=ScoringKind.DEFER))
-            else:
+                continue
+            try:
+                pairs_settled += bool(job.partner) and self._settle_pair(job, signals, now)
                 facts = JobFacts(job=job, signals=signals)
                 scorings.append(scoring(facts, now=now, rules=self.rules(job)))
+            except CorruptRecordError as error:  # of its trial: the jobs of others are settled
+                _log.error("job.unsettled", job=identifier, trial=job.trial, reason=str(error))
+                scorings.append(
+                    Scoring(
+                        job=identifier, seen=len(signals), what=ScoringKind.DEFER,
+                        look_again_at=now + DAMAGED_SECONDS,
+                    )
+                )  # fmt: skip
         answers = self._signals.score(scorings)
         done = {ScoringKind.SETTLED, ScoringKind.EXCLUDED}
         pairs = zip(scorings, answers, strict=True)

@@ -8,6 +8,7 @@ from routing.store.trials.trial_store import TrialStore
 from routing.store.trials.version_store import VersionStore
 from routing.templates.route import Route
 from routing.templates.templates import Templates
+from routing.templates.trial import Trial
 from routing.templates.version import Version, VersionReference, VersionState
 
 
@@ -45,9 +46,16 @@ class RouteReader:
         if parsed.pins:
             return Route(template=parsed.template, revision=revision, champion=worker, pinned=True)
         trial_id = self._versions.field(parsed.template, "trial")
-        trial = self._trials.read(trial_id) if trial_id else None
+        trial = self._trial(trial_id) if trial_id else None
         canary = self._canary(parsed.template, trial.canary) if trial else None
         return Route(template=parsed.template, revision=revision, champion=worker, trial=trial, canary=canary)
+
+    def _trial(self, trial_id: str) -> Trial | None:
+        """The open trial; None when its record cannot be read: then nothing is drawn, and work goes on."""
+        try:
+            return self._trials.read(trial_id)
+        except CorruptRecordError:
+            return None
 
     def _canary(self, template: str, number: int) -> Version | None:
         """The canary; None when its content cannot be read: then no job counts in the trial, see `draw`."""

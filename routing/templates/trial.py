@@ -35,6 +35,15 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DamagedTrial:
+    """A trial whose record, or the state of whose test, cannot be read. Others are shown all the same."""
+
+    id: str
+    key: str  # of its record in Redis
+    problem: str  # what is wrong, and what to do
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Bet:
     """What a trial's test may know of a job, frozen at dispatch, before anything is known about its outcome.
 

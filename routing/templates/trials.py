@@ -5,14 +5,15 @@ that was champion when it was opened.
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from routing.errors import ConflictError, InvalidInputError, NotFoundError
+from routing.errors import ConflictError, CorruptRecordError, InvalidInputError, NotFoundError
 from routing.store.redis.scripts import Answered
 from routing.store.trials.trial_store import OpenAnswer, ResumeAnswer, TrialStore
 from routing.store.trials.version_store import VersionStore
 from routing.templates.route import is_share
-from routing.templates.trial import Mode, Terms, Trial
+from routing.templates.trial import DamagedTrial, Mode, Terms, Trial
 from routing.templates.version import Version, checked_template_name
 
 
@@ -37,7 +38,7 @@ class Trials:
 
     `stop` of a trial that has its verdict changes nothing; look at the state of the trial that is returned.
     The lists are read trial by trial, so they are not a snapshot: `open_trials` leaves out those that end
-    meanwhile.
+    meanwhile. They leave out the damaged, which `damaged` has.
     """
 
     def __init__(self, trials: TrialStore, versions: VersionStore) -> None:
@@ -127,14 +128,39 @@ class Trials:
 
     def open_trials(self) -> list[Trial]:
         """Every open trial."""
-        found = (self._trials.read(trial) for trial in self._trials.open_ids())
-        return [trial for trial in found if trial is not None and trial.is_open]
+        return [trial for trial in self._readable(self._trials.open_ids()) if trial.is_open]
 
     def history(self, name: str) -> list[Trial]:
         """Every trial that a template has had, oldest first."""
+        return list(self._readable(self._ids(name)))
+
+    def damaged(self, name: str = "") -> list[DamagedTrial]:
+        """The trials of a template whose record cannot be read; without a name those that are open."""
+        return [
+            found
+            for identifier in (self._ids(name) if name else self._trials.open_ids())
+            if isinstance(found := self._record(identifier), DamagedTrial)
+        ]
+
+    def damage(self, trial: str, error: CorruptRecordError) -> DamagedTrial:
+        """What to show in place of a trial that cannot be read."""
+        return DamagedTrial(id=trial, key=self._trials.key(trial), problem=str(error))
+
+    def _ids(self, name: str) -> list[str]:
         count = int(self._versions.field(name, "trials") or 0)
-        found = (self._trials.read(f"{name}-t{number}") for number in range(1, count + 1))
-        return [trial for trial in found if trial is not None]
+        return [f"{name}-t{number}" for number in range(1, count + 1)]
+
+    def _readable(self, identifiers: Iterable[str]) -> Iterator[Trial]:
+        for identifier in identifiers:
+            found = self._record(identifier)
+            if isinstance(found, Trial):
+                yield found
+
+    def _record(self, identifier: str) -> Trial | DamagedTrial | None:
+        try:
+            return self._trials.read(identifier)
+        except CorruptRecordError as error:
+            return self.damage(identifier, error)
 
 
 def checked_share(share: float, *, mode: Mode = Mode.DRAW) -> float:

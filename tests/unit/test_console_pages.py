@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
+from console.output.trials.trial_attention import asks_person
 from console.pages.evidence_plot import MOST_POINTS, thinned
-from console.pages.needs import asks_person, needs_of
+from console.pages.needs import needs_of
 from console.pages.rendering import visible
 from console.status.fleet_reading import read_status
 from console.web.app import web_of
@@ -22,6 +23,7 @@ from console.web.headers import PAGE_POLICY
 from console.web.people.live_routes import NewestEvent, live_routes
 from console.web.people.page_routes import LOG_CHARACTERS
 from console.web.people.session import COOKIE, SESSION_SECONDS, Right, WebAccess
+from harvest.evidence.policy import TrialPolicy
 from routing.errors import SettingsError
 from routing.issues.issue import IssueRef
 from routing.jobs.signal import SignalKind
@@ -232,6 +234,30 @@ def test_an_expired_trial_asks_nobody_once_its_version_is_decided(fleet: Stepped
     assert "ended without a verdict" in client.get("/", Accept="text/html").text
     fleet.app.templates.reject("implementer@v2", by="ada")
     assert "ended without a verdict" not in client.get("/", Accept="text/html").text
+
+
+@pytest.mark.parametrize("damage", [("share", "much"), ("state", "lost"), ("evidence", "{"), ("policy", "{")])
+def test_a_damaged_trial_is_shown_with_its_key(fleet: SteppedFleet, damage: tuple[str, str]) -> None:
+    """And the rest of the pages is as it was: other trials, jobs, and what needs a person."""
+    app, key = fleet.app, fleet.app.keys.trial("implementer-t1")
+    app.templates.add("reviewer", app.templates.find("implementer").snapshot)
+    reviewer = app.templates.find("reviewer").snapshot
+    other = app.templates.propose("reviewer", reviewer.model_copy(update={"prompt": "other"})).version
+    app.proposals.open(other, TrialPolicy(), by="ada")
+    fleet.redis.hset(key, *damage)
+    client = WebClient(web_of(app))
+    home = client.get("/", Accept="text/html")
+    assert home.status_code == 200
+    assert f"The trial implementer-t1 is damaged (key {key})" in html.unescape(home.text)
+    assert "reviewer@v2 against reviewer@v1" in home.text
+    (damaged,) = client.get("/api/v1/status").json()["damaged_trials"]
+    assert (damaged["id"], damaged["state"], damaged["key"]) == ("implementer-t1", "damaged", key)
+    listed = client.get("/trials", Accept="text/html")
+    assert (listed.status_code, "reviewer-t1" in listed.text) == (200, True)
+    found = {each["id"]: each["state"] for each in client.get("/api/v1/trials").json()["trials"]}
+    assert found["reviewer-t1"] == "open"
+    if damage[0] in {"share", "state"}:
+        assert (found["implementer-t1"], key in listed.text) == ("damaged", True)
 
 
 def test_a_trial_is_one_sentence_a_plot_and_a_ledger(fleet: SteppedFleet) -> None:

@@ -552,6 +552,21 @@ def test_unreadable_trial_does_not_stop_the_others(fake_redis: redis.Redis) -> N
     assert work_and_harvest(fleet, 60, canary=BAD) == [Verdict.ROLL_BACK]
 
 
+@pytest.mark.parametrize("damage", [("share", "much"), ("policy", "{")])
+def test_damaged_trial_costs_its_own_jobs_alone(fake_redis: redis.Redis, damage: tuple[str, str]) -> None:
+    """Jobs of others are settled and their trials decided; its own are looked at again, and work goes on."""
+    fleet = on_trial(fake_redis)
+    fleet.on_trial("another")
+    lost = fleet.enqueue("another").job
+    fleet.end(lost, BAD)
+    fleet.redis.hset(fleet.app.keys.trial("another-t1"), mapping=dict([damage]))
+    assert work_and_harvest(fleet, 60, canary=BAD) == [Verdict.ROLL_BACK]
+    assert fleet.redis.zscore(fleet.app.keys("due"), lost) > fleet.clock()
+    assert fleet.enqueue("another").job
+    fleet.app.templates.reject("another@v2", by="ada")
+    assert fleet.app.trial_store.open_ids() == []
+
+
 def test_guardrails_count_all_attempts(fake_redis: redis.Redis) -> None:
     """A canary that burns one attempt and then succeeds with a cheap one has spent what both have cost."""
     caps = {"cost_usd": 10.0, "duration_seconds": 1000.0, "fix_forwards": 4.0}

@@ -129,8 +129,8 @@ KNOWS = {
         "console/web/people",
     ),
     "console/web/people": (
-        "console/decisions", "console/details", "console/output", "console/pages", "console/status",
-        "console/web",
+        "console/decisions", "console/details", "console/output", "console/output/trials", "console/pages",
+        "console/status", "console/web",
     ),
     "console/local": ("console/output", "console/web"),
     "console/doctor": ("console",),

@@ -107,6 +107,43 @@ def test_a_trial_is_shown_with_its_evidence_and_thresholds(fleet: SteppedFleet) 
     assert not [name for name, _ in ended if name == "coalmine_trial_evidence"]
 
 
+def test_a_trial_that_a_person_decided_after_its_end_alerts_nobody(fleet: SteppedFleet) -> None:
+    """An expired one asks until its version is rejected, promoted or tried again; its state stays."""
+    trial = fleet.app.trials.find("implementer")
+    fleet.app.trials.stop(trial, by="ada")
+    fleet.redis.hset(fleet.app.keys.trial(trial.id), "state", "expired")
+    found = scraped(fleet)
+    assert found["coalmine_trial_undecided", ("implementer",)] == 1
+    fleet.app.templates.reject(trial.canary_id, by="ada")
+    found = scraped(fleet)
+    assert found["coalmine_trial_undecided", ("implementer",)] == 0
+    assert found["coalmine_trial", ("expired", "implementer")] == 1
+
+
+def test_a_verdict_that_a_person_took_back_alerts_nobody(fleet: SteppedFleet) -> None:
+    """Signals contradict a graduation until the champion is another version."""
+    trial = fleet.app.trials.find("implementer")
+    fleet.app.templates.promote(trial.canary_id, by="ada")
+    fleet.redis.hset(fleet.app.keys.trial(trial.id), mapping={"contradicted": "1", "state": "graduated"})
+    assert scraped(fleet)["coalmine_trial_undecided", ("implementer",)] == 1
+    fleet.app.templates.revert("implementer", by="ada")
+    found = scraped(fleet)
+    assert found["coalmine_trial_undecided", ("implementer",)] == 0
+    assert found["coalmine_trial_contradicted", ("implementer",)] == 1
+
+
+def test_a_damaged_trial_hides_no_other(fleet: SteppedFleet) -> None:
+    """Templates after it in the list have their numbers."""
+    app = fleet.app
+    app.templates.add("reviewer", app.templates.find("implementer").snapshot)
+    other = app.templates.find("reviewer").snapshot.model_copy(update={"prompt": "other"})
+    app.proposals.open(app.templates.propose("reviewer", other).version, TrialPolicy(), by="ada")
+    fleet.redis.hset(app.keys.trial("implementer-t1"), "share", "much")
+    found = scraped(fleet)
+    assert found["coalmine_unread", ("trials",)] == 1
+    assert found["coalmine_trial", ("open", "reviewer")] == 1
+
+
 def test_what_turns_have_cost_only_grows(fleet: SteppedFleet) -> None:
     """The sums are a template's, over all of its versions: a version that goes takes nothing away."""
     job = fleet.enqueue().job

@@ -20,7 +20,8 @@ from console.output.issue_detail import detail_of
 from console.output.issue_views import ISSUE
 from console.output.job_views import JOB
 from console.output.template_views import VERSION, content, template_documents
-from console.pages.needs import asks_person, needs_of
+from console.output.trials.trial_attention import awaits_person
+from console.pages.needs import needs_of
 from console.pages.rendering import STATIC, fact_rows
 from console.pages.trial_page import trial_line, trial_page
 from console.status.fleet_reading import read_status
@@ -33,8 +34,7 @@ from routing.issues.issue import IssueRef
 from routing.jobs.job import JobState
 from routing.store.jobs.job_page import JobFilter
 from routing.store.jobs.log_store import LogLine
-from routing.templates.trial import Trial, TrialState
-from routing.templates.version import VersionState
+from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
 
 #: Jobs and issues of a page, and entries of a log and of a ledger unless all are asked for.
@@ -75,7 +75,7 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
 
     @router.get("/trials")
     async def trials(request: Request) -> Response:
-        return await shown(request, "trials", "Trials", lambda: {"trials": _all_trials(parts)})
+        return await shown(request, "trials", "Trials", lambda: _all_trials(parts))
 
     @router.get("/trials/{trial}")
     async def trial(request: Request, trial: str, *, all: bool = False) -> Response:  # noqa: A002 - in the URL
@@ -139,10 +139,11 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
 def _home(parts: Coalmine) -> dict[str, Any]:
     status = read_status(parts)
     last = [trial for name in parts.templates.names() if (trial := _last_trial(parts, name)) is not None]
+    undecided = {trial.id for trial in last if awaits_person(parts, trial)}
     return {
         "now": status.at,
         "status": status,
-        "needs": needs_of(status, last, {trial.id for trial in last if _awaits_person(parts, trial)}),
+        "needs": needs_of(status, last, undecided, status.damaged_trials),
         "trials": [trial_line(each) for each in status.trials],
     }
 
@@ -150,28 +151,18 @@ def _home(parts: Coalmine) -> dict[str, Any]:
 def _last_trial(parts: Coalmine, template: str) -> Trial | None:
     try:
         return parts.trials.find(template)
-    except NotFoundError:
+    except (NotFoundError, CorruptRecordError):  # what is damaged stands in the status
         return None
 
 
-def _awaits_person(parts: Coalmine, trial: Trial) -> bool:
-    """`asks_person` of the stores; two records are read, and only of a trial that may ask."""
-    if trial.state is not TrialState.EXPIRED and not trial.contradicted:
-        return False
-    canary: VersionState | None = None
-    champion: int | None = None
-    try:
-        canary = parts.templates.find(trial.canary_id).state
-        champion = parts.templates.champion(trial.template).number
-    except CorruptRecordError:
-        pass  # a person looks
-    return asks_person(trial, canary=canary, champion=champion)
-
-
-def _all_trials(parts: Coalmine) -> list[Trial]:
-    """Open ones first, then by their beginning, the newest first."""
-    found = [trial for name in parts.templates.names() for trial in parts.trials.history(name)]
-    return sorted(found, key=lambda trial: (not trial.is_open, -trial.opened_at))
+def _all_trials(parts: Coalmine) -> dict[str, Any]:
+    """Open ones first, then by their beginning, the newest first; and the damaged."""
+    names = parts.templates.names()
+    found = [trial for name in names for trial in parts.trials.history(name)]
+    return {
+        "trials": sorted(found, key=lambda trial: (not trial.is_open, -trial.opened_at)),
+        "damaged": [trial for name in names for trial in parts.trials.damaged(name)],
+    }
 
 
 def _trial(parts: Coalmine, reference: str, *, every: bool) -> dict[str, Any]:
@@ -252,6 +243,7 @@ def _template(parts: Coalmine, name: str) -> dict[str, Any]:
         "versions": [(version, detail.cost(version)) for version in reversed(detail.versions)],
         "reviews": reviews,
         "trials": list(reversed(parts.trials.history(name))),
+        "damaged": parts.trials.damaged(name),
     }
 
 

@@ -78,7 +78,7 @@ class GateReader:
         if kept is None:
             try:
                 kept = self._trials.read(trial_id)
-            except (CorruptRecordError, KeyError, ValueError):
+            except CorruptRecordError:
                 return None
             if kept is not None:
                 self._sides[trial_id] = kept

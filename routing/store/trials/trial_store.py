@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from routing.errors import CorruptRecordError
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.scripts import Answered, Script, answered, flat_json
 from routing.store.redis.store import Store
@@ -94,7 +95,8 @@ class TrialStore(Store):
 
     `advance` names the revision that its step was computed from. Another harvest may have been faster: STALE,
     so read the trial again and compute the step anew. After an UnavailableError this does as well, since a
-    step that was carried out has raised the revision. A damaged record is a KeyError or ValueError of `read`.
+    step that was carried out has raised the revision. A record that is damaged is a CorruptRecordError of
+    `read`.
     """
 
     def open(
@@ -136,10 +138,21 @@ class TrialStore(Store):
         )  # fmt: skip
 
     def read(self, trial: str) -> Trial | None:
-        """One trial; None for an unknown one."""
+        """One trial, or CorruptRecordError; None for an unknown one."""
         with redis_errors(f"reading trial {trial}"):
             fields = self.redis.hgetall(self.keys.trial(trial))
-        return parsed_trial(trial, fields) if fields else None
+        try:
+            return parsed_trial(trial, fields) if fields else None
+        except (KeyError, ValueError) as error:
+            message = (
+                f"the record of trial {trial} is damaged ({error!r}); restore the key {self.key(trial)} from "
+                "a backup, or reject the trial's canary, which ends it"
+            )
+            raise CorruptRecordError(message) from error
+
+    def key(self, trial: str) -> str:
+        """The key of a trial's record."""
+        return self.keys.trial(trial)
 
     def open_ids(self) -> list[str]:
         """The trials that are open now."""
