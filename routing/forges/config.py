@@ -94,6 +94,7 @@ class ForgeConfig(BaseModel):
     merge: Literal["green", "never"] = "never"  # whether a green change is merged without a person
     judge_merges: Switch = True  # a green change that lacks commits of the main branch is brought up to date,
     # and judged again, before it is merged; off: it is merged as it is
+    delete_branches: Switch = False  # whether a branch of ours is deleted once its work is merged
     wait_for_green_main: Switch = True  # a failure that the main branch has too is not the version's: the job
     # waits until that is repaired; off: it is corrected like any other
     allow_red: Switch = False  # on: issues are begun although work waits for the main branch to be green

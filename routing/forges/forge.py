@@ -205,6 +205,14 @@ class Forge(Protocol):
         """Have a merge that was asked for, and has not been made yet, not be made; done when none is."""
         ...
 
+    def delete_branch(self, change: ChangeRequest) -> None:
+        """Delete the branch of a merged change of ours, at exactly its `head`; done when it is gone already.
+
+        ForgeRefusedError, and it is kept: it is not ours, not merged, taken back, protected, or has moved on.
+        ForgeHeldError: a person has it checked out.
+        """
+        ...
+
     def reverts_of(self, repo: str, commit: str, *, base: Base | None = None) -> tuple[Revert, ...]:
         """Find the commit that took this one back, by content; () while it is there.
 

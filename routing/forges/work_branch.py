@@ -5,7 +5,8 @@ Only a checked name becomes part of a path, of an address or of a command line o
 
 import re
 
-from routing.forges.errors import ForgeInvalidError
+from routing.forges.change_request import ChangeRequest, ChangeState
+from routing.forges.errors import ForgeInvalidError, ForgeRefusedError
 
 #: Branches that hold Coalmine's work begin so.
 WORK_PREFIX = "coalmine/"
@@ -28,6 +29,20 @@ def checked_branch(text: str) -> str:
         message = f"{text[:80]!r} is not the name of a branch; work branches are called {WORK_PREFIX}JOB"
         raise ForgeInvalidError(message)
     return text
+
+
+def branch_to_delete(change: ChangeRequest) -> str:
+    """The branch of a change, if its work is done with; ForgeRefusedError when it is to be kept."""
+    if not change.branch.startswith(WORK_PREFIX):
+        why = f"it is not a branch of ours ({WORK_PREFIX}JOB)"
+    elif change.state is not ChangeState.MERGED:
+        why = "its work is not merged"
+    elif change.reverted_at is not None:
+        why = "its work was taken back"
+    else:
+        return checked_branch(change.branch)
+    message = f"the branch {change.branch[:80]!r} was not deleted: {why}"
+    raise ForgeRefusedError(message)
 
 
 def merge_message(branch: str, issue: str) -> str:

@@ -11,7 +11,7 @@ import structlog
 from routing.backlog.backlog import Backlog
 from routing.backlog.item import BacklogState
 from routing.errors import ConflictError, NotFoundError
-from routing.forges.change_request import ChangeState
+from routing.forges.change_request import ChangeRequest, ChangeState
 from routing.forges.commit_status import CiVerdict
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeUnreachableError
 from routing.forges.site import ForgeSite
@@ -163,10 +163,17 @@ class Closing:
         if change is not None and change.state is ChangeState.OPEN:
             site.forge.withdraw_merge(change)
 
-    def refresh(self, site: ForgeSite, job: Job) -> None:
-        """Show on the checklist of an ended run what people have done with its work since."""
+    def refresh(self, site: ForgeSite, job: Job, change: ChangeRequest | None) -> None:
+        """Show on the checklist of an ended run what people have done with its work since.
+
+        Merged work needs its branch no longer, `change` being what it is now.
+        """
         issue = issue_of(job)
-        if issue is None or not job.state.is_final:
+        if not job.state.is_final:
+            return
+        if change is not None and change.state is ChangeState.MERGED and site.config.delete_branches:
+            self._delete_branch(site, job, change)
+        if issue is None:
             return
         facts = {fact.kind for fact in self._signals.read(job.id)}
         try:
@@ -174,6 +181,20 @@ class Closing:
             self._close_merged(site, issue, job, facts)
         except ForgeError as error:
             _log.warning("issue.not_shown", issue=str(issue), reason=str(error))
+
+    def _delete_branch(self, site: ForgeSite, job: Job, change: ChangeRequest) -> None:
+        """Delete the branch, or leave it where that is refused, once; without an answer at the next look."""
+        if change.reverted_at is not None or self._runs.read(job.id).branch_left == change.head:
+            return
+        try:
+            site.forge.delete_branch(change)
+            _log.info("branch.deleted", job=job.id, branch=change.branch, commit=change.head)
+        except ForgeUnreachableError as error:
+            _log.info("branch.not_deleted", job=job.id, branch=change.branch, reason=str(error))
+            return
+        except ForgeError as error:
+            _log.warning("branch.kept", job=job.id, branch=change.branch, reason=str(error))
+        self._runs.note(job.id, branch_left=change.head)
 
     def _close_merged(self, site: ForgeSite, issue: IssueRef, job: Job, facts: set[SignalKind]) -> None:
         """Close the issue of work that was left to people to merge, and that they have merged: once."""

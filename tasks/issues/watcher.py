@@ -127,7 +127,7 @@ class Watcher:
         new |= self._parts.people.follow(job, seen)
         if site is not None:
             new |= self._parts.reviews.look(site, job, seen, before=lambda: self._take_place(site, job))
-            self._parts.closing.refresh(site, job)  # writes when something is new, or was not shown in time
+            self._parts.closing.refresh(site, job, seen.change)  # writes when something is new
         return new
 
     def _each(self, identifiers: Iterable[str], look: _Look) -> int:

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -333,6 +334,47 @@ def test_a_persons_merge_counts_as_one(there: ForgeUnderTest) -> None:
     assert change is not None
     assert change.state is ChangeState.MERGED
     assert change.merged_at is not None
+
+
+def has_branch(there: ForgeUnderTest) -> bool:
+    """Whether the branch of our work is there."""
+    if isinstance(there.repository, MemoryRepository):
+        return BRANCH in there.repository.branches
+    return there.repository.git("for-each-ref", f"refs/heads/{BRANCH}") != ""
+
+
+def test_the_branch_of_merged_work_is_deleted(there: ForgeUnderTest) -> None:
+    """Also when it was deleted already; what became of its work stays known."""
+    there.repository.work(BRANCH, {"new.txt": "new\n"})
+    there.forge.open_change(there.repo, BRANCH, title="Cart is fast", body="")
+    there.forge.change_of_branch(there.repo, BRANCH)
+    there.person_merges(BRANCH)
+    merged = there.forge.change_of_branch(there.repo, BRANCH)
+    assert merged is not None
+    for _ in range(2):
+        there.forge.delete_branch(merged)
+        assert not has_branch(there)
+    assert there.forge.change_of_branch(there.repo, BRANCH) == merged
+
+
+def test_a_branch_that_is_needed_is_kept(there: ForgeUnderTest) -> None:
+    """While it is not merged, once somebody pushed to it afterwards, and when it is not ours."""
+    there.repository.work(BRANCH, {"new.txt": "new\n"})
+    change = there.forge.open_change(there.repo, BRANCH, title="Cart is fast", body="")
+    with pytest.raises(ForgeRefusedError, match="not merged"):
+        there.forge.delete_branch(change)
+    there.forge.change_of_branch(there.repo, BRANCH)
+    there.person_merges(BRANCH)
+    merged = there.forge.change_of_branch(there.repo, BRANCH)
+    assert merged is not None
+    with pytest.raises(ForgeRefusedError, match="not a branch of ours"):
+        there.forge.delete_branch(merged.model_copy(update={"branch": "main"}))
+    with pytest.raises(ForgeRefusedError, match="taken back"):
+        there.forge.delete_branch(merged.model_copy(update={"reverted_at": datetime.now(UTC)}))
+    there.repository.more_work(BRANCH, {"more.txt": "more\n"})
+    with pytest.raises(ForgeRefusedError):
+        there.forge.delete_branch(merged)
+    assert has_branch(there)
 
 
 def test_permission_is_asked_for(there: ForgeUnderTest) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from routing.forges.change_request import ChangeState, ReviewVerdict
+from routing.forges.change_request import ChangeRequest, ChangeState, ReviewVerdict
 from routing.forges.commit_status import CiVerdict
 from routing.forges.errors import (
     ForgeError,
@@ -417,6 +417,51 @@ def test_a_revert_is_seen_after_the_branch_is_gone(served: ServedForge) -> None:
     assert after is not None
     assert after.reverted_at is not None
     assert [one.commit for one in served.forge.reverts_of(served.world.repo, commit)] == [revert]
+
+
+def merged_by_hand(served: ServedForge) -> ChangeRequest:
+    """Work that somebody merged, as our client sees it."""
+    opened(served, {"new.txt": "new\n"})
+    served.world.merge(served.world.pull_of(BRANCH), "Merge it")
+    change = served.forge.change_of_branch(served.world.repo, BRANCH)
+    assert change is not None
+    assert change.state is ChangeState.MERGED
+    return change
+
+
+def test_a_branch_that_moves_while_it_is_deleted_is_kept(served: ServedForge) -> None:
+    """Somebody pushes after we have looked: the server compares, so that no commit is lost."""
+    change = merged_by_hand(served)
+
+    def push(asked: AskedRequest) -> None:
+        if asked.path.endswith(f"/branches/{BRANCH}"):
+            served.server.after = lambda _: None
+            served.world.repository.more_work(BRANCH, {"more.txt": "more\n"})
+
+    served.server.after = push
+    with pytest.raises(ForgeUnreachableError):
+        served.forge.delete_branch(change)
+    assert served.world.has_branch(BRANCH)
+    with pytest.raises(ForgeRefusedError, match="no longer at"):
+        served.forge.delete_branch(change)
+
+
+def test_a_branch_that_its_forge_protects_is_kept(served: ServedForge) -> None:
+    """By a rule for our names, or because the token may not push; a git that is away says neither."""
+    change = merged_by_hand(served)
+    served.world.elsewhere[BRANCH] = (["ci/build"], [])
+    with pytest.raises(ForgeRefusedError, match="protects it"):
+        served.forge.delete_branch(change)
+    del served.world.elsewhere[BRANCH]
+    assert served.server.git is not None
+    served.server.git.read_only = True
+    with pytest.raises(ForgeRefusedError, match="not deleted"):
+        served.forge.delete_branch(change)
+    served.server.git.read_only = False
+    served.server.git.moved_to = "http://127.0.0.1:1"
+    with pytest.raises(ForgeUnreachableError):
+        served.forge.delete_branch(change)
+    assert served.world.has_branch(BRANCH)
 
 
 @pytest.mark.parametrize("closed", [True, False])

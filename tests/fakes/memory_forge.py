@@ -20,6 +20,7 @@ from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusSta
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeQueuedError, ForgeRefusedError
 from routing.forges.feedback import Feedback
 from routing.forges.forge import Access, Permission
+from routing.forges.work_branch import branch_to_delete
 from routing.issues.issue import Comment, Issue, IssueListing, IssueProblem, IssueRef
 from tests.fakes.memory_repository import MemoryRepository
 from tests.fakes.mishaps import Mishaps
@@ -31,7 +32,7 @@ OWN_LOGIN = "coalmine-bot"
 WRITES = frozenset(
     {
         "answer", "comment", "edit_comment", "add_label", "remove_label", "assign", "close", "open_change",
-        "merge",
+        "merge", "delete_branch",
     }
 )  # fmt: skip
 
@@ -305,6 +306,14 @@ class MemoryForge:
     def withdraw_merge(self, change: ChangeRequest) -> None:
         """Out of the queue."""
         self.queue = [number for number in self.queue if number != change.number]
+
+    @_answered
+    def delete_branch(self, change: ChangeRequest) -> None:
+        """At its head only."""
+        branches = self._repository(change.repo).branches
+        if branches.get(branch_to_delete(change), change.head) != change.head:
+            raise ForgeRefusedError(f"the branch {change.branch} was not deleted: it has moved on")
+        branches.pop(change.branch, None)
 
     @_answered
     def reverts_of(self, repo: str, commit: str, *, base: Base | None = None) -> tuple[Revert, ...]:

@@ -696,16 +696,17 @@ def test_main_is_found_under_its_own_name(tmp_path: Path) -> None:
     assert git.main_branch() == "trunk"
 
 
-@pytest.mark.parametrize("how", ["merged", "checked out", "kept"])
-def test_branch_is_deleted_once_it_is_merged(tmp_path: Path, how: str) -> None:
-    """If that is set, and nobody works on it any more."""
+def test_branch_that_a_person_has_checked_out_is_deleted_later(tmp_path: Path) -> None:
+    """Merged work needs its branch no longer, once nobody works on it."""
     repository = new_repository(tmp_path, bare=True)
     head = repository.work(BRANCH, {"new.txt": "new\n"})
     git = LocalGit(repository.path)
-    if how == "checked out":
-        repository.git("worktree", "add", "--quiet", str(tmp_path / "beside"), BRANCH)
-    merger = LocalMerge(git=git, deletes=how != "kept")
+    repository.git("worktree", "add", "--quiet", str(tmp_path / "beside"), BRANCH)
+    merger = LocalMerge(git=git)
     merger.merge(BRANCH, head, "Merge\n")
-
-    assert (git.tip(BRANCH) is None) == (how == "merged")
-    assert git.is_ancestor(head, git.main_tip())
+    with pytest.raises(ForgeHeldError, match="beside"):
+        merger.delete(BRANCH, head)
+    assert git.tip(BRANCH) == head
+    repository.git("worktree", "remove", str(tmp_path / "beside"))
+    merger.delete(BRANCH, head)
+    assert git.tip(BRANCH) is None

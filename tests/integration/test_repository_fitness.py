@@ -190,7 +190,7 @@ def test_shallow_repository_is_judged_and_merged(tmp_path: Path) -> None:
     path = tmp_path / "shop"
     whole.git("clone", "--quiet", "--depth=1", f"file://{whole.path}", str(path))
     repository = TemporaryRepository(path, whole.bench)
-    config = config_of(repository).model_copy(update={"ci": "test -f f2", "delete_branches": True})
+    config = config_of(repository).model_copy(update={"ci": "test -f f2"})
     forge = LocalForge.of(config)
     assert fault_of(forge.git) is None
     job = tmp_path / "job"
@@ -204,7 +204,9 @@ def test_shallow_repository_is_judged_and_merged(tmp_path: Path) -> None:
     change = forge.change_of_branch("shop", "coalmine/job")
     assert change is not None
     assert forge.run_ci(change.head).state is StatusState.SUCCESS
-    assert forge.merge(change).state is ChangeState.MERGED
+    merged = forge.merge(change)
+    assert merged.state is ChangeState.MERGED
+    forge.delete_branch(merged)
     assert forge.git.tip("coalmine/job") is None
     again = forge.change_of_branch("shop", "coalmine/job")
     assert again is not None

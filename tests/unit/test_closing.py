@@ -6,7 +6,13 @@ import pytest
 import redis
 
 from routing.backlog.item import BacklogState
-from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefusedError
+from routing.forges.errors import (
+    ForgeError,
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
 from routing.issues.issue import IssueRef
 from routing.jobs.job import JobState
 from tasks.issues.closing import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, MOST_REFUSALS
@@ -206,3 +212,44 @@ def test_what_does_not_change_is_not_written_again(fleet_of: Fleets) -> None:
         fleet.watch()
     assert (fleet.forge.calls_of("comment"), fleet.forge.calls_of("edit_comment")) == (1, 0)
     assert (fleet.forge.calls_of("add_label"), fleet.forge.calls_of("open_change")) == (1, 1)
+
+
+@pytest.mark.parametrize("by", ["us", "a person", "off"])
+def test_a_branch_goes_once_its_work_is_merged(fleet_of: Fleets, by: str) -> None:
+    """By us or by hand, where the setting says so; another work of the fleet keeps its own."""
+    merge = "never" if by == "a person" else "green"
+    fleet = fleet_of(merge=merge, delete_branches=by != "off", acts={2: ["silent"]}, per_repo=2)
+    merged, open_ = (fleet.forge.person_opens(number) for number in (1, 2))
+    fleet.rounds(3)
+    if by == "a person":
+        fleet.forge.person_merges(fleet.jobs(merged)[0].branch)
+    for _ in range(3):
+        fleet.round()
+        fleet.clock.forward(400)
+    branches = fleet.forge.repositories["acme/shop"].branches
+    assert fleet.jobs(merged)[0].state is JobState.SUCCEEDED
+    assert (fleet.jobs(merged)[0].branch in branches) == (by == "off")
+    assert fleet.jobs(open_)[0].branch in branches
+    assert fleet.forge.calls_of("delete_branch") == (0 if by == "off" else 1)
+    assert fleet.complaints == []
+
+
+@pytest.mark.parametrize("error", [ForgeRefusedError, ForgeInvalidError, ForgeUnreachableError])
+def test_a_branch_that_is_not_deleted_keeps_nothing(fleet_of: Fleets, error: type[ForgeError]) -> None:
+    """A refusal is logged and final, silence is asked again; the issue is closed and free either way."""
+    fleet = fleet_of(delete_branches=True)
+    ref = fleet.forge.person_opens(1)
+    fleet.mishaps.lasting["delete_branch"] = lambda: error("not this")
+    for _ in range(4):
+        fleet.round()
+        fleet.clock.forward(400)
+    assert fleet.forge.issues[ref].state == "closed"
+    assert active(fleet, ref) == ""
+    calls = fleet.forge.calls_of("delete_branch")
+    fleet.mishaps.lasting.clear()
+    for _ in range(2):
+        fleet.clock.forward(4000)
+        fleet.watch()
+    gone = fleet.jobs(ref)[0].branch not in fleet.forge.repositories["acme/shop"].branches
+    assert gone == (error is ForgeUnreachableError)
+    assert (calls == 1) == (not gone)

@@ -38,7 +38,6 @@ class LocalConfig(ForgeConfig):
     ci_read: tuple[Path, ...] = ()  # files and folders of the machine that it is shown too, by full paths
     ci_write: tuple[Path, ...] = ()
     main: str | None = None  # main branch; None: see `LocalGit.main_branch`
-    delete_branches: Switch = False  # whether a branch that we merged is deleted
 
     @field_validator("name")
     @classmethod

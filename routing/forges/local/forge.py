@@ -27,7 +27,7 @@ from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.local.issue_file import IssueFile
 from routing.forges.local.issues import FoundIssue, LocalIssues, comments_of, find_comment
 from routing.forges.local.merge import LocalMerge
-from routing.forges.work_branch import WORK_PREFIX, merge_message
+from routing.forges.work_branch import WORK_PREFIX, branch_to_delete, merge_message
 from routing.forges.written_text import checked_name, checked_text
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
 
@@ -80,7 +80,7 @@ class LocalForge:
             issues=LocalIssues(issues.resolve()),
             ci=ci if config.has_ci else None,
             branches=LocalBranches(git=git, repo=repo, sightings=config.memory / "branches"),
-            merger=LocalMerge(git=git, ignored=issues, deletes=config.delete_branches),
+            merger=LocalMerge(git=git, ignored=issues),
         )
 
     @property
@@ -264,6 +264,11 @@ class LocalForge:
 
     def withdraw_merge(self, change: ChangeRequest) -> None:
         """Nothing: merges here wait for nobody."""
+
+    def delete_branch(self, change: ChangeRequest) -> None:
+        """Delete the branch of merged work; what became of it stays known."""
+        self._check_repo(change.repo)
+        self.merger.delete(branch_to_delete(change), change.head)
 
     def reverts_of(self, repo: str, commit: str, *, base: Base | None = None) -> tuple[Revert, ...]:
         """Find the commit on the branch that work goes to that took this one back."""

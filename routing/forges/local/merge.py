@@ -46,7 +46,6 @@ class LocalMerge:
 
     git: LocalGit
     ignored: Path | None = None  # folder whose changes do not make a work tree dirty: the issues themselves
-    deletes: bool = False  # whether a branch is deleted that was merged
     clock: Callable[[], float] = time.time  # seconds since the epoch, as files are dated
 
     def bring_up_to_date(self, branch: str, head: str, *, onto: Base, base: Base | None = None) -> str:
@@ -82,7 +81,6 @@ class LocalMerge:
                 text = f"{branch} is no longer at {head[:12]}; have its new commit judged before it is merged"
                 raise ForgeRefusedError(text)
             if self.git.is_ancestor(head, main):
-                self._tidy(branch, head)
                 return main
             if onto not in {"", main}:
                 break
@@ -91,15 +89,23 @@ class LocalMerge:
             tree = self.merged_tree(main, head)
             commit = self.git.run("commit-tree", tree, "-p", main, "-p", head, "-F", "-", stdin=message)
             if self._publish(main_branch, main, commit):
-                self._tidy(branch, head)
                 return commit
         text = f"{main_branch} moved while {branch} was being merged; it will be tried again"
         raise ForgeUnreachableError(text)
 
-    def _tidy(self, branch: str, head: str) -> None:
-        """Delete a branch that was merged, unless it has moved on, or a person has it checked out."""
-        if self.deletes and not self._work_trees_of(branch):
-            _tried(self.git, "update-ref", "-d", "-m", "coalmine: merged", f"refs/heads/{branch}", head)
+    def delete(self, branch: str, head: str) -> None:
+        """Delete a branch at exactly `head`, unless it is gone; ForgeHeldError when a person has it out."""
+        if self.git.tip(branch) not in {None, head}:
+            text = f"the branch {branch!r} was not deleted: it is no longer at {head[:12]}"
+            raise ForgeRefusedError(text)
+        if folders := self._work_trees_of(branch):
+            text = f"{branch} is checked out in {folders[0]}; leave it, so that it can be deleted"
+            raise ForgeHeldError(text)
+        reference = f"refs/heads/{branch}"
+        said, done = _tried(self.git, "update-ref", "-d", "-m", "coalmine: merged", reference, head)
+        if not done and self.git.tip(branch) is not None:
+            text = f"the branch {branch!r} was not deleted, it will be tried again: {said}"
+            raise ForgeUnreachableError(text)
 
     def merged_tree(self, main: str, head: str) -> str:
         """Return the tree of the merge, or refuse with the files that are in conflict.

@@ -31,7 +31,13 @@ from routing.forges.rest.default_branch import default_branch
 from routing.forges.rest.history import HistoryAwaitedError, RestHistory, SoughtWork
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import WireBranchName, WireCommit, WirePull, WireReview, WireTip
-from routing.forges.work_branch import WORK_PREFIX, checked_branch, checked_commit, merge_message
+from routing.forges.work_branch import (
+    WORK_PREFIX,
+    branch_to_delete,
+    checked_branch,
+    checked_commit,
+    merge_message,
+)
 from routing.forges.written_text import checked_name, checked_text
 from routing.git.main_history import Landing
 from routing.issues.issue import IssueRef
@@ -117,9 +123,7 @@ class RestChanges(ABC):
 
     def newest(self, repo: str, base: Base | None) -> Base:
         """Return the branch that work goes to, as it is now."""
-        name = self.target(repo, base)
-        wire = self._client.get(f"{repository_path(repo)}/branches/{path_segment(name)}")
-        branch = self._client.parsed(WireBranchName, wire)
+        branch = self._branch(repo, self.target(repo, base))
         return Base(branch=branch.name, commit=checked_commit(branch.commit.sha))
 
     def target(self, repo: str, base: Base | None) -> str:
@@ -128,10 +132,9 @@ class RestChanges(ABC):
         if base is None or base.branch == main:
             return main
         try:
-            wire = self._client.get(f"{repository_path(repo)}/branches/{path_segment(base.branch)}")
+            return checked_name(self._branch(repo, base.branch).name)
         except ForgeGoneError:
             return main
-        return checked_name(self._client.parsed(WireBranchName, wire).name)
 
     def bring_up_to_date(self, change: ChangeRequest, onto: Base, base: Base | None) -> str:
         """Have the forge merge `onto` into the branch; it may need a moment to show that."""
@@ -179,6 +182,24 @@ class RestChanges(ABC):
     def withdraw_merge(self, change: ChangeRequest) -> None:
         """Have a merge that waits not be made; here one is made at once, or not at all."""
         del change
+
+    def delete_branch(self, change: ChangeRequest) -> None:
+        """Delete the branch of merged work, by git, at exactly its head.
+
+        The API would delete whatever is there by then. Forges may have deleted it by a setting of theirs.
+        """
+        branch = branch_to_delete(change)
+        try:
+            known = self._branch(change.repo, branch)
+        except ForgeGoneError:
+            return
+        why = "its repository protects it" if known.protected else ""
+        if known.name != branch or known.commit.sha != change.head:
+            why = f"it is no longer at {change.head[:12]}"
+        if why:
+            message = f"the branch {branch!r} of {change.repo} was not deleted: {why}"
+            raise ForgeRefusedError(message)
+        self._history.delete_branch(change.repo, branch, change.head)
 
     def reverts_of(self, repo: str, commit: str, base: Base | None) -> tuple[Revert, ...]:
         """Find the commit on the branch that work goes to that took this one back; () while it is there."""
@@ -312,6 +333,11 @@ class RestChanges(ABC):
             number=change.number,
             merged_as=change.merge_commit,
         )
+
+    def _branch(self, repo: str, branch: str) -> WireBranchName:
+        """A branch as it is now, or raise ForgeGoneError."""
+        wire = self._client.get(f"{repository_path(repo)}/branches/{path_segment(branch)}")
+        return self._client.parsed(WireBranchName, wire)
 
     def _tip(self, repo: str, branch: str) -> str:
         """The newest commit of a branch."""

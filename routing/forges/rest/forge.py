@@ -185,6 +185,10 @@ class RestForge:
         """Take the change out of the forge's merge queue, where it has one."""
         self.changes.withdraw_merge(change)
 
+    def delete_branch(self, change: ChangeRequest) -> None:
+        """Delete the branch of merged work, unless the forge has done that by itself."""
+        self.changes.delete_branch(change)
+
     def reverts_of(self, repo: str, commit: str, *, base: Base | None = None) -> tuple[Revert, ...]:
         """Find the commit on the branch that work goes to that took this one back."""
         return self.changes.reverts_of(repo, commit, base)

@@ -26,11 +26,12 @@ from pathlib import Path
 import structlog
 
 from routing.errors import CoalmineError
-from routing.forges.errors import ForgeUnreachableError
+from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.forges.work_branch import checked_branch, checked_commit
 from routing.git.git import Git, GitError
 from routing.git.main_history import Landing, MainHistory
-from routing.git.remote import Remote
+from routing.git.push_refusal import PushRefusedError
+from routing.git.remote import Remote, RemoteRefusedError
 
 _log = structlog.get_logger(__name__)
 
@@ -184,8 +185,30 @@ class RestHistory:
                 self._answers.popitem(last=False)
         return self._answers[work]
 
+    def delete_branch(self, repo: str, branch: str, head: str) -> None:
+        """Delete a branch there, which the server does only while it is at `head`.
+
+        ForgeRefusedError when it does not let us, ForgeUnreachableError when that is not known.
+        """
+        repository, reference = self._repository(repo), f"refs/heads/{checked_branch(branch)}"
+        options = ("--quiet", "--no-verify", f"--force-with-lease={reference}:{checked_commit(head)}")
+        try:
+            with _locked(repository.directory.with_suffix(".lock")):
+                self._make(repository, head)
+            remote = self.remote(repo)
+            remote.run(Git(repository.directory), "push", *options, "--", remote.address, f":{reference}")
+        except (PushRefusedError, RemoteRefusedError) as error:
+            message = f"the branch {branch!r} of {repo} was not deleted: {error}"
+            raise ForgeRefusedError(message) from error
+        except (CoalmineError, OSError) as error:
+            message = f"whether the branch {branch!r} of {repo} was deleted is not known: {error}"
+            raise ForgeUnreachableError(message) from error
+
+    def _repository(self, repo: str) -> _BareGit:
+        return _BareGit(self._home / f"{re.sub(r'[^A-Za-z0-9._-]', '+', repo)}.git")
+
     def _asked(self, work: SoughtWork) -> Landing | None:
-        repository = _BareGit(self._home / f"{re.sub(r'[^A-Za-z0-9._-]', '+', work.repo)}.git")
+        repository = self._repository(work.repo)
         self._fetch(repository, work)
         history = MainHistory(git=repository, tip=checked_commit(work.tip))
         head = checked_commit(work.head) if work.head else ""

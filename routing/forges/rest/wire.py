@@ -156,6 +156,7 @@ class WireBranchName(Wire):
 
     name: str
     commit: WireBranchTip = WireBranchTip()
+    protected: bool = False  # by whatever rule
 
 
 class WireTipCommit(Wire):

@@ -34,6 +34,7 @@ class RunNotes:
     brought_up: str = ""  # the commit by which its branch was last brought up to date
     answered: str = ""  # ids of feedback that we have answered, with blanks between them
     same_text: str = ""  # a revision of its issue that says the same as the one that its agent has
+    branch_left: str = ""  # the commit at which its branch was deleted, or at which it is kept
     refusals: int = 0  # times that the forge refused the report of the run's end
     tell_at: float = 0.0  # not to be tried again before
     before: str = ""  # the job that worked on the issue before, "" for none
@@ -100,6 +101,7 @@ def _parsed(fields: Mapping[str, str]) -> RunNotes:
         brought_up=fields.get("brought_up", ""),
         answered=fields.get("answered", ""),
         same_text=fields.get("same_text", ""),
+        branch_left=fields.get("branch_left", ""),
         refusals=int(fields.get("refusals") or 0),
         tell_at=float(fields.get("tell_at") or 0.0),
         before=fields.get("before", ""),
