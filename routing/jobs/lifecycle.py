@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
 
 from routing.accounts.pool import AccountGate
 from routing.back_off import BackOff
@@ -31,8 +30,8 @@ from routing.jobs.cancellation import Cancellation
 from routing.jobs.job import Job, JobResult, JobState, checked_job_id
 from routing.jobs.retry import Again, Attempts
 from routing.jobs.signal import Signal, SignalKind, signal
-from routing.jobs.transitions import after_lost_worker, corrective_turn, review_turn, still_pushed, unreadable
-from routing.jobs.turn import Hindrance, HindranceKind, Repair, TurnKind
+from routing.jobs.transitions import after_lost_worker, still_pushed, unreadable
+from routing.jobs.turn import Hindrance, HindranceKind, TurnKind
 from routing.store.jobs.job_page import JobFilter, JobPage, listed, read_page
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.jobs.move import Move, MoveAnswer
@@ -72,8 +71,8 @@ class Jobs:
 
     - A worker: `claim`, then exactly one of `pushed`, `end`, `try_again`, `give_up`, `give_back`, `put_off`,
       `park`, `hindered` and `refused`. Leases are extended by `JobStore.renew`, not here.
-    - Ticks: `reap` and `see_to_children` in the sweep, `wake` when mail came, `conclude`, `fix_forward` and
-      `review` for jobs that wait for CI or people.
+    - Ticks: `reap` and `see_to_children` in the sweep, `wake` when mail came, `conclude` and `brought_up`
+      for jobs that wait for CI or people; `CorrectionStore` sends those back to their agents.
     - People: `cancel` and `retry`. `cancel` is also called for a parent's end, a rejected version and a
       revoked task.
 
@@ -300,18 +299,6 @@ class Jobs:
             job=job.id, allowed=[JobState.WAITING], to=JobState.WAITING, event=JOB_WAITING, fence=job.fence,
             reason=reason, result=replace(job.result, commit=commit), base=base,
         )).done  # fmt: skip
-
-    def fix_forward(self, job: Job, *, repair: Repair, reason: str, most: int) -> bool:
-        """A tick sends a job that waits back to its agent, whose pushed commit is red.
-
-        False when the job has moved on.
-        """
-        step = corrective_turn(job, repair, reason=reason, most=most, at=self._jobs.now())
-        return self._jobs.move(step).done
-
-    def review(self, job: Job, repair: Repair, reviews: Sequence[str], **asked: Any) -> bool:
-        """A tick sends a waiting job back for what people ask for, see `review_turn`. False: it moved on."""
-        return self._jobs.move(review_turn(job, repair, reviews, **asked)).done
 
     def cancel(self, job_id: str, *, by: str, at: float) -> Job:
         """End a job in any state that is not final, and its children; a worker stops a running agent."""

@@ -4,65 +4,14 @@ Pure: the caller gives the time, and carries the step out. A step carries the fe
 is refused when somebody else moved the job meanwhile. Whether a job is tried again is decided by `retry`.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from routing.events import JOB_EDITED, JOB_FINISHED, JOB_FIX_FORWARD, JOB_LEASE_EXPIRED, JOB_REVIEWED
+from routing.events import JOB_FINISHED, JOB_LEASE_EXPIRED
 from routing.jobs.ending import NotRun
-from routing.jobs.job import Job, JobResult, JobState, NewTask
+from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.retry import UNCOUNTED, Again, Attempts, GiveUp, retry
 from routing.jobs.signal import SignalKind, signal
-from routing.jobs.turn import MOST_JUDGED, Repair, TurnKind
 from routing.store.jobs.move import Move
-
-
-def corrective_turn(job: Job, repair: Repair, *, reason: str, most: int, at: float) -> Move:
-    """The step that queues a waiting job for a corrective turn, one of at most `most`.
-
-    Attempts begin anew for the turn; version, arm, trial and draw stay. Whether there is to be one is
-    decided by `tasks.issues.watch`; the fence keeps two watchers from sending a job back twice.
-    """
-    number = job.fix_forwards + 1
-    return Move(
-        job=job.id,
-        allowed=[JobState.WAITING],
-        to=JobState.QUEUED,
-        event=JOB_FIX_FORWARD,
-        fence=job.fence,
-        reason=reason,
-        kind=TurnKind.FIX_FORWARD,
-        repair=repair,
-        judged=(*job.judged, repair.commit)[-MOST_JUDGED:],
-        signals=[signal(SignalKind.CI_RED, at=at, commit=repair.commit, note=", ".join(repair.checks))],
-        corrective=True,
-        data={"commit": repair.commit, "attempt": number, "most": most, "checks": list(repair.checks)},
-    )
-
-
-def review_turn(
-    job: Job, repair: Repair, reviews: Sequence[str], *, reason: str, most: int, task: NewTask | None = None
-) -> Move:
-    """The step that queues a waiting job for a turn that people asked for, one of at most `most`.
-
-    By the text of its issue, which is another one now (`task`), or in reviews: `reviews` are the ids of all
-    feedback that its turns were about. Facts of reviews are recorded by the watcher.
-    """
-    number = job.review_rounds + 1
-    return Move(
-        job=job.id,
-        allowed=[JobState.WAITING],
-        to=JobState.QUEUED,
-        event=JOB_REVIEWED if task is None else JOB_EDITED,
-        fence=job.fence,
-        reason=reason,
-        kind=TurnKind.REVIEW if task is None else TurnKind.EDITED,
-        new_task=task,
-        repair=repair,
-        judged=job.judged,
-        reviews=reviews,
-        reviewed=True,
-        data={"commit": repair.commit, "attempt": number, "most": most},
-    )
 
 
 def still_pushed(job: Job, result: JobResult) -> JobResult:

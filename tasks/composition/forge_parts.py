@@ -322,6 +322,7 @@ class ForgeParts:
         from tasks.issues.merging import Merging
         from tasks.issues.opening import ChangeRequests
         from tasks.issues.reviewing import ReviewTurns
+        from tasks.issues.sending_back import SendingBack
         from tasks.issues.watch import WatchLimits
         from tasks.issues.watcher import Watcher, Watching
         from tasks.issues.writers import Writers
@@ -343,6 +344,10 @@ class ForgeParts:
             interval_seconds=settings.times.watch_interval_seconds,
         )
         merging = Merging(jobs=parts.jobs, store=parts.job_store, runs=self.runs, people=self.people)
+        back = SendingBack(
+            jobs=parts.jobs, corrections=parts.corrections, runs=self.runs, people=self.people,
+            merging=merging,
+        )  # fmt: skip
         return Watcher(
             Watching(
                 changes=ChangeRequests(self.runs, now=parts.signals.now, goes_on=self.people.goes_on),
@@ -356,22 +361,18 @@ class ForgeParts:
                 closing=closing,
                 landings=landings,
                 reported=ReportedWork(deliveries=parts.deliveries, store=parts.job_store, runs=self.runs),
+                back=back,
                 reviews=ReviewTurns(
-                    jobs=parts.jobs,
                     runs=self.runs,
                     signals=parts.signals,
-                    people=self.people,
-                    merging=merging,
+                    back=back,
                     writers=Writers(parts.signals.now),
                     most_rounds=watch.review_rounds,
                 ),
                 edits=EditedIssues(
                     backlog=self.backlog,
-                    jobs=parts.jobs,
                     runs=self.runs,
-                    signals=parts.signals,
-                    people=self.people,
-                    merging=merging,
+                    back=back,
                     most_rounds=watch.review_rounds,
                 ),
                 people=self.people,

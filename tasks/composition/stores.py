@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from routing.store.fleet.clock_store import ClockStore
     from routing.store.fleet.main_store import MainStore
     from routing.store.fleet.token_store import TokenStore
+    from routing.store.jobs.correction_store import CorrectionStore
     from routing.store.jobs.cost_store import CostStore
     from routing.store.jobs.job_store import JobStore
     from routing.store.jobs.log_store import LogStore
@@ -82,6 +83,14 @@ class Stores:
             self.redis, self.keys, self.clock, retention_seconds=retention, limits=limits,
             budgets=DayBudgets(fleet_tokens=job.day_tokens, tables=self.settings.budget),
         )  # fmt: skip
+
+    @cached_property
+    def corrections(self) -> CorrectionStore:
+        """Sends pushed work back to its agent."""
+        from routing.store.jobs.correction_store import CorrectionStore
+
+        retention = self.settings.retention_seconds
+        return CorrectionStore(self.redis, self.keys, self.clock, retention_seconds=retention)
 
     @cached_property
     def costs(self) -> CostStore:

@@ -5,7 +5,6 @@ the author of an issue change it after it was requested, and do not say who did.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -14,14 +13,12 @@ from routing.backlog.backlog import Backlog
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeTokenError, ForgeUnreachableError
 from routing.forges.site import ForgeSite
 from routing.issues.issue import Issue
-from routing.jobs.job import Job, JobState, NewTask
-from routing.jobs.lifecycle import Jobs
-from routing.jobs.turn import Repair
+from routing.jobs.correction import Correction
+from routing.jobs.job import Job, NewTask
+from routing.jobs.turn import Repair, TurnKind
 from routing.store.jobs.run_store import RunStore
-from routing.store.signals.signal_store import SignalStore
-from tasks.issues.merging import Merging
-from tasks.issues.people import People
 from tasks.issues.request_text import BEGINS_ANEW
+from tasks.issues.sending_back import SendingBack
 from tasks.issues.site import issue_of
 
 _log = structlog.get_logger(__name__)
@@ -62,18 +59,15 @@ class EditedIssues:
     """Looks whether the issue of one waiting job was edited. The look costs no call while it was not."""
 
     backlog: Backlog
-    jobs: Jobs
     runs: RunStore
-    signals: SignalStore
-    people: People
-    merging: Merging
+    back: SendingBack
     most_rounds: int  # turns that a job may have for what people say; 0: an edit is left to a person
 
-    def look(self, site: ForgeSite, job: Job, *, before: Callable[[], object] = lambda: None) -> bool:
+    def look(self, site: ForgeSite, job: Job) -> bool:
         """Send the job back with the new text, or hand it to a person; True when its state changed.
 
         The backlog knows what webhooks and polls have seen; the issue itself decides. Raises what the forge
-        says: an edit that cannot be read now is not passed over. `before` is called before it goes back.
+        says: an edit that cannot be read now is not passed over.
         """
         issue, known = issue_of(job), job.revision
         item = self.backlog.known(issue) if issue is not None and known else None
@@ -88,27 +82,18 @@ class EditedIssues:
         if says_the_same(job, live):
             self.runs.note(job.id, same_text=live.revision)
             return False
-        return self._take_up(site, job, live, before)
+        return self._take_up(site, job, live)
 
-    def _take_up(self, site: ForgeSite, job: Job, issue: Issue, before: Callable[[], object]) -> bool:
+    def _take_up(self, site: ForgeSite, job: Job, issue: Issue) -> bool:
         """One turn with the new text, unless that is nobody's who may ask for work."""
-        if self.people.end_unwanted(site, job):
-            return True
-        if not self.merging.withdraw(site, job, own=True):
-            return False  # it landed, or was closed, since this tick looked: the next one sees it
         what = f"the text of its issue was changed to revision {issue.revision[:12]}"
         if not _may_write(site, issue):
             reason = f"{what}, perhaps by its author, who may not write; request it again if it is right"
-            return self.jobs.conclude(job, JobState.ESCALATED, reason=reason)
-        if job.review_rounds >= self.most_rounds:
-            reason = f"{what}, and it has had {job.review_rounds} of {self.most_rounds} turns for that"
-            return self.jobs.conclude(job, JobState.ESCALATED, reason=reason)
-        before()
-        self.runs.note(job.id, first_pushed_at=self.signals.now())
+            return self.back.hand_over(site, job, reason)
         task = NewTask(
             title=issue.title[:500], text=issue.body.strip() or issue.title, revision=issue.revision
         )
-        return self.jobs.review(
-            job, Repair(commit=job.result.commit), job.reviews, reason=what, most=self.most_rounds,
-            task=task,
-        )  # fmt: skip
+        return self.back.send(site, job, Correction(
+            kind=TurnKind.EDITED, repair=Repair(commit=job.result.commit), reason=what,
+            most=self.most_rounds, task=task,
+        ))  # fmt: skip

@@ -113,7 +113,7 @@ class Merging:
                 return False
             if change is not None:
                 site.forge.withdraw_merge(change)
-            self.runs.note(job.id, merging="")
+            self.runs.note(job.id, merging="", withdraw_tries=0, withdraw_at=0.0)
         if own:
             self.store.land(job.id, job.fence, off=True)
         return True

@@ -14,16 +14,15 @@ from routing.forges.change_request import ChangeRequest, ChangeState, ReviewVerd
 from routing.forges.errors import ForgeError
 from routing.forges.feedback import Feedback
 from routing.forges.site import ForgeSite
+from routing.jobs.correction import Correction
 from routing.jobs.job import Job, JobState
-from routing.jobs.lifecycle import Jobs
 from routing.jobs.signal import SignalKind
-from routing.jobs.turn import REVIEW_CHARACTERS, Repair
+from routing.jobs.turn import REVIEW_CHARACTERS, Repair, TurnKind
 from routing.printable import printable
 from routing.store.jobs.run_store import RunStore
 from routing.store.signals.signal_store import SignalStore
 from tasks.issues.landings import SeenWork
-from tasks.issues.merging import Merging
-from tasks.issues.people import People
+from tasks.issues.sending_back import SendingBack
 from tasks.issues.site import place_of
 from tasks.issues.writers import Writers
 
@@ -101,21 +100,16 @@ def answer_text(job: Job) -> str:
 class ReviewTurns:
     """Looks at the feedback of one waiting job at a time. Two looks send it back once, by its fence."""
 
-    jobs: Jobs
     runs: RunStore
     signals: SignalStore
-    people: People
-    merging: Merging
+    back: SendingBack
     writers: Writers
     most_rounds: int  # turns that a job may have for reviews; 0: none
 
-    def look(
-        self, site: ForgeSite, job: Job, seen: SeenWork, *, before: Callable[[], object] = lambda: None
-    ) -> bool:
+    def look(self, site: ForgeSite, job: Job, seen: SeenWork) -> bool:
         """Answer what a turn has dealt with, and send the job back for what is new; True when it was.
 
         While a turn runs, or the request is not open, nothing is done. Raises what the forge says.
-        `before` is called before a job goes back.
         """
         change = seen.change
         if job.state is not JobState.WAITING or change is None or change.state is not ChangeState.OPEN:
@@ -128,37 +122,25 @@ class ReviewTurns:
             given, login=site.forge.own_login(), known=job.reviews,
             may_write=self.writers.at_one_look(site, place_of(job)[1]),
         )  # fmt: skip
-        return bool(asking) and self._send_back(site, job, change, asking, before)
+        return bool(asking) and self._send_back(site, job, change, one_turn(asking))
 
     def _was_criticized(self, job: Job) -> bool:
         return any(fact.kind is SignalKind.CHANGES_REQUESTED for fact in self.signals.read(job.id))
 
     def _send_back(
-        self, site: ForgeSite, job: Job, change: ChangeRequest, asking: Sequence[Feedback],
-        before: Callable[[], object],
-    ) -> bool:  # fmt: skip
-        """One turn for all of it, or a person where none is left; unless people no longer want the work."""
-        if self.people.end_unwanted(site, job):
-            return True
-        if not self.merging.withdraw(site, job):
-            return False  # it landed, or was closed, a moment ago
-        asking = one_turn(asking)
+        self, site: ForgeSite, job: Job, change: ChangeRequest, asking: Sequence[Feedback]
+    ) -> bool:
+        """One turn for all of it, or a person where none is left."""
         who = ", ".join(dict.fromkeys(printable(one.author) for one in asking))
-        if job.review_rounds >= self.most_rounds:
-            had = f"it has had {job.review_rounds} of {self.most_rounds} turns for reviews"
-            reason = f"{who} asked for changes, and {had}"
-            return self.jobs.conclude(job, JobState.ESCALATED, reason=reason)
-        before()
-        now = self.signals.now()
-        self.runs.note(job.id, first_pushed_at=now)  # red work after this has its own hour
         commit = job.result.commit
-        return self.jobs.review(
-            job,
-            Repair(commit=commit, review=review_text(asking)),
-            [*job.reviews, *(one.id for one in asking)],
+        correction = Correction(
+            kind=TurnKind.REVIEW,
+            repair=Repair(commit=commit, review=review_text(asking)),
             reason=f"{who} asked for changes at {(change.head or commit)[:12]}",
             most=self.most_rounds,
+            reviews=(*job.reviews, *(one.id for one in asking)),
         )
+        return self.back.send(site, job, correction, own=False)
 
     def _answer(self, site: ForgeSite, job: Job, change: ChangeRequest, given: Sequence[Feedback]) -> None:
         """Answer each piece once; what cannot be answered, for whatever reason, holds nothing up."""

@@ -21,10 +21,11 @@ from routing.forges.errors import (
     ForgeUnreachableError,
 )
 from routing.forges.site import ForgeSite
+from routing.jobs.correction import Correction
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
 from routing.jobs.signal import Signal, SignalKind, signal
-from routing.jobs.turn import LOG_END_CHARACTERS, Repair
+from routing.jobs.turn import LOG_END_CHARACTERS, Repair, TurnKind
 from routing.store.fleet.token_store import TokenStore
 from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.run_store import RunNotes, RunStore, merge_asked
@@ -39,6 +40,7 @@ from tasks.issues.opening import ChangeRequests, JobOverError
 from tasks.issues.people import People
 from tasks.issues.projection import Projection, RunLabel
 from tasks.issues.reviewing import ReviewTurns
+from tasks.issues.sending_back import SendingBack
 from tasks.issues.site import issue_of, place_of
 from tasks.issues.waits import Waits
 from tasks.issues.watch import Action, Finding, Watch, Watched, WatchLimits, silence_signal, watch
@@ -75,6 +77,7 @@ class Watching:
     closing: Closing
     landings: Landings
     reported: ReportedWork
+    back: SendingBack
     reviews: ReviewTurns
     edits: EditedIssues
     merging: Merging
@@ -126,7 +129,7 @@ class Watcher:
             self._parts.runs.note(job.id, hastened_at=self._parts.signals.now())
         new |= self._parts.people.follow(job, seen)
         if site is not None:
-            new |= self._parts.reviews.look(site, job, seen, before=lambda: self._take_place(site, job))
+            new |= self._parts.reviews.look(site, job, seen)
             self._parts.closing.refresh(site, job, seen.change)  # writes when something is new
         return new
 
@@ -200,12 +203,7 @@ class Watcher:
 
     def _edited(self, site: ForgeSite | None, job: Job) -> bool:
         """Have the agent get a text that was changed, before anything is judged; True when it does."""
-        edits = self._parts.edits
-        return site is not None and edits.look(site, job, before=lambda: self._take_place(site, job))
-
-    def _take_place(self, site: ForgeSite, job: Job) -> None:
-        """Before a job goes back to its agent: a tick that dies in between has lent its slot to nobody."""
-        self._waits.aside(site, job, self._parts.runs.read(job.id), "")
+        return site is not None and self._parts.edits.look(site, job)
 
     def _carry_out(self, site: ForgeSite | None, job: Job, decided: Watch, ci: CiSeen, now: float) -> bool:
         """Do what was decided by CI's word, or by the lack of it; True when the job's state changed."""
@@ -299,23 +297,20 @@ class Watcher:
         """
         commit = job.result.commit
         try:
-            if self._parts.people.end_unwanted(site, job):
-                return True
-        except ForgeError as error:
-            why = f"{reason}, and whether another turn is wanted was not answered"
-            facts = [signal(SignalKind.CI_RED, at=now, commit=commit)]
-            return self._not_yet(site, job, error, facts, now, why=why)
-        try:
             log = site.forge.failing_log(place_of(job)[1], commit, most_characters=LOG_END_CHARACTERS)
         except ForgeError as error:
             _log.warning("log.not_read", commit=commit, reason=str(error))
             log = ""
-        if not self._parts.merging.withdraw(site, job, own=True):
-            return False  # it landed, or was closed, since this tick looked: the next one sees it
         repair = Repair(commit=commit, checks=ci.names, log=log or ci.complaint)
-        if job.is_in_review:  # it was green for as long as people took: its hour begins now
-            self._parts.runs.note(job.id, first_pushed_at=now)
-        return self._parts.jobs.fix_forward(job, repair=repair, reason=reason, most=self._limits.fix_forwards)
+        correction = Correction(
+            kind=TurnKind.FIX_FORWARD, repair=repair, reason=reason, most=self._limits.fix_forwards
+        )
+        try:
+            return self._parts.back.send(site, job, correction)
+        except ForgeError as error:
+            why = f"{reason}, and whether another turn is wanted was not answered"
+            facts = [signal(SignalKind.CI_RED, at=now, commit=commit)]
+            return self._not_yet(site, job, error, facts, now, why=why)
 
     def _hand_over(self, job: Job, finding: Finding, reason: str, now: float) -> bool:
         """Hand work without a verdict to a person; the fact says whose silence it was."""

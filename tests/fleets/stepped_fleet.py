@@ -10,6 +10,7 @@ from harvest.evidence.policy import TrialPolicy
 from routing.errors import UnavailableError
 from routing.events import Event
 from routing.generator import Generator
+from routing.jobs.correction import Correction
 from routing.jobs.ending import Ending
 from routing.jobs.job import JobRequest, JobResult, JobState, Priority
 from routing.jobs.lifecycle import Claim, Jobs
@@ -17,6 +18,7 @@ from routing.jobs.mailbox import Enqueued
 from routing.jobs.publisher import NOTHING, Publisher
 from routing.jobs.retry import Again, Attempts, retry
 from routing.jobs.signal import Signal, SignalKind, signal
+from routing.jobs.turn import Repair, TurnKind
 from routing.store.sessions.session_store import TurnEnd, TurnRefusal
 from routing.templates.trial import Trial
 from routing.templates.version import Snapshot, Version
@@ -196,6 +198,11 @@ class SteppedFleet:
     def everything(self) -> dict[str, Any]:
         """All that the server holds, to see that nothing was written."""
         return contents(self.redis)
+
+
+def red(repair: Repair, *, most: int = 5) -> Correction:
+    """What the watcher sends a job back for whose commit is red."""
+    return Correction(kind=TurnKind.FIX_FORWARD, repair=repair, reason="CI is red", most=most)
 
 
 def request(template: str = "implementer", **fields: Any) -> JobRequest:

@@ -20,7 +20,7 @@ from tasks.agents.turn.stop_signal import StopSignal
 from tasks.composition.composition import Coalmine
 from tasks.composition.worker import Worker
 from tasks.work.outcome import NextStep, Ran, TurnOutcome, outcome
-from tests.fleets.stepped_fleet import fail_attempt
+from tests.fleets.stepped_fleet import fail_attempt, red
 from tests.fleets.worker_fleet import WorkerFleet, fleet
 from tests.repositories import TemporaryRepository, new_repository
 
@@ -77,7 +77,7 @@ class CorrectiveBench:
     def send_back(self) -> Repair:
         """CI is red at what was pushed last."""
         repair = Repair(commit=self.job.result.commit, checks=("unit",), log="FAILED test_sum")
-        assert self.parts.jobs.fix_forward(self.job, repair=repair, reason="CI is red", most=5)
+        assert self.parts.corrections.send_back(self.job, red(repair))
         return repair
 
     def prompts(self) -> list[str]:

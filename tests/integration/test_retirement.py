@@ -20,6 +20,7 @@ from tasks.agents.supervision.silence import SilenceLimits
 from tasks.agents.supervision.watchdog import Watchdog
 from tests.fleets.attempts import AttemptsFleet
 from tests.fleets.post import ADA
+from tests.fleets.stepped_fleet import red
 from tests.repositories import TemporaryRepository, new_repository
 
 #: Terminal mail about the agent's task.
@@ -147,7 +148,7 @@ def test_agent_of_pushed_work_repairs_it(shop: RetirementShop) -> None:
     letter = Letter.checked(to=shop.agent(job), subject="look at the lint")
     assert shop.app.post_office.send(ADA, letter)[0].created
     repair = Repair(commit=shop.find(job).result.commit, checks=("lint",))
-    assert shop.app.jobs.fix_forward(shop.find(job), repair=repair, reason="CI is red", most=2)
+    assert shop.app.corrections.send_back(shop.find(job), red(repair))
     assert shop.work(job) == "pushed"
     prompt = (shop.folder / "prompt").read_text()
     assert "Repair this branch" in prompt
@@ -163,7 +164,7 @@ def test_word_that_a_corrective_turn_repeats_is_word_of_that_turn(shop: Retireme
     job = shop.job(repository="local:shop")
     assert shop.work(job) == "pushed"
     repair = Repair(commit=shop.find(job).result.commit, checks=("lint",))
-    assert shop.app.jobs.fix_forward(shop.find(job), repair=repair, reason="CI is red", most=2)
+    assert shop.app.corrections.send_back(shop.find(job), red(repair))
     assert shop.work(job) == "pushed"
     assert shop.fleet.events("session.terminal_mail_missing") == []
     (mail,) = shop.app.post_office.newest(10, recipient=shop.lead)

@@ -1,7 +1,5 @@
 """A text that changes while an agent works on it: who is believed, what the agent reads, and how often."""
 
-from typing import Any
-
 import pytest
 import redis
 
@@ -9,14 +7,17 @@ from routing.events import JOB_EDITED
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Permission
 from routing.issues.issue import IssueRef
+from routing.jobs.correction import Correction
 from routing.jobs.job import Job, JobState
-from routing.jobs.turn import TurnKind
+from routing.jobs.turn import Repair, TurnKind
 from tasks.agents.turn.order import TurnStart
 from tasks.agents.turn.prompt import compose, prompt_input
 from tasks.issues.editing import says_the_same
 from tasks.issues.request_text import BEGINS_ANEW
+from tasks.issues.sending_back import MOST_REFUSALS
 from tasks.settings.issue_settings import IssueSettings, WatchSettings
 from tests.fleets.forge_fleet import ForgeFleet
+from tests.fleets.stepped_fleet import red
 
 NEW = "It is slow, and the sum is wrong."
 
@@ -230,22 +231,61 @@ def test_a_text_is_a_persons_where_the_forge_does_not_say_who_may_write(fleet: F
     assert (job.state, "who may not write" in job.reason) == (JobState.ESCALATED, True)
 
 
-def test_a_tick_that_dies_before_a_job_goes_back_lends_out_no_slot(fake_redis: redis.Redis) -> None:
-    """Its place is taken first: no other issue may have it meanwhile."""
+def test_place_and_queue_are_one_step(fake_redis: redis.Redis) -> None:
+    """No other issue may have the place of work that goes back, whatever dies when."""
     fleet = ForgeFleet(fake_redis, merge="never")
     ref = pushed(fleet)
     fleet.watch()
-    assert fleet.parts.backlog.busy() == {}
     fleet.forge.person_edits(ref, NEW)
     fleet.poll()
-    moved = fleet.parts.coalmine.jobs.review
+    store = fleet.parts.coalmine.corrections
+    moved = store.send_back
     places: list[dict[str, int]] = []
 
-    def noted(*given: Any, **asked: Any) -> bool:
+    def noted(job: Job, correction: Correction) -> bool:
         places.append(fleet.parts.backlog.busy())
-        return moved(*given, **asked)
+        done = moved(job, correction)
+        places.append(fleet.parts.backlog.busy())
+        return done
 
-    vars(fleet.parts.coalmine.jobs)["review"] = noted
+    vars(store)["send_back"] = noted
     fleet.watch()
     assert job_of(fleet).state is JobState.QUEUED
-    assert places == [{"github:acme/shop": 1}]
+    assert places == [{}, {"github:acme/shop": 1}]
+
+
+def test_a_job_that_is_being_merged_keeps_its_place_and_notes(fake_redis: redis.Redis) -> None:
+    """A step that is refused changes nothing at all."""
+    fleet = ForgeFleet(fake_redis, merge="never")
+    pushed(fleet)
+    fleet.watch()
+    job = job_of(fleet)
+    assert fleet.hands.app.job_store.land(job.id, job.fence)
+    before = fleet.hands.everything()
+    assert not fleet.hands.app.corrections.send_back(job, red(Repair(commit=job.result.commit)))
+    assert fleet.hands.everything() == before
+
+
+def test_a_queue_that_gives_nothing_back_is_asked_some_times_and_then_a_person(
+    fake_redis: redis.Redis,
+) -> None:
+    """With pauses, so that a forge that refuses is not asked at every tick."""
+    fleet = ForgeFleet(fake_redis, merge="green")
+    fleet.forge.has_queue = True
+    ref = pushed(fleet)
+    fleet.watch()
+    fleet.mishaps.lasting["withdraw_merge"] = lambda: ForgeRefusedError("it is being merged")
+    fleet.forge.person_edits(ref, NEW)
+    fleet.poll()
+    for _ in range(60):
+        fleet.watch()
+    assert (job_of(fleet).state, fleet.forge.calls_of("withdraw_merge")) == (JobState.WAITING, 1)
+    for _ in range(20):
+        fleet.clock.forward(300)
+        fleet.watch()
+    job = job_of(fleet)
+    assert (job.state, fleet.forge.calls_of("withdraw_merge")) == (JobState.ESCALATED, MOST_REFUSALS)
+    assert (
+        f"does not take it out of the merge queue ({MOST_REFUSALS} times asked): it is being merged"
+        in job.reason
+    )

@@ -13,7 +13,7 @@ from routing.jobs.lifecycle import Claim
 from routing.jobs.retry import UNCOUNTED, awaiting
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import CHECK_CHARACTERS, LOG_END_CHARACTERS, MOST_CHECKS, MOST_JUDGED, Repair
-from tests.fleets.stepped_fleet import SteppedFleet, fail_attempt
+from tests.fleets.stepped_fleet import SteppedFleet, fail_attempt, red
 
 RED = Repair(commit="4be1c0ffee00", checks=("unit", "lint"), log="FAILED test_sum")
 ISSUE = "local:shop#3"
@@ -51,7 +51,7 @@ def fail(fleet: SteppedFleet, claim: Claim) -> bool:
 
 def send_back(fleet: SteppedFleet, job: Job, repair: Repair = RED, most: int = 5) -> bool:
     """What the watcher does when CI is red."""
-    return fleet.app.jobs.fix_forward(job, repair=repair, reason="CI is red", most=most)
+    return fleet.app.corrections.send_back(job, red(repair, most=most))
 
 
 def sent_back(fleet: SteppedFleet) -> Job:

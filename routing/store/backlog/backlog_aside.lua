@@ -11,23 +11,6 @@
 -- Returns 1 when it stands as asked; 0 when it is not in progress, has another job, or too many stand aside
 -- @include prelude
 -- @include redmain
-local now = clock(time)
-local text = redis.call('HGET', backlog, ref)
-if not text then return 0 end
-local item = cjson.decode(text)
-if item.state ~= 'in_progress' or item.job ~= job then return 0 end
-local review, was_red, is_red = in_review and '1' or '', item.main_red == '1', main_red and true or false
-local noted = review == (item.in_review or '') and is_red == was_red
-if noted and reason == (item.aside or '') then return 1 end
-local others, aside = beside(ref), 0
-for _, known in ipairs(others) do
-  if (known.aside or '') ~= '' and (known.main_red == '1') == is_red then aside = aside + 1 end
-end
-local full = reason ~= '' and (item.aside or '') == '' and aside >= tonumber(most)
-if full and noted then return 0 end
-item.in_review, item.main_red = review, is_red and '1' or nil
-if not full then item.aside = reason end
-item.reason = reason ~= '' and reason or 'its job is queued or at work'
-redis.call('HSET', backlog, ref, cjson.encode(item))
-tell_of_main(ref, was_red, is_red, others, now, reason)
-return full and 0 or 1
+-- @include place
+local stands = stand(ref, job, reason, tonumber(most), in_review and '1' or '', main_red and true or false, clock(time))
+return stands and 1 or 0

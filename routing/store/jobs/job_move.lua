@@ -8,11 +8,9 @@
 --       facts: JSON list of signal ids and signals
 -- FLAGS refund: the attempt does not count  list_dead: list it as a dead letter, unless it is a shadow
 --       expired: only when the lease ran out  fresh: attempts begin anew, and so does work on the issue
---       corrective: attempts begin anew, for one more corrective turn
---       reviewed: the same, for one that reviewers asked for
 --       keeps_turn: a finished turn stays to be delivered  limit: it waits for an account from now on
 -- Returns {word}: 'ok'|'missing'|'stale' (another fence)|'alive' (the lease did not run out)
---         |'cancelling' (it is to be cancelled, and may only end)|'merging' (too late to cancel, or to send back),
+--         |'cancelling' (it is to be cancelled, and may only end)|'merging' (too late to cancel),
 --         {'active', job id}: another job works on its issue, or {'state', its state}: that does not allow it
 -- @include prelude
 -- @include admission
@@ -36,7 +34,6 @@ if not string.find(',' .. allowed .. ',', ',' .. f[1] .. ',', 1, true) then
 end
 if fence ~= '' and fence ~= f[2] then return {'stale'} end
 if f[9] and to == 'cancelled' and fence == '' then return {'merging'} end -- the watcher, which merges, has it
-if f[9] and f[1] == 'waiting' and to == 'queued' then return {'merging'} end -- it may land at this moment
 if expired and not is_lost(pulse, tonumber(f[3]), now) then return {'alive'} end
 if fence ~= '' and f[5] and (to == 'queued' or to == 'waiting') then return {'cancelling'} end
 if fresh and f[14] then return {'state', 'a shadow'} end
@@ -69,14 +66,6 @@ if not keeps_turn then redis.call('HDEL', job, 'finished') end
 local written = cjson.decode(fields)
 if #written > 0 then redis.call('HSET', job, unpack(written)) end
 if refund then redis.call('HINCRBY', job, 'attempts', -1) end
-if corrective then
-  redis.call('HSET', job, 'attempts', '0')
-  redis.call('HINCRBY', job, 'fix_forwards', 1)
-end
-if reviewed then
-  redis.call('HSET', job, 'attempts', '0')
-  redis.call('HINCRBY', job, 'review_rounds', 1)
-end
 if to ~= 'queued' then redis.call('HDEL', job, 'repair') end -- what a corrective turn was about
 if fresh then
   redis.call('HSET', job, 'attempts', '0')

@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import Any
 
 from routing.base import Base
-from routing.jobs.job import JobResult, JobState, NewTask
+from routing.jobs.job import JobResult, JobState
 from routing.jobs.signal import Signal
-from routing.jobs.turn import Hindrance, Repair
-from routing.store.jobs.record import repair_fields, result_fields
+from routing.jobs.turn import Hindrance
+from routing.store.jobs.record import result_fields
 from routing.store.redis.keys import Keys
 from routing.store.redis.scripts import Script, answered, flat_json
 
@@ -38,7 +38,7 @@ JOB_MOVE = Script(
     indexes="leases waiting outbox unclaimed held limited at_work landing due dead effects spent children "
     "bereaved events pulse",
     args="id allowed to fence reason delay_seconds retention_seconds event data fields facts",
-    flags="refund list_dead expired fresh corrective reviewed keeps_turn limit",
+    flags="refund list_dead expired fresh keeps_turn limit",
 )
 
 
@@ -59,11 +59,7 @@ class Move:
     result: JobResult | None = None
     base: Base | None = None  # that its work counts from now on, None: as before
     kind: str = ""  # of the next turn, "": as before
-    repair: Repair | None = None  # what a corrective turn is about
-    judged: Sequence[str] = ()  # with a repair: the commits that CI was red at
     hindrance: Hindrance | None = None  # what the job waits for, None: nothing any more
-    reviews: Sequence[str] = ()  # with a repair by reviewers: ids of their feedback
-    new_task: NewTask | None = None  # the text of its issue from now on, None: as before
     refused: str | None = None  # what was said of work that was not taken, "": it was, None: as before
     refusals: int | None = None  # corrective turns for that, None: as before
     signals: Sequence[Signal] = ()
@@ -72,8 +68,6 @@ class Move:
     list_dead: bool = False  # as a dead letter
     expired: bool = False  # only when the lease ran out
     fresh: bool = False  # attempts begin anew, and so does work on the issue
-    corrective: bool = False  # attempts begin anew, for one more corrective turn
-    reviewed: bool = False  # attempts begin anew, for one more turn that reviewers asked for
     keeps_turn: bool = False  # a finished turn stays to be delivered; else it is settled by this step
     limit: bool = False  # from now on it waits for an account: its deadline is put off by so long
     data: dict[str, Any] = field(default_factory=dict)
@@ -99,8 +93,6 @@ class Move:
             "list_dead": self.list_dead,
             "expired": self.expired,
             "fresh": self.fresh,
-            "corrective": self.corrective,
-            "reviewed": self.reviewed,
             "keeps_turn": self.keeps_turn,
             "limit": self.limit,
         }
@@ -112,12 +104,6 @@ class Move:
             fields |= {"base_branch": self.base.branch, "base_commit": self.base.commit}
         if self.kind:
             fields["kind"] = self.kind
-        if self.repair:
-            fields |= repair_fields(self.repair, self.judged)
-        if self.new_task:
-            fields["new_task"] = self.new_task.model_dump_json()
-        if self.reviews and self.repair:
-            fields |= {"reviews": json.dumps(list(self.reviews)), "reviewed_commit": self.repair.commit}
         if self.hindrance:
             fields["hindrance"] = self.hindrance.model_dump_json()
         if self.refused is not None:

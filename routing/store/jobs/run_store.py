@@ -33,6 +33,8 @@ class RunNotes:
     bringing: str = ""  # the commit at which its branch was when the forge was asked to bring it up to date
     brought_up: str = ""  # the commit by which its branch was last brought up to date
     answered: str = ""  # ids of feedback that we have answered, with blanks between them
+    withdraw_tries: int = 0  # times that the forge refused to take it out of its merge queue
+    withdraw_at: float = 0.0  # not to be asked for that again before
     same_text: str = ""  # a revision of its issue that says the same as the one that its agent has
     branch_left: str = ""  # the commit at which its branch was deleted, or at which it is kept
     refusals: int = 0  # times that the forge refused the report of the run's end
@@ -100,6 +102,8 @@ def _parsed(fields: Mapping[str, str]) -> RunNotes:
         bringing=fields.get("bringing", ""),
         brought_up=fields.get("brought_up", ""),
         answered=fields.get("answered", ""),
+        withdraw_tries=int(fields.get("withdraw_tries") or 0),
+        withdraw_at=float(fields.get("withdraw_at") or 0.0),
         same_text=fields.get("same_text", ""),
         branch_left=fields.get("branch_left", ""),
         refusals=int(fields.get("refusals") or 0),

@@ -1,0 +1,85 @@
+"""Sends pushed work back to its agent: the one way for red CI, reviews, edited issues and conflicts.
+
+Callers say what is to be corrected. Here it is looked at whether people want it at all, the commit is taken
+out of the forge's merge queue, and the kind's bound is held; then `CorrectionStore` makes the step.
+"""
+
+from dataclasses import dataclass
+
+import structlog
+
+from routing.forges.errors import ForgeError, ForgeTokenError, ForgeUnreachableError
+from routing.forges.site import ForgeSite
+from routing.jobs.correction import Correction
+from routing.jobs.job import Job, JobState
+from routing.jobs.lifecycle import Jobs
+from routing.store.jobs.correction_store import CorrectionStore
+from routing.store.jobs.run_store import RunStore
+from tasks.issues.merging import Merging
+from tasks.issues.people import People
+
+_log = structlog.get_logger(__name__)
+
+#: How often a forge is asked to take a commit out of its merge queue that it refuses to take out, with pauses
+#: that double: about forty minutes in all, which is less than work is waited for.
+MOST_REFUSALS = 8
+FIRST_PAUSE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SendingBack:
+    """Steps of a job that waits, as it was read; True when its state changed. Each may be repeated."""
+
+    jobs: Jobs
+    corrections: CorrectionStore
+    runs: RunStore
+    people: People
+    merging: Merging
+
+    def send(self, site: ForgeSite, job: Job, correction: Correction, *, own: bool = True) -> bool:
+        """Queue the job for one more turn, or hand it to a person where none of its kind is left.
+
+        False also when it landed, or was closed, since it was read: the next look sees that. Raises what the
+        forge says to whether the work is still wanted. `own`: see `Merging.withdraw`.
+        """
+        over = correction.spent(job)
+        if over:
+            return self.hand_over(site, job, f"{correction.reason}, and {over}", own=own)
+        settled = self._settled(site, job, own=own)
+        return self.corrections.send_back(job, correction) if settled is None else settled
+
+    def hand_over(self, site: ForgeSite, job: Job, reason: str, *, own: bool = True) -> bool:
+        """A person goes on in the agent's place: no turn is run, and nothing merges the work meanwhile."""
+        settled = self._settled(site, job, own=own)
+        return self._escalate(job, reason) if settled is None else settled
+
+    def _settled(self, site: ForgeSite, job: Job, *, own: bool) -> bool | None:
+        """What keeps a job from going back: True when it has ended, False when nothing is to be done now.
+
+        None when it is wanted, and nothing merges it.
+        """
+        if self.people.end_unwanted(site, job):
+            return True
+        notes, now = self.runs.read(job.id), self.jobs.now()
+        if notes.withdraw_at > now:
+            return False
+        try:
+            return None if self.merging.withdraw(site, job, own=own) else False
+        except (ForgeTokenError, ForgeUnreachableError):
+            raise
+        except ForgeError as error:
+            return self._not_withdrawn(job, notes.withdraw_tries + 1, str(error), now)
+
+    def _not_withdrawn(self, job: Job, tries: int, said: str, now: float) -> bool:
+        """The forge keeps the commit in its merge queue: ask again later, then ask a person."""
+        _log.warning("merge.not_withdrawn", tries=tries, reason=said)
+        if tries >= MOST_REFUSALS:
+            why = "it is to be changed, and its forge does not take it out of the merge queue"
+            return self._escalate(job, f"{why} ({tries} times asked): {said}")
+        self.runs.note(
+            job.id, withdraw_tries=tries, withdraw_at=now + FIRST_PAUSE_SECONDS * 2.0 ** (tries - 1)
+        )
+        return False
+
+    def _escalate(self, job: Job, reason: str) -> bool:
+        return self.jobs.conclude(job, JobState.ESCALATED, reason=reason)
