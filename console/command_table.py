@@ -60,6 +60,9 @@ TABLE = (
     ),
     CommandEntry("template", "template", "Templates and their versions.", is_group=True),
     CommandEntry("trial", "trial", "Trials of new versions.", is_group=True),
+    CommandEntry(
+        "backtest", "backtest", "Versions on past issues whose answer is known.", is_group=True
+    ),
     CommandEntry("job", "job", "Jobs.", is_group=True),
     CommandEntry("issue", "issue", "Issues of the backlog.", is_group=True),
     CommandEntry("account", "account", "Accounts that agents work with, and their limits.", is_group=True),

@@ -77,6 +77,7 @@ KNOWS = {
         ),
     ),
     "harvest": (),
+    "harvest/backtests": ("harvest/pairs",),
     "harvest/evidence": (),
     "harvest/draws": ("harvest/evidence",),
     "harvest/pairs": ("harvest/evidence",),
@@ -85,10 +86,12 @@ KNOWS = {
     "tasks": ("tasks/agents", "tasks/composition", "tasks/notify", "tasks/settings", "tasks/work"),
     "tasks/settings": ("tasks/notify",),
     "tasks/notify": (),
+    "tasks/backtests": ("tasks/agents/pairs", "tasks/agents/repository"),
     "tasks/issues": ("tasks/settings", "tasks/work"),
     "tasks/work": ("tasks/agents/supervision", "tasks/agents/turn"),
     "tasks/composition": (
-        "tasks", "tasks/settings", "tasks/notify", "tasks/issues", "tasks/work", "tasks/agents",
+        "tasks", "tasks/settings", "tasks/notify", "tasks/issues", "tasks/work", "tasks/backtests",
+        "tasks/agents",
         "tasks/agents/mail", "tasks/agents/mail_socket", "tasks/agents/pairs", "tasks/agents/repository",
         "tasks/agents/sandbox", "tasks/agents/accounts", "tasks/agents/supervision", "tasks/agents/turn",
     ),
@@ -171,9 +174,11 @@ SMALL_FILES = {
     "tasks/issues/waits.py": "what a wait means for slots and tokens, apart from what is waited for",
     "tasks/application.py": "what is not Celery's, apart from what the fleet's application is made with",
     "tasks/settings/celery_variables.py": "one table: what Celery would read, apart from our settings",
-    "tasks/composition/pair_parts.py": "one file for each group of parts that is wired",
     "tasks/composition/notify_parts.py": "one file for each group of parts that is wired",
     "tasks/notify/log_sink.py": "one file for each sink",
+    "console/output/trials/backtest_views.py": "views apart from commands",
+    "harvest/backtests/file_kinds.py": "a rule of its own: pure, apart from git",
+    "harvest/backtests/case_text.py": "a rule of its own: pure, apart from git",
 }
 SMALL_LINES = 60
 

@@ -11,10 +11,11 @@ The command runs as CI of the local forge does (`routing.forges.local.ci`), with
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harvest.backtests.case import HiddenFile
 from routing.base import Base
 from routing.errors import CoalmineError
 from routing.folder_removal import remove_all
@@ -22,6 +23,7 @@ from routing.forges.local.ci import CANNOT_RUN, NOT_FOUND, LocalCI
 from routing.forges.local.ci_sandbox import CiSandbox
 from routing.git.git import Git, GitAccess
 from routing.process.command import Ended
+from tasks.agents.pairs.hidden_tests import laid_over
 from tasks.agents.repository.our_git import borrow
 from tasks.agents.repository.our_repository import format_of, our_repository
 
@@ -56,6 +58,7 @@ class Judge:
     timeout_seconds: float
     sandbox: CiSandbox = field(default_factory=CiSandbox)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    hidden: tuple[HiddenFile, ...] = field(default=(), repr=False)  # laid over the work before it is judged
 
     def judge(self, git: Git, commit: str, base: Base, *, work_dir: Path, name: str) -> Judgement:
         """Score a commit of a job's own repository, whose work began at `base`.
@@ -66,8 +69,7 @@ class Judge:
         work_dir.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="judge-", dir=work_dir.resolve()))
         try:
-            neutral = _neutral(git, commit, base)
-            repository = _repository(folder / f"{name}.git", git, neutral)
+            repository, neutral = _repository(folder / f"{name}.git", git, commit, base, self.hidden)
             ci = LocalCI(
                 repo=repository, command=self.command, timeout_seconds=self.timeout_seconds,
                 work_dir=folder / "clones", state_dir=folder / "state", environment=self.environment,
@@ -94,20 +96,21 @@ def judgement_of(ended: Ended, output: str) -> Judgement:
     return Judgement(value=float(passed), note=f"the judge {'passed' if passed else 'failed'} it ({ended})")
 
 
-def _neutral(git: Git, commit: str, base: Base) -> str:
-    """A commit with the files of another one, and nothing else of it."""
-    access = git.access or GitAccess()
-    unnamed = replace(git, access=replace(access, environment={**access.environment, **_NOBODY}))
-    return unnamed("commit-tree", f"{commit}^{{tree}}", "-p", base.commit, "-m", "work")
+def _repository(
+    path: Path, git: Git, commit: str, base: Base, hidden: Sequence[HiddenFile]
+) -> tuple[Path, str]:
+    """A bare repository whose main branch is one commit with the files that are judged, and its name.
 
-
-def _repository(path: Path, git: Git, commit: str) -> Path:
-    """A bare repository that has this one commit, with its ancestors, as its main branch."""
+    The commit has these files and the ancestor that the work began from, and nothing else of the work.
+    """
     made = our_repository(path, object_format=format_of(git.directory))
     borrow(path, git.directory)
-    made("update-ref", "refs/heads/main", commit)
+    access = made.access or GitAccess()
+    unnamed = replace(made, access=replace(access, environment={**access.environment, **_NOBODY}))
+    neutral = unnamed("commit-tree", laid_over(made, commit, hidden), "-p", base.commit, "-m", "work")
+    made("update-ref", "refs/heads/main", neutral)
     made("symbolic-ref", "HEAD", "refs/heads/main")
-    return path
+    return path, neutral
 
 
 def _end_of(log: Path) -> str:

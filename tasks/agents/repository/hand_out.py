@@ -21,7 +21,7 @@ from routing.git.own_settings import ALONE
 from tasks.agents.repository.agent_files import AgentFolder
 from tasks.agents.repository.agent_work import TAKEN, Aside
 from tasks.agents.repository.leftovers import note_checkout
-from tasks.agents.repository.our_git import borrow, our_git
+from tasks.agents.repository.our_git import borrow, our_git, without_tree
 from tasks.agents.repository.our_repository import end_history_like, format_of, our_repository
 from tasks.agents.repository.place import (
     RepositoryPlace,
@@ -65,13 +65,14 @@ def check_out(place: RepositoryPlace, job_id: str, *, branch: str, start: str) -
 def lay_out_git(
     place: RepositoryPlace, job_id: str, *, branch: str, start: str, origin: str,
     seen: Mapping[str, str], tags: str, aside: Sequence[Aside], restores: bool = False,
-    keeps: bool = False,
+    keeps: bool = False, alone: bool = False,
 ) -> None:  # fmt: skip
     """Give the tree a new `.git`, so that nothing of an old one is ever read. Raises NotRemovedError.
 
     `origin` is the address as the agent may see it, `seen` its branches with their commits, `tags` a line for
     each of its tags, sorted. With `restores` files are written that are not there. With `keeps` the origin is
-    no address: the agent can push as little as we do.
+    no address: the agent can push as little as we do. With `alone` there is no origin and nothing of it, and
+    objects are copied in place of borrowed, so that nothing in the tree leads to another repository.
     """
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     ours = our_git(git_dir, tree, place.limits)
@@ -85,7 +86,11 @@ def lay_out_git(
     git = place.limits.for_files(Git(made, access=GitAccess(environment=ALONE)))
     kind = format_of(git_dir)
     git("init", "--bare", "--quiet", "--template=", f"--object-format={kind}", f"--initial-branch={branch}")
-    borrow(made, place.mirror, git_dir)
+    if alone:
+        seen, tags = {}, ""
+        _copy(ours, made, [start, *(one.commit for one in aside)])
+    else:
+        borrow(made, place.mirror, git_dir)
     end_history_like(made, git_dir)
     refs = {f"refs/heads/{branch}": start}
     if tags:  # in one file, however many there are
@@ -95,7 +100,7 @@ def lay_out_git(
     for one in aside:  # a name may be in the way of another one
         where = "refs/stash" if one.is_stash else f"refs/heads/{one.branch}"
         git.attempt("update-ref", "--create-reflog", "-m", "kept by Coalmine", where, one.commit)
-    shown = _NOWHERE if keeps else origin
+    shown = "" if alone else _NOWHERE if keeps else origin
     _configure(made / "config", origin=shown, is_shared=place.group is not None)
     shutil.copyfile(git_dir / "index", made / "index")
     clear(tree / ".git", place.out_of_the_way)
@@ -104,17 +109,31 @@ def lay_out_git(
         open_to_group(tree, place.group)
 
 
+def _copy(ours: Git, repository: Path, commits: Sequence[str]) -> None:
+    """Give a repository some commits with their ancestors, and nothing else of ours; no reference is left."""
+    names = {f"refs/coalmine/handed/{number}": commit for number, commit in enumerate(commits)}
+    wanted = [f"{commit}:{name}" for name, commit in names.items()]
+    receives = "--receive-pack=git -c receive.shallowUpdate=true receive-pack"
+    without_tree(ours)("push", "--quiet", receives, "--", str(repository.resolve()), *wanted)
+    made = Git(repository, access=GitAccess(environment=ALONE))
+    made("update-ref", "--stdin", stdin="".join(f"delete {name}\n" for name in names))
+
+
 def point(git: Git, refs: Mapping[str, str]) -> None:
     """Have references point at commits, in one step of git."""
     git("update-ref", "--stdin", stdin="".join(f"update {name} {commit}\n" for name, commit in refs.items()))
 
 
 def _configure(config: Path, *, origin: str, is_shared: bool) -> None:
-    """Make a repository that has files of a bare one, with an origin: at once, as each git takes its time."""
+    """Make a repository that has files of a bare one, with an origin: at once, as each git takes its time.
+
+    "" for no origin.
+    """
     quoted = origin.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     core = ["bare = false", "logAllRefUpdates = true", *(["sharedRepository = group"] if is_shared else [])]
     text = config.read_text(encoding="utf-8").replace("bare = true", "\n\t".join(core))
-    text += f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
+    if origin:
+        text += f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
     config.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 

@@ -96,11 +96,14 @@ class Worktree:
     pushed: frozenset[str] = frozenset()  # commits that the job's record says were pushed
     aside: tuple[str, ...] = ()  # work of earlier turns that is not on the branch, in words
     keeps: bool = False  # a shadow's: its work is kept in the mirror, and pushed nowhere
+    alone: bool = False  # its repository borrows nothing and has no origin: what is newer is out of reach
     asked: str = ""  # what the work is for, in a person's words: a commit of ours is called after it
 
     @property
     def borrowed(self) -> tuple[Path, ...]:
         """The folders of objects that the repository in the tree reads and does not have itself."""
+        if self.alone:
+            return ()
         return tuple(lender.resolve() / "objects" for lender in (self.mirror, self.git_dir))
 
     def push(self, *, keep_leftovers: bool = True, permit: Callable[[], object] = lambda: None) -> Push:
@@ -242,7 +245,7 @@ class _Taken:
 
 def open_worktree(
     place: RepositoryPlace, *, remote: Remote, job_id: str, base: Base | None = None,
-    pushed: Collection[str] = (), begin: Base | None = None, keeps: bool = False,
+    pushed: Collection[str] = (), begin: Base | None = None, keeps: bool = False, alone: bool = False,
 ) -> Worktree:  # fmt: skip
     """Make a job's work tree, or hand out again the one that is here. Only the holder of the job's lease may.
 
@@ -250,7 +253,8 @@ def open_worktree(
     an earlier turn on this host is kept with all its files, unless another host has moved the branch since:
     then it is made anew, and what was not pushed is kept aside. `base` is what is known of where earlier
     turns began, None for the first; `pushed` are the commits that the job's record says were pushed. `begin`
-    is where new work is to begin in place of the main branch's newest commit; `keeps` makes it a shadow's.
+    is where new work is to begin in place of the main branch's newest commit; `keeps` makes it a shadow's,
+    `alone` one whose repository leads to no other.
     Raises what `Mirror.fetch` raises, and NotRemovedError.
     """
     remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
@@ -274,7 +278,7 @@ def open_worktree(
         take_lfs_objects(our_git(git_dir, tree), tree, here.tip, _without(state.main))
     aside = all_aside(our_git(git_dir, tree))
     lay_out = partial(
-        lay_out_git, place, job_id, branch=branch, start=start, origin=remote.shown, keeps=keeps,
+        lay_out_git, place, job_id, branch=branch, start=start, origin=remote.shown, keeps=keeps, alone=alone,
         seen={target.branch: target.commit}, tags=state.tags, aside=aside, restores=here.is_sparse,
     )  # fmt: skip
     try:
@@ -301,6 +305,7 @@ def open_worktree(
         pushed=frozenset(pushed),
         aside=tuple(str(one) for one in aside),
         keeps=keeps,
+        alone=alone,
     )
 
 
@@ -319,14 +324,9 @@ def _began(git: Git, state: RemoteState, start: str, known: Base | None) -> Base
 
 
 def kept_worktree(
-    place: RepositoryPlace,
-    *,
-    remote: Remote,
-    job_id: str,
-    base: Base | None,
-    pushed: Collection[str] = (),
-    keeps: bool = False,
-) -> Worktree | None:
+    place: RepositoryPlace, *, remote: Remote, job_id: str, base: Base | None,
+    pushed: Collection[str] = (), keeps: bool = False,
+) -> Worktree | None:  # fmt: skip
     """Find the tree of a finished turn as its agent left it, to push what is in it; None: not on this host.
 
     `base` is where the turn began. Nothing is fetched and nothing in the tree is changed. Only the holder of

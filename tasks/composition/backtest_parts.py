@@ -1,0 +1,85 @@
+"""What people have for cases, wired: finding a repository, making and proving cases, and their judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from routing.errors import ConflictError, InvalidInputError
+from routing.forges.errors import ForgeGoneError
+from routing.issues.issue import IssueRef
+from tasks.agents.pairs.sealed_repository import scratch_repository
+from tasks.agents.repository.place import RepositoryPlace
+from tasks.backtests.collecting import CaseCollector, IssueText
+from tasks.composition.pair_parts import judge_of_case
+
+if TYPE_CHECKING:
+    from harvest.backtests.case import Case
+    from routing.git.git import Git
+    from tasks.agents.pairs.judge import Judge
+    from tasks.composition.composition import Coalmine
+    from tasks.composition.forge_parts import ForgeParts
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseParts:
+    """What makes cases of a repository that the settings serve."""
+
+    parts: Coalmine
+    forges: ForgeParts
+    command: str = ""  # of a judge in place of the settings', which the cases then keep
+
+    def repository(self, named: str) -> str:
+        """`forge:repo` of a repository by its name, "" for the only one. InvalidInputError."""
+        places = self.forges.served_places()
+        fitting = [place for place in places if named in {"", place, place.partition(":")[2]}]
+        if len(fitting) == 1:
+            return fitting[0]
+        known = ", ".join(places[:10]) or "none"
+        which = f"{named!r} is not one of them" if named else "give the one that is meant"
+        message = f"the settings serve these repositories: {known}; {which}"
+        raise InvalidInputError(message)
+
+    @contextmanager
+    def scratch(self, repository: str) -> Iterator[tuple[Git, str]]:
+        """A scratch copy of a repository, and the newest commit of its main branch."""
+        remote = self.forges.remotes.get(repository)
+        if remote is None:
+            message = f"the settings serve no repository {repository}"
+            raise InvalidInputError(message)
+        settings = self.parts.settings
+        place = RepositoryPlace(work_dir=settings.agent.work_dir, repository=repository, limits=settings.git)
+        with scratch_repository(place, remote) as (git, main):
+            yield git, main
+
+    def judge(self, case: Case) -> Judge:
+        """The judge of a case. ConflictError when nothing can judge it."""
+        asked = case.model_copy(update={"judge": self.command}) if self.command else case
+        found = judge_of_case(self.parts.settings.judge, self.forges.sites, asked)
+        if found is None:
+            message = (
+                f"nothing can judge work on {case.repository}; set `judge.command`, or CI of the local "
+                "forge, or give --judge"
+            )
+            raise ConflictError(message)
+        return found
+
+    @contextmanager
+    def collector(self, repository: str) -> Iterator[CaseCollector]:
+        """What makes cases of a repository's past."""
+        forge, _, repo = repository.partition(":")
+        own = IssueRef(forge=forge, repo=repo, number=1)
+        with self.scratch(repository) as (git, main):
+            yield CaseCollector(
+                git=git, main=main, own=own, judge=self.judge, job=self.parts.job_store.read,
+                issue=self._issue, work_dir=git.directory.parent / "judge", command=self.command,
+            )  # fmt: skip
+
+    def _issue(self, ref: IssueRef) -> IssueText | None:
+        try:
+            issue = self.forges.sites[ref.forge].forge.read_issue(ref)
+        except ForgeGoneError:
+            return None
+        return IssueText(title=issue.title, body=issue.body, text="now")

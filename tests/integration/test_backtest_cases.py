@@ -1,0 +1,255 @@
+"""Cases from a repository's past: made from git, proven by the judge, and out of reach of their answers."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harvest.backtests.case import Case, HiddenFile
+from harvest.backtests.case_proof import Dropped
+from routing.base import Base
+from routing.errors import InvalidInputError
+from routing.forges.local.ci_sandbox import CiSandbox
+from routing.git.git import Git
+from routing.git.limits import GitLimits
+from routing.git.remote import Remote
+from routing.issues.issue import IssueRef
+from routing.sandbox.profile import SandboxKind
+from tasks.agents.pairs.judge import Judge
+from tasks.agents.pairs.sealed_repository import (
+    BaseGoneError,
+    place_of_case,
+    scratch_repository,
+    sealed_remote,
+)
+from tasks.agents.repository.place import RepositoryPlace
+from tasks.agents.repository.worktree import Worktree, open_worktree
+from tasks.backtests.case_folder import CaseFolder
+from tasks.backtests.collecting import CaseCollector, Collected, IssueText
+from tasks.backtests.common_form import case_of, common_lines, common_of, true_change, written
+from tests.fleets.history import JUDGE, PastLibrary, past_library
+
+#: Any issue of the library, and a job of a case.
+OWN, JOB = IssueRef(forge="local", repo="calc", number=1), "0123456789abcdef"
+
+#: The judge's sandbox is not what these tests are about.
+UNCONFINED = CiSandbox(kind=SandboxKind.NONE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """A library, and what its past gave."""
+
+    library: PastLibrary
+    done: Collected
+
+    @property
+    def case(self) -> Case:
+        """The case of the newest fix."""
+        return self.done.cases[0]
+
+    def place(self, folder: Path) -> RepositoryPlace:
+        """Where a host works on it."""
+        return RepositoryPlace(work_dir=folder / "work", repository="local:calc", limits=GitLimits())
+
+    def remote(self) -> Remote:
+        """Where all of it is."""
+        return Remote(address=str(self.library.path))
+
+    def tree(self, folder: Path, base: Base | None = None) -> Worktree:
+        """The tree of a job of the case."""
+        case, place = self.case, self.place(folder)
+        remote = sealed_remote(place, self.remote(), digest=case.digest, base=case.base)
+        own = place_of_case(place, case.digest)
+        return open_worktree(own, remote=remote, job_id=JOB, base=base, keeps=True, alone=True)
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """A library with a past. Its last issue names the change that closed it, in several ways."""
+    folder = tmp_path_factory.mktemp("past")
+    library = past_library(folder, issues=2)
+    fix = library.git("rev-parse", f"main^{{/Merge fix-{library.good[-1]}}}")
+    said = f"See {fix[:9]} or {fix} and https://example.org/acme/calc/pull/12/files, not deadbeef12."
+    library.texts[library.good[-1]] += f" {said}"
+    return Past(library=library, done=collected(library, folder))
+
+
+def collected(
+    library: PastLibrary, folder: Path, *, judge: str = JUDGE, seconds: float = 60.0, looks: int = 100
+) -> Collected:
+    """What its past gives."""
+    place = RepositoryPlace(work_dir=folder / "work", repository="local:calc", limits=GitLimits())
+    done = Collected()
+
+    def text_of(ref: IssueRef) -> IssueText | None:
+        body = library.texts.get(ref.number)
+        return IssueText(title=f"Issue {ref.number}", body=body, text="now") if body else None
+
+    with scratch_repository(place, Remote(address=str(library.path))) as (git, main):
+        collector = CaseCollector(
+            git=git, main=main, own=OWN, work_dir=folder / "judge", job=lambda _job: None, issue=text_of,
+            judge=lambda case: Judge(
+                command=judge, timeout_seconds=seconds, hidden=case.hidden, sandbox=UNCONFINED
+            ),
+        )  # fmt: skip
+        for one in collector.collect(most=50, looks=looks, known=set()):
+            done.add(one)
+    return done
+
+
+def test_the_past_of_a_library_becomes_proven_cases(past: Past) -> None:
+    """One for each change that closed an issue and whose tests tell it; the others are counted by reason."""
+    made = {case.origin.issue: case for case in past.done.cases}
+    assert set(made) == {f"local:calc#{number}" for number in past.library.good}
+    reverts = 2
+    assert past.done.dropped == {
+        Dropped.NO_TESTS: 1, Dropped.NO_ISSUE: 1 + reverts, Dropped.PASSES_BEFORE: 1, Dropped.FLAKY: 1,
+        Dropped.FAILS_AFTER: 1,
+    }  # fmt: skip
+    case = made[f"local:calc#{past.library.good[0]}"]
+    assert case.base == past.library.git("rev-parse", f"{case.origin.change}^1")
+    assert [file.path for file in case.hidden] == [f"tests/test_{past.library.good[0]}.py"]
+
+
+def test_the_text_has_no_way_to_the_answer(past: Past) -> None:
+    """Neither the change's commits, whole or short, nor links to changes; all other words stay."""
+    case = past.case
+    assert case.origin.change is not None
+    assert case.origin.change[:7] not in case.text
+    assert "pull/12" not in case.text
+    assert "deadbeef12" in case.text
+
+
+@pytest.mark.parametrize(
+    ("judge", "seconds", "why"),
+    [("no-such-program-anywhere", 60.0, Dropped.BROKEN), ("tail -f /dev/null", 0.2, Dropped.SLOW)],
+)
+def test_a_judge_that_does_not_work_keeps_no_case(
+    past: Past, tmp_path: Path, judge: str, seconds: float, why: Dropped
+) -> None:
+    """And says so."""
+    done = collected(past.library, tmp_path, judge=judge, seconds=seconds, looks=2)
+    assert (done.cases, done.dropped[why]) == ([], 1)
+
+
+def test_an_agent_finds_nothing_that_is_newer_than_the_base(past: Past, tmp_path: Path) -> None:
+    """Each object there is an ancestor's: no reference, tag, reflog, alternate or remote leads on."""
+    case, whole = past.case, past.library.git
+    whole("tag", "--force", "later", "main")
+    made = past.tree(tmp_path)
+    assert (made.base.commit, made.borrowed) == (case.base, ())
+    inside, kept = Git(made.path), made.path / ".git"
+    allowed = set(whole("rev-list", "--objects", "--no-object-names", case.base).split())
+    later = set(whole("rev-list", "--objects", "--no-object-names", "main", f"^{case.base}").split())
+    assert len(later) > 10
+    for repository in (made.mirror, made.git_dir, made.mirror.parent / "sealed.git"):
+        assert not objects_in(Git(repository)) & later, repository
+    assert objects_in(inside) == allowed
+    refs = inside("for-each-ref", "--format=%(refname) %(objectname)")
+    assert refs == f"refs/heads/{made.branch} {case.base}"
+    assert inside("remote") == ""
+    assert not (kept / "objects" / "info" / "alternates").exists()
+    assert [file for file in (kept / "logs").rglob("*") if file.is_file()] == []
+    text = "".join(file.read_text(errors="replace") for file in kept.glob("*") if file.is_file())
+    assert str(past.library.path) not in text
+    names = {Path(hidden.path).name for hidden in case.hidden}
+    assert not [file for file in made.path.rglob("*") if file.name in names]
+
+
+def objects_in(git: Git) -> set[str]:
+    """Every object that a repository has, reachable or not, with those that it borrows."""
+    listed = git("cat-file", "--batch-check=%(objectname)", "--batch-all-objects")
+    return set(listed.split())
+
+
+def test_an_agent_goes_on_where_it_was(past: Past, tmp_path: Path) -> None:
+    """Its own commits are taken over, and are there again in its next turn; the library gets none of them."""
+    made = past.tree(tmp_path)
+    (made.path / "answer.txt").write_text("42\n")
+    pushed = made.push()
+    assert pushed.commit is not None
+    assert past.library.git.attempt("cat-file", "-e", pushed.commit).returncode != 0
+    again = past.tree(tmp_path, made.base)
+    assert (again.path / "answer.txt").read_text() == "42\n"
+    assert Git(again.path)("rev-parse", "HEAD") == pushed.commit
+
+
+def test_a_base_that_was_rewritten_away_is_said(past: Past, tmp_path: Path) -> None:
+    """It is a fault of the case, not of an agent."""
+    with pytest.raises(BaseGoneError, match="rewritten"):
+        sealed_remote(past.place(tmp_path), past.remote(), digest="0" * 16, base="a" * 40)
+
+
+def test_hidden_tests_win_over_what_the_agent_made_of_them(past: Past, tmp_path: Path) -> None:
+    """A file in place of a folder, and a folder in place of a file, give way; a removed one is removed."""
+    hidden = (
+        HiddenFile(path="tests/data/one.txt", content="right"),
+        HiddenFile(path="run.sh", content="#!/bin/sh\nexit 0\n", executable=True),
+        HiddenFile(path="gone.txt", content=None),
+        HiddenFile.of("tests/raw.bin", b"\xff\x00"),
+    )
+    agent = tmp_path / "agent"
+    Git(tmp_path)("clone", "--quiet", str(past.library.path), str(agent))
+    (agent / "tests" / "data").write_text("a file where a folder is to be")
+    (agent / "run.sh").mkdir()
+    (agent / "run.sh" / "x").write_text("x")
+    (agent / "gone.txt").write_text("still here")
+    work = Git(agent)
+    work("add", "--all")
+    work("commit", "--quiet", "--message", "agent")
+    look = "test $(cat tests/data/one.txt) = right && test ! -e gone.txt && ./run.sh && cmp tests/raw.bin raw"
+    command = f"printf '\\377\\000' > raw; {look}"
+    judge = Judge(command=command, timeout_seconds=30, hidden=hidden, sandbox=UNCONFINED)
+    base = Base(branch="main", commit=work("rev-parse", "HEAD~1"))
+    found = judge.judge(
+        Git(agent / ".git"), work("rev-parse", "HEAD"), base, work_dir=tmp_path / "judge", name="calc"
+    )
+    assert (found.value, found.note) == (1.0, found.note)
+    assert work.attempt("cat-file", "-e", work("hash-object", "tests/data")).returncode == 0
+    assert b"right" not in b"".join(file.read_bytes() for file in agent.rglob("*.txt") if file.is_file())
+
+
+def test_cases_are_files_and_lines(past: Past, tmp_path: Path) -> None:
+    """What is written is read back, in our form and in the field's: the same tests, the same change."""
+    cases, folder = past.done.cases, CaseFolder(tmp_path / "cases")
+    folder.write(cases)
+    assert {case.id: case for case in folder.read()} == {case.id: case for case in cases}
+    assert folder.known() == {case.id for case in cases}
+    with scratch_repository(past.place(tmp_path), past.remote()) as (git, _):
+        lines = written(common_of(case, git) for case in cases)
+        first = json.loads(lines.splitlines()[0])
+        assert set(first) == {
+            "instance_id", "repo", "base_commit", "problem_statement", "patch", "test_patch", "FAIL_TO_PASS",
+            "PASS_TO_PASS",
+        }  # fmt: skip
+        again = [case_of(line, git, repository="local:calc") for line in common_lines(lines)]
+        assert [(one.id, one.base, one.hidden) for one in again] == [
+            (one.id, one.base, one.hidden) for one in cases
+        ]
+        for old, new in zip(cases, again, strict=True):
+            made, known = true_change(new, git), old.origin.change or ""
+            differs = git("diff-tree", "-r", "--name-only", made, known).split()
+            assert differs == [file.path for file in old.hidden]
+
+
+@pytest.mark.parametrize(
+    "line", ["{}", "not JSON", '{"instance_id": "x", "repo": "r", "base_commit": "main"}']
+)
+def test_a_line_that_is_wrong_is_named(line: str) -> None:
+    """By its number."""
+    with pytest.raises(InvalidInputError, match="line 2 is not a case"):
+        list(common_lines(f"\n{line}\n"))
+
+
+def test_a_folder_with_a_wrong_file_says_which(tmp_path: Path) -> None:
+    """None is left out in silence: paths that lead out, and files that are called otherwise."""
+    folder = CaseFolder(tmp_path)
+    hidden = (HiddenFile(path="tests/a.py", content=""),)
+    case = Case(id="one", repository="local:calc", base="a" * 40, text="x", hidden=hidden)
+    folder.write([case])
+    (tmp_path / "two.json").write_text(case.model_dump_json().replace("tests/a.py", "../a.py"))
+    (tmp_path / "three.json").write_text(case.model_dump_json())
+    with pytest.raises(InvalidInputError, match=r"(?s)three\.json.*two\.json"):
+        folder.read()
