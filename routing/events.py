@@ -9,6 +9,7 @@ from typing import Any
 
 TEMPLATE_ADDED = "template.added"
 CANDIDATE_AWAITING = "candidate.awaiting_promotion"
+CANDIDATE_HELD = "candidate.held"
 CANARY_STARTED = "candidate.canary_started"
 AUTO_PROMOTED = "candidate.auto_promoted"
 PROMOTED = "candidate.promoted"
@@ -82,6 +83,7 @@ DISPATCH_RESUMED = "dispatch.resumed"
 MEANINGS: dict[str, str] = {
     TEMPLATE_ADDED: "a template got its first version, which is its champion",
     CANDIDATE_AWAITING: "a version was proposed and waits for a person or a trial",
+    CANDIDATE_HELD: "a version waits for a trial that cannot be opened: why, and what to do",
     CANARY_STARTED: "a trial was opened",
     AUTO_PROMOTED: "the evidence graduated a canary: it is champion now",
     PROMOTED: "a person made a version champion",

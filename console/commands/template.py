@@ -222,6 +222,9 @@ def propose(
         ProposalPolicy.DIRECT: "is champion, by the template's policy",
         ProposalPolicy.CANARY: f"is on trial: {trial.trial.id}" if trial else "waits until a trial can open",
     }[policy]
+    held = coalmine.versions.held(name)
+    if held is not None and held.id == step.version.id:
+        next_step = f"waits for a trial, which cannot be opened: {held.reason}"
     terminal.answer(document, step_view(step, next_step, "has this content already"))
     if remark:
         terminal.note(remark)

@@ -31,7 +31,7 @@ from console.input.trial_options import (
     policy_of,
 )
 from console.invocation import AsJson, Reason, examples, opened, started
-from console.output.trials.trial_attention import damaged_document, damaged_line, trial_documents
+from console.output.trials.trial_attention import damaged_document, damaged_line, held_line, trial_documents
 from console.output.trials.trial_explanation import explanation_view
 from console.output.trials.trial_replay import replayed
 from console.output.trials.trial_status import status_view, trial_document, trials_view
@@ -142,13 +142,16 @@ def status(
         if trial
         else read_open_trials(coalmine, now)
     )
+    held = [] if trial else coalmine.proposals.held()
     document = {
         "trials": [
             *(status.document() for status in statuses),
             *(damaged_document(each) for each in damaged),
-        ]
+        ],
+        "held": [{"version": one.id, "reason": one.reason} for one in held],
     }
-    terminal.answer(document, *status_view(statuses), *(damaged_line(each) for each in damaged))
+    damage = (damaged_line(each) for each in damaged)
+    terminal.answer(document, *status_view(statuses), *damage, *(held_line(each) for each in held))
 
 
 @trial_app.command("list", epilog=examples("trial list implementer"))

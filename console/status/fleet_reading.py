@@ -37,7 +37,7 @@ def read_status(parts: Coalmine) -> FleetStatus:
     depths = store.depths()
     queued = _jobs(parts, store.queued(MOST_READ))
     limited = _jobs(parts, store.limited(MOST_READ))
-    held = [*_held_jobs([*limited, *queued]), *_held_issues(parts)]
+    held = [*_held_versions(parts), *_held_jobs([*limited, *queued]), *_held_issues(parts)]
     day = parts.costs.today()
     today = parts.costs.of_days([day])[0]
     waiting = _jobs(parts, store.waiting(MOST_READ))
@@ -82,6 +82,12 @@ def _agents(parts: Coalmine) -> list[AgentAtWork]:
         AgentAtWork(job=job, last_line=line.text if line else "", spending=spent)
         for job, line, spent in zip(running, lines, spending, strict=True)
     ]
+
+
+def _held_versions(parts: Coalmine) -> Iterator[HeldWork]:
+    """Versions that wait for a trial that cannot be opened."""
+    for version in parts.proposals.held():
+        yield HeldWork(name=version.id, title="", what="no trial", why=version.reason, since=None)
 
 
 def _held_jobs(queued: Sequence[Job]) -> Iterator[HeldWork]:

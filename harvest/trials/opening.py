@@ -12,7 +12,7 @@ import structlog
 from harvest.evidence.policy import TrialPolicy
 from harvest.trials.modes import deciding_test
 from routing.errors import ConflictError, CorruptRecordError
-from routing.store.trials.version_store import VersionStore
+from routing.store.trials.version_store import HeldVersion, VersionStore
 from routing.templates.templates import ProposalPolicy, Templates, VersionStep
 from routing.templates.trial import Mode, Terms
 from routing.templates.trials import Trials, TrialStep
@@ -74,7 +74,10 @@ class Proposals:
         return self._trials.open(canary, terms_of(policy), by=by)
 
     def open_waiting(self, name: str) -> TrialStep | None:
-        """Open the trial of the newest version that waits for one; None if none waits, or a trial is open."""
+        """Open the trial of the newest version that waits for one; None if none waits, or a trial is open.
+
+        None also when no trial can be opened for it: why is noted, and people hear of it once.
+        """
         number = self._versions.field(name, "waiting")
         if not self._enabled or number is None or self._trials.of_template(name):
             return None
@@ -83,14 +86,18 @@ class Proposals:
             if version is None or version.state is not VersionState.PENDING:
                 return None
             self._check_pairs(self._policy())
+        except (ConflictError, CorruptRecordError) as error:  # those of other templates are opened
+            if self._versions.hold(name, int(number), reason=str(error)):
+                _log.warning("candidate.held", template=name, reason=str(error))
+            return None
+        try:
             return self._trials.open(version, terms_of(self._policy()), by="the template's policy (canary)")
-        except (
-            ConflictError
-        ):  # another process, or a person, was faster; what still waits is tried again later
+        except ConflictError:  # another process, or a person, was faster; what waits is tried again later
             return None
-        except CorruptRecordError as error:  # the candidates of other templates are opened all the same
-            _log.error("candidate.unreadable", template=name, reason=str(error))
-            return None
+
+    def held(self) -> list[HeldVersion]:
+        """Of each template the version that waits for a trial which cannot be opened, if there is one."""
+        return [one for name in self._templates.names() if (one := self._versions.held(name)) is not None]
 
     def _check_pairs(self, policy: TrialPolicy) -> None:
         """Without a judge each pair would cost two runs and be left out; nobody sends a shadow back."""

@@ -98,6 +98,11 @@ def _trial_held(event: Event, _: EventFacts) -> Notification:
     return _of_version(event, NotificationKind.NEEDS_HUMAN, what)
 
 
+def _candidate_held(event: Event, _: EventFacts) -> Notification:
+    what = "waits for a trial that cannot be opened"
+    return _of_version(event, NotificationKind.NEEDS_HUMAN, what)
+
+
 def _of_version(event: Event, kind: NotificationKind, what: str) -> Notification:
     """A verdict's event carries its review record; one by a person has `by` and `reason`."""
     names = ("version", "champion", "trial", "by", "decision")
@@ -224,6 +229,7 @@ _TRANSLATIONS: Mapping[str, Callable[[Event, EventFacts], Notification | None]] 
     events.TRIAL_EXPIRED: _expired,
     events.TRIAL_CONTRADICTED: _contradicted,
     events.TRIAL_HELD: _trial_held,
+    events.CANDIDATE_HELD: _candidate_held,
     events.BACKLOG_STATE: _item,
     events.BACKLOG_HELD: _held,
     events.BACKLOG_CYCLE: _cycle,

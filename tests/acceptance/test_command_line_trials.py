@@ -152,3 +152,20 @@ def test_plan_says_how_many_jobs_a_verdict_takes(coalmine: CommandLine) -> None:
     (plan,) = found["plans"]
     assert plan["roll_back"] > 0.95
     assert plan["mean_canary_jobs"] < 30
+
+
+def test_a_version_that_gets_no_trial_is_named_where_people_look(coalmine: CommandLine) -> None:
+    """Pairs without a judge: the proposal, the trials, the status and the doctor give the reason."""
+    shadow = {"COALMINE_CANARY__POLICY__MODE": "shadow"}
+    coalmine.shown("template", "add", "implementer", "--command", "true", "--policy", "canary")
+    proposed = coalmine.shown("template", "propose", "implementer", "--prompt", "two", **shadow)
+    assert "waits for a trial, which cannot be opened" in " ".join(proposed.split())
+    (held,) = coalmine.document("trial", "status")["held"]
+    assert held["version"] == "implementer@v2"
+    assert "judge.command" in held["reason"]
+    for command in (("trial", "status"), ("status",)):
+        shown = " ".join(coalmine.shown(*command).split())
+        assert "implementer@v2" in shown, command
+        assert "nothing can judge" in shown, command
+    findings = {found["check"]: found for found in coalmine.document("doctor", "--wait", "0.1")["findings"]}
+    assert "implementer@v2: nothing can judge the work of pairs" in findings["trials"]["message"]

@@ -3,6 +3,7 @@
 import pytest
 import redis
 
+from console.status.fleet_reading import read_status
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
 from routing.jobs.turn import TurnKind
 from routing.templates.templates import (
@@ -11,8 +12,10 @@ from routing.templates.templates import (
     UnknownVersionError,
     checked_snapshot,
 )
+from routing.templates.trial import Mode
 from routing.templates.version import KIND_TEXT_CHARACTERS, Snapshot, VersionReference
-from tests.fleets.stepped_fleet import SteppedFleet
+from tasks.settings.settings import JudgeSettings
+from tests.fleets.stepped_fleet import QUICK, SteppedFleet
 
 
 @pytest.fixture
@@ -340,3 +343,37 @@ def test_unreadable_candidate_does_not_keep_the_others_waiting(fleet: SteppedFle
     fleet.redis.hset(fleet.app.keys.versions("broken"), "2", "{broken")
     opened = fleet.app.proposals.open_all_waiting()
     assert [step.trial.template for step in opened] == ["implementer"]
+
+
+def test_candidate_without_a_judge_waits_and_says_why(fake_redis: redis.Redis) -> None:
+    """Pairs that nothing can judge are not begun; people hear of it once, and with a judge it opens."""
+    shadow = QUICK.model_copy(update={"mode": Mode.SHADOW})
+    fleet = SteppedFleet(fake_redis, policy=shadow)
+    fleet.add()
+    fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
+    version = fleet.propose()
+    for _ in range(3):
+        assert fleet.app.proposals.open_all_waiting() == []
+    (held,) = fleet.app.proposals.held()
+    assert (held.id, "judge.command" in held.reason) == (version.id, True)
+    (work,) = read_status(fleet.app).held
+    assert (work.name, work.why) == (version.id, held.reason)
+    assert fleet.kinds().count("candidate.held") == 1
+    judged = SteppedFleet(fake_redis, policy=shadow, judge=JudgeSettings(command="true"))
+    assert [step.trial.canary for step in judged.app.proposals.open_all_waiting()] == [version.number]
+    assert fleet.app.proposals.held() == []
+
+
+def test_candidate_that_is_rejected_is_held_no_longer(fake_redis: redis.Redis) -> None:
+    """What waits for nothing needs nobody; the next one says so anew."""
+    fleet = SteppedFleet(fake_redis, policy=QUICK.model_copy(update={"mode": Mode.SHADOW}))
+    fleet.add()
+    fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
+    version = fleet.propose()
+    fleet.app.proposals.open_all_waiting()
+    fleet.app.templates.reject(version.id, by="ada")
+    assert fleet.app.proposals.held() == []
+    later = fleet.propose("three")
+    fleet.app.proposals.open_all_waiting()
+    assert [one.id for one in fleet.app.proposals.held()] == [later.id]
+    assert fleet.kinds().count("candidate.held") == 2

@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from console.output.rendering import Prose
 from console.output.trials.trial_status import trial_document
 from routing.errors import CorruptRecordError
+from routing.store.trials.version_store import HeldVersion
 from routing.templates.trial import DamagedTrial, Trial, TrialState
 from routing.templates.version import VersionState
 from tasks.composition.composition import Coalmine
@@ -62,3 +63,8 @@ def awaits_person(parts: Coalmine, trial: Trial) -> bool:
     except CorruptRecordError:
         pass  # a person looks
     return asks_person(trial, canary=canary, champion=champion)
+
+
+def held_line(held: HeldVersion) -> RenderableType:
+    """A version that waits for a trial, and gets none."""
+    return Prose(f"{held.id} waits for a trial, which cannot be opened: {held.reason}", "yellow")

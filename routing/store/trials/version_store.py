@@ -65,6 +65,21 @@ _REJECT = Script(
     indexes="trials:open rejected events",
     args="name number trial_id reason review",
 )
+_HOLD = Script(
+    "version_hold",
+    bool,
+    keys="template",
+    indexes="events",
+    args="name number reason",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldVersion:
+    """A version that waits for a trial, which cannot be opened."""
+
+    id: str
+    reason: str  # in words, with what to do
 
 
 class VersionStore(Store):
@@ -136,6 +151,22 @@ class VersionStore(Store):
             )  # fmt: skip
             if moved.answer is not StepAnswer.STALE:
                 return moved
+
+    def hold(self, name: str, number: int, *, reason: str) -> bool:
+        """Note why the version that waits for a trial gets none; True, with an event, when that is new."""
+        return self.call(
+            _HOLD, template=self.keys.template(name), name=name, number=number, reason=reason[:500],
+            doing=f"noting why {version_id(name, number)} gets no trial",
+        )  # fmt: skip
+
+    def held(self, name: str) -> HeldVersion | None:
+        """The version that waits although no trial is open, with the reason; None when nothing is known."""
+        with redis_errors(f"reading template {name}"):
+            fields = self.redis.hmget(self.keys.template(name), "waiting", "held", "trial")
+        waiting, (number, _, reason) = fields[0], (fields[1] or "").partition(" ")
+        if waiting is None or number != waiting or fields[2]:
+            return None
+        return HeldVersion(id=version_id(name, int(number)), reason=reason)
 
     def field(self, name: str, field: str) -> str | None:
         """One field of a template's hash."""
