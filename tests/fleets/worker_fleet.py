@@ -50,6 +50,7 @@ class WorkerFleet:
         self.variables = quick | {"COALMINE_REDIS_URL": redis_url} | settings
         self.variables.setdefault("COALMINE_AGENT__WORK_DIR", str(folder / "work"))
         self.processes: dict[str, FleetProcess] = {}
+        self._parts: list[Coalmine] = []
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,8 +59,9 @@ class WorkerFleet:
         return kept | self.variables
 
     def coalmine(self, generator: Generator | None = None) -> Coalmine:
-        """The parts, wired as the processes wire theirs, with a generator of the test's."""
-        return compose(settings_from(self.variables), generator=generator)
+        """The parts, wired as the processes wire theirs; closed with the fleet."""
+        self._parts.append(compose(settings_from(self.variables), generator=generator))
+        return self._parts[-1]
 
     def worker(
         self, name: str = "w1", *, queues: str = "champion,canary,control", pool: str = "threads",
@@ -135,6 +137,8 @@ class WorkerFleet:
                 os.killpg(process.pid, signal.SIGKILL)
                 until_ended(process, timeout=10)
         self.processes.clear()
+        while self._parts:
+            self._parts.pop().close()
 
 
 def settings_from(variables: Mapping[str, str]) -> Settings:

@@ -6,7 +6,7 @@ nobody closes what is open.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,15 +93,15 @@ def test_write_finds_the_new_master(both: Pair) -> None:
 
 def test_batch_of_jobs_is_accepted_by_the_new_master(both: Pair) -> None:
     """Those that a replica refused together are sent together again, each once."""
-    parts = compose(Settings(redis_url=SecretStr(both.proxy.url)))
     for url in (both.proxy.url, both.second_url):
-        there = compose(Settings(redis_url=SecretStr(url)))
-        there.templates.add("worker", Snapshot(prompt="work", command="true"))
+        with closing(compose(Settings(redis_url=SecretStr(url)))) as there:
+            there.templates.add("worker", Snapshot(prompt="work", command="true"))
     requests = [JobRequest(template="worker", task=str(number)) for number in range(3)]
-    parts.mailbox.enqueue_many(requests)
-    both.demote()
-    both.switch()
-    jobs = {enqueued.job for enqueued in parts.mailbox.enqueue_many(requests)}
+    with closing(compose(Settings(redis_url=SecretStr(both.proxy.url)))) as parts:
+        parts.mailbox.enqueue_many(requests)
+        both.demote()
+        both.switch()
+        jobs = {enqueued.job for enqueued in parts.mailbox.enqueue_many(requests)}
     assert both.second.zcard("coalmine:jobs") == 3
     assert set(both.second.zrange("coalmine:jobs", 0, -1)) == jobs
 
@@ -154,11 +154,12 @@ def test_replica_for_good_is_unavailable(both: Pair) -> None:
 def test_publisher_of_the_broker_leaves_the_replica(both: Pair) -> None:
     """Beat, web and command line publish with connections that they keep: the refusal costs one message."""
     settings = Settings(redis_url=SecretStr(both.proxy.url), broker_url=SecretStr(both.proxy.url))
-    publisher = compose(settings, patience_seconds=1).publisher
-    publisher.publish("0123456789abcdef", "champion", Priority.NORMAL)
-    both.demote()
-    both.switch()
-    with pytest.raises(UnavailableError, match="replica"):
+    with closing(compose(settings, patience_seconds=1)) as parts:
+        publisher = parts.publisher
         publisher.publish("0123456789abcdef", "champion", Priority.NORMAL)
-    publisher.publish("0123456789abcdef", "champion", Priority.NORMAL)
-    assert publisher.depth("champion") == 1
+        both.demote()
+        both.switch()
+        with pytest.raises(UnavailableError, match="replica"):
+            publisher.publish("0123456789abcdef", "champion", Priority.NORMAL)
+        publisher.publish("0123456789abcdef", "champion", Priority.NORMAL)
+        assert publisher.depth("champion") == 1

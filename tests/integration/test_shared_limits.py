@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 from pydantic import SecretStr
@@ -23,23 +25,23 @@ import sys
 from tests.integration.test_shared_limits import forge_of
 from routing.forges.errors import ForgeUnreachableError
 try:
-    forge_of(sys.argv[1], sys.argv[2]).client.write("POST", "/graphql", {"query": "q"}, repeatable=False)
+    with forge_of(sys.argv[1], sys.argv[2]) as forge:
+        forge.client.write("POST", "/graphql", {"query": "q"}, repeatable=False)
 except ForgeUnreachableError as error:
     print("limited" if "rate limit" in str(error) else error)
 """
 
 
-def forge_of(redis_url: str, address: str) -> RestForge:
+@contextmanager
+def forge_of(redis_url: str, address: str) -> Iterator[RestForge]:
     """GitHub, as every process of a fleet makes it."""
     github = GitHubConfig(
         base_url=address, token=SecretStr(TOKEN), repositories=("acme/shop",), kill_switch=False
     )
-    parts = ForgeParts(
-        coalmine=compose(Settings(redis_url=redis_url, forge=(github,))), run_ci=lambda _commit: None
-    )
-    forge = parts.sites["github"].forge
-    assert isinstance(forge, RestForge)
-    return forge
+    with closing(compose(Settings(redis_url=redis_url, forge=(github,)))) as made:
+        forge = ForgeParts(coalmine=made, run_ci=lambda _commit: None).sites["github"].forge
+        assert isinstance(forge, RestForge)
+        yield forge
 
 
 def test_limit_that_another_process_met_is_kept(redis_server: PrivateServer, redis_client: Redis) -> None:
@@ -53,8 +55,11 @@ def test_limit_that_another_process_met_is_kept(redis_server: PrivateServer, red
         arguments = [sys.executable, "-c", OTHER, redis_server.url, server.address]
         said = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120)
         assert said.stdout.strip() == "limited"
-        with pytest.raises(ForgeUnreachableError, match="its rate limit is used up, so GET was not sent"):
-            forge_of(redis_server.url, server.address).client.get("/thing")
+        with (
+            forge_of(redis_server.url, server.address) as forge,
+            pytest.raises(ForgeUnreachableError, match="its rate limit is used up, so GET was not sent"),
+        ):
+            forge.client.get("/thing")
         assert [asked.path for asked in server.asked] == ["/graphql"]
     finally:
         server.stop()

@@ -3,6 +3,7 @@
 import re
 from ast import literal_eval
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,13 +100,12 @@ def test_jobs_are_done_and_ticks_run(shared: Shared) -> None:
 
 def test_commands_reach_workers_of_their_own_fleet_alone(shared: Shared) -> None:
     """`inspect` and `control` work for this user, and another fleet's sees and hears nothing of them."""
-    other = compose(
-        settings_from({"COALMINE_REDIS_URL": shared.url("shopping"), "COALMINE_NAMESPACE": "shopping"})
-    )
-    ours: Any = shared.parts.app.control
-    theirs: Any = other.app.control
-    assert list(ours.inspect(timeout=2).ping()) == ["w1@test"]
-    assert theirs.inspect(timeout=0.5).ping() is None
+    variables = {"COALMINE_REDIS_URL": shared.url("shopping"), "COALMINE_NAMESPACE": "shopping"}
+    with closing(compose(settings_from(variables))) as other:
+        ours: Any = shared.parts.app.control
+        theirs: Any = other.app.control
+        assert list(ours.inspect(timeout=2).ping()) == ["w1@test"]
+        assert theirs.inspect(timeout=0.5).ping() is None
     assert denied(shared) == set()
 
 

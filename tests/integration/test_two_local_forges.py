@@ -1,6 +1,7 @@
 """Two repositories of this machine, each a local forge of its own, served by one fleet."""
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 from redis import Redis
@@ -31,10 +32,11 @@ def test_ci_runs_where_the_commit_is(
             f"{prefix}STATE": str(tmp_path / "state"),
             f"{prefix}CI": "true",
         }
-    worker = Worker(coalmine=compose(settings_from(variables)))
-    sites = worker.forges.sites
-    commit = ours.work("coalmine/issue-1", {"done.txt": "done\n"})
-    shutil.rmtree(gone.path)
-    worker.run_ci(commit)
-    third = sites["third"]
-    assert third.forge.statuses(third.config.allow_list[0], commit).verdict is CiVerdict.GREEN
+    with closing(compose(settings_from(variables))) as parts:
+        worker = Worker(coalmine=parts)
+        sites = worker.forges.sites
+        commit = ours.work("coalmine/issue-1", {"done.txt": "done\n"})
+        shutil.rmtree(gone.path)
+        worker.run_ci(commit)
+        third = sites["third"]
+        assert third.forge.statuses(third.config.allow_list[0], commit).verdict is CiVerdict.GREEN
