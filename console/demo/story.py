@@ -218,7 +218,7 @@ def _variables(plan: StoryPlan, shop: Shop) -> dict[str, str]:
         "COALMINE_CANARY__ENABLED": "true",
         "COALMINE_CANARY__POLICY": '{"share": 0.5, "revert_window_seconds": 0}',
         "COALMINE_TIMES__HARVEST_INTERVAL_SECONDS": "1",
-        "COALMINE_TIMES__WATCH_INTERVAL_SECONDS": "0.5",
+        "COALMINE_TIMES__WATCH_INTERVAL_SECONDS": "1",
         "COALMINE_TIMES__SWEEP_INTERVAL_SECONDS": "1",
         "COALMINE_JOB__DRAIN_GRACE_SECONDS": "1",
         "COALMINE_FORGE__LOCAL__REPOSITORY": str(shop.repository),

@@ -5,9 +5,10 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -374,6 +375,36 @@ def test_squashed_and_rebased_work_is_merged(repository: TemporaryRepository, ho
     repository.git("merge", "--quiet", "--ff-only", "later")
     change = change_of(forge)
     assert (change.state, change.merge_commit) == (ChangeState.MERGED, landed)
+
+
+def test_what_has_not_moved_costs_one_question(
+    repository: TemporaryRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ticks ask often, and commits never change: git is asked anew when a branch has moved alone."""
+    forge, asked = forge_of(repository), list[str]()
+    head = repository.work(BRANCH, {"done.txt": "done"})
+    run = Git._captured  # noqa: SLF001 - each call is a process
+
+    def counted(git: Git, arguments: Sequence[str], *more: Any) -> Any:
+        asked.append(arguments[0])
+        return run(git, arguments, *more)
+
+    def look() -> tuple[ChangeState, bool]:
+        asked.clear()
+        return change_of(forge).state, forge.contains("shop", head)
+
+    monkeypatch.setattr(Git, "_captured", counted)
+    assert look() == (ChangeState.OPEN, False)
+    assert look() == (ChangeState.OPEN, False)
+    assert asked == ["for-each-ref"] * 2
+    repository.git("merge", "--quiet", "--no-ff", "--no-edit", BRANCH)
+    assert look() == (ChangeState.MERGED, True)
+    assert len(asked) > 2
+    assert look() == (ChangeState.MERGED, True)
+    assert asked == ["for-each-ref"] * 2
+    repository.git("reset", "--quiet", "--hard", "HEAD^")
+    assert look() == (ChangeState.MERGED, False)
+    assert change_of(forge).reverted_at is not None
 
 
 def test_a_deleted_branch_was_closed(repository: TemporaryRepository) -> None:

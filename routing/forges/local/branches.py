@@ -3,16 +3,18 @@
 Git forgets a deleted branch, and cannot say whether a branch was merged by fast-forward or never had a commit
 of its own. So each branch that is seen with commits of its own is written down, once for each head.
 
-Nothing here changes the repository; what is written lies in the folder `sightings`. Everything is found out
-anew at each call, from the branches as they are then: people may merge, rebase, squash, force-push and delete
-at any time. Where the history allows no answer, the answer is "not merged", never a guess.
+Nothing here changes the repository; what is written lies in the folder `sightings`. Where the branches stand
+is found out anew at each call: people may merge, rebase, squash, force-push and delete at any time. What
+follows from that is kept, as commits never change. Where the history allows no answer, the answer is "not
+merged", never a guess.
 """
 
+import contextlib
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
@@ -21,12 +23,18 @@ from routing.errors import CorruptRecordError
 from routing.forges.change_request import ChangeRequest, ChangeState, Revert
 from routing.forges.errors import ForgeUnreachableError
 from routing.forges.local.durable_file import read_regular, replace_file
-from routing.forges.local.git import LocalGit
+from routing.forges.local.git import Heads, LocalGit, existing_commit
 from routing.forges.work_branch import checked_branch, checked_commit
 from routing.git.main_history import Landing, MainHistory
 
 # A record of a branch is a few hundred bytes; a larger file is not ours.
 _MAX_SEEN_BRANCH_BYTES = 64 * 1024
+
+_Key = TypeVar("_Key")
+_Answer = TypeVar("_Answer")
+
+#: Answers of a kind that one process keeps: more than there are branches at work.
+MOST_KEPT = 4096
 
 
 class SeenBranch(BaseModel):
@@ -57,6 +65,8 @@ class LocalBranches:
     git: LocalGit
     repo: str  # the repository's name
     sightings: Path  # folder of what was seen
+    _landings: dict[tuple[str, ...], Landing | None] = field(default_factory=dict, repr=False, compare=False)
+    _contained: dict[tuple[str, str], bool] = field(default_factory=dict, repr=False, compare=False)
 
     def change(self, branch: str) -> ChangeRequest | None:
         """Return what is known of a branch; None when it has, and had, no commit of its own.
@@ -65,38 +75,62 @@ class LocalBranches:
         there. A branch with a new head is looked at as new work.
         """
         checked_branch(branch)
-        known, tip = self._recall(branch), self.git.tip(branch)
-        main = self.git.tip_of(self._target(known))
+        known = self._recall(branch)
+        heads = self.git.heads(branch, onto=known.target if known is not None else "")
+        tip = heads.tips.get(branch)
         if tip is not None and (known is None or known.head != tip):
-            known = self._look(branch, tip, main) or known
+            known = self._look(branch, tip, heads.target_tip) or known
         if known is None:
             return None
+        landing = self._landing(known, heads.target_tip, is_there=tip == known.head)
+        if landing is not None:
+            return self._merged(known, heads, landing)
+        if known.landed:
+            return self._dropped(known, heads)
+        gone = tip is None or (tip != known.head and not self.git.has_commit(known.head))
+        return self._request(known, heads, ChangeState.CLOSED if gone else ChangeState.OPEN)
+
+    def _landing(self, known: SeenBranch, main: str, *, is_there: bool) -> Landing | None:
+        """How a branch landed, None when it did not; the same for as long as neither end has moved.
+
+        Except that a commit that is not there may come: `is_there` says that the branch's newest one is.
+        """
+        key = (main, known.head, known.base, known.landed)
+        with contextlib.suppress(KeyError):
+            return self._landings[key]
         history = MainHistory(git=self.git, tip=main)
         landing = history.landing(known.head, base=known.base, merged_as=known.landed)
-        if landing is not None:
-            return self._merged(known, landing)
-        if known.landed:
-            return self._dropped(known)
-        gone = tip is None or not self.git.has_commit(known.head)
-        return self._request(known, ChangeState.CLOSED if gone else ChangeState.OPEN)
+        if is_there or landing is not None:
+            _keep(self._landings, key, landing)
+        return landing
 
-    def _merged(self, known: SeenBranch, landing: Landing) -> ChangeRequest:
+    def contains(self, commit: str, base: Base | None) -> bool:
+        """Whether the branch that work from a base goes to holds the commit; ForgeGoneError: unknown."""
+        key = (self.git.heads_for(base).target_tip, checked_commit(commit))
+        found = self._contained.get(key)
+        if found is None:
+            found = self.git.is_ancestor(existing_commit(self.git, commit), key[0])
+            _keep(self._contained, key, found)
+        return found
+
+    def _merged(self, known: SeenBranch, heads: Heads, landing: Landing) -> ChangeRequest:
         """The merged change request: when it landed, and when it was taken back."""
         at = landing.at
         if landing.commit == known.head:  # a fast-forward leaves no commit that would say when it happened
             at = max(at, known.seen_at)
         if known.landed != landing.commit:
             self._write(known.model_copy(update={"landed": landing.commit, "landed_at": at}))
+            _keep(self._landings, (heads.target_tip, known.head, known.base, landing.commit), landing)
         facts = {"merge_commit": landing.commit, "merged_at": at, "reverted_at": landing.reverted_at}
-        return self._request(known, ChangeState.MERGED).model_copy(update=facts)
+        return self._request(known, heads, ChangeState.MERGED).model_copy(update=facts)
 
-    def _dropped(self, known: SeenBranch) -> ChangeRequest:
+    def _dropped(self, known: SeenBranch, heads: Heads) -> ChangeRequest:
         """Work that had landed and is not on the main branch any longer, which was reset or rewritten."""
         at = known.dropped_at or datetime.now(UTC)
         if known.dropped_at is None:
             self._write(known.model_copy(update={"dropped_at": at}))
         facts = {"merge_commit": known.landed, "merged_at": known.landed_at, "reverted_at": at}
-        return self._request(known, ChangeState.MERGED).model_copy(update=facts)
+        return self._request(known, heads, ChangeState.MERGED).model_copy(update=facts)
 
     def note_target(self, branch: str, target: str) -> None:
         """Note where a branch was merged, if not into the main branch: it is looked for there from now on."""
@@ -104,14 +138,9 @@ class LocalBranches:
         if known is not None and target != self.git.main_branch():
             self._write(known.model_copy(update={"target": target}))
 
-    def _target(self, known: SeenBranch | None) -> str:
-        """The branch that a branch is, or was, merged into."""
-        noted = known.target if known is not None else ""
-        return noted if noted and self.git.tip(noted) is not None else self.git.main_branch()
-
     def reverts_of(self, commit: str, base: Base | None = None) -> tuple[Revert, ...]:
         """Find the commit that took this one back on the branch that work goes to, by content."""
-        history = MainHistory(git=self.git, tip=self.git.tip_of(self.git.target(base)))
+        history = MainHistory(git=self.git, tip=self.git.heads_for(base).target_tip)
         landing = history.landing(checked_commit(commit), base=base.commit if base is not None else "")
         if landing is None or landing.reverted_at is None:
             return ()
@@ -140,9 +169,9 @@ class LocalBranches:
         self.sightings.mkdir(parents=True, exist_ok=True)
         replace_file(self._file(sighting.branch), sighting.model_dump_json(indent=1).encode())
 
-    def _request(self, known: SeenBranch, state: ChangeState) -> ChangeRequest:
+    def _request(self, known: SeenBranch, heads: Heads, state: ChangeState) -> ChangeRequest:
         return ChangeRequest(
-            repo=self.repo, branch=known.branch, head=known.head, base=self._target(known), state=state
+            repo=self.repo, branch=known.branch, head=known.head, base=heads.target, state=state
         )
 
     def _file(self, branch: str) -> Path:
@@ -164,3 +193,10 @@ class LocalBranches:
                 f"what was seen of branch {branch} cannot be read ({error}); delete {self._file(branch)}"
             )
             raise ForgeUnreachableError(message) from error
+
+
+def _keep(kept: dict[_Key, _Answer], key: _Key, answer: _Answer) -> None:
+    """Keep one answer more; all are forgotten when they are many, and asked for again."""
+    if len(kept) >= MOST_KEPT:
+        kept.clear()
+    kept[key] = answer

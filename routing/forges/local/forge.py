@@ -207,14 +207,13 @@ class LocalForge:
     def contains(self, repo: str, commit: str, *, base: Base | None = None) -> bool:
         """Whether the branch that work goes to holds the commit."""
         self._check_repo(repo)
-        tip = self.git.tip_of(self.git.target(base))
-        return self.git.is_ancestor(existing_commit(self.git, commit), tip)
+        return self.branches.contains(commit, base)
 
     def newest(self, repo: str, base: Base | None) -> Base:
         """Return the branch that work goes to, as it is now."""
         self._check_repo(repo)
-        branch = self.git.target(base)
-        return Base(branch=branch, commit=self.git.tip_of(branch))
+        heads = self.git.heads_for(base)
+        return Base(branch=heads.target, commit=heads.target_tip)
 
     def bring_up_to_date(self, change: ChangeRequest, *, onto: Base, base: Base | None = None) -> str:
         """Merge the newest of the branch that it goes to into the change's branch."""

@@ -32,6 +32,15 @@ _FOR_A_PERSON = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heads:
+    """Branches as they were at one moment."""
+
+    tips: Mapping[str, str]  # the newest commit of each that was asked for and exists
+    target: str  # the branch that work goes to
+    target_tip: str  # and its newest commit
+
+
 @dataclass(frozen=True, slots=True)
 class LocalGit:
     """One repository (with a work tree, or bare), asked through git.
@@ -93,17 +102,27 @@ class LocalGit:
         return LocalGit(directory, self.main_setting, is_a_persons)
 
     def tip(self, branch: str) -> str | None:
-        """Return the newest commit of a branch, None when the branch does not exist.
+        """Return the newest commit of a branch, None when the branch does not exist."""
+        return self.tips(branch).get(branch)
+
+    def tips(self, *branches: str) -> dict[str, str]:
+        """Return the newest commits of those of the branches that exist, all as of one moment.
 
         Asked with `for-each-ref` and compared whole, because `rev-parse` would also take tags, abbreviated
         hashes and expressions such as `main~3`.
         """
-        found = self.run("for-each-ref", "--format=%(objectname) %(refname)", f"refs/heads/{branch}")
-        for line in found.splitlines():
-            commit, _, name = line.partition(" ")
-            if name == f"refs/heads/{branch}":
-                return commit
-        return None
+        names = {f"refs/heads/{branch}": branch for branch in branches}
+        found = self.run("for-each-ref", "--format=%(objectname) %(refname)", *names)
+        lines = (line.partition(" ") for line in found.splitlines())
+        return {names[name]: commit for commit, _, name in lines if name in names}
+
+    def heads(self, *branches: str, onto: str = "") -> Heads:
+        """Return branches, and the one that work goes to: `onto` while that is there, else the main one."""
+        tips = self.tips(*filter(None, (*branches, onto, *self._usual_mains)))
+        target = onto if onto in tips else self._main_of(tips)
+        if target not in tips:
+            tips |= self.tips(target)
+        return Heads(tips=tips, target=target, target_tip=self._first_of(target, tips.get(target)))
 
     def work_branches(self) -> dict[str, str]:
         """All branches that hold Coalmine's work, with their newest commits."""
@@ -119,17 +138,19 @@ class LocalGit:
         does not exist, or several that it might be, are ForgeUnreachableError: merging into a wrong one would
         be worse than waiting.
         """
-        if self.main_setting:
-            if self.tip(self.main_setting) is None:
-                message = (
-                    f"{self.directory} has no branch {self.main_setting!r}; correct the main branch setting"
-                )
-                raise ForgeUnreachableError(message)
-            return self.main_setting
-        for branch in ("main", "master"):
-            if self.tip(branch) is not None:
-                return branch
-        return self._other_main_branch()
+        return self._main_of(self.tips(*self._usual_mains))
+
+    @property
+    def _usual_mains(self) -> tuple[str, ...]:
+        return (self.main_setting,) if self.main_setting else ("main", "master")
+
+    def _main_of(self, tips: Mapping[str, str]) -> str:
+        """The main branch, where the usual ones are among the tips if they exist."""
+        found = next((branch for branch in self._usual_mains if branch in tips), None)
+        if found is None and self.main_setting:
+            message = f"{self.directory} has no branch {self.main_setting!r}; correct the main branch setting"
+            raise ForgeUnreachableError(message)
+        return found or self._other_main_branch()
 
     def _other_main_branch(self) -> str:
         """The main branch of a repository without `main` and `master`.
@@ -158,7 +179,9 @@ class LocalGit:
 
     def tip_of(self, branch: str) -> str:
         """Return the newest commit of a branch that work goes to; ForgeUnreachableError while it has none."""
-        tip = self.tip(branch)
+        return self._first_of(branch, self.tip(branch))
+
+    def _first_of(self, branch: str, tip: str | None) -> str:
         if tip is None:
             message = f"the main branch {branch!r} of {self.directory} has no commit yet; make a first one"
             raise ForgeUnreachableError(message)
@@ -166,8 +189,11 @@ class LocalGit:
 
     def target(self, base: Base | None) -> str:
         """The branch that work goes to: the one that it began from while that is there, else the main one."""
-        known = base is not None and checked_branch(base.branch)
-        return known if known and self.tip(known) is not None else self.main_branch()
+        return self.heads_for(base).target
+
+    def heads_for(self, base: Base | None) -> Heads:
+        """Return the branch that work from a base goes to."""
+        return self.heads(onto="" if base is None else checked_branch(base.branch))
 
     def brings_foreign(self, head: str, onto: str, base: Base | None) -> bool:
         """Whether `head` has commits from before its base that `onto` does not have.
