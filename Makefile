@@ -30,13 +30,19 @@ lint: $(VENV)/.developed  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Its tests wait more than they compute, so twice as many run at once as the smallest machine has cores.
-test: lint  ## everything that needs nothing but Python, git and make
-	$(BIN)/python -m pytest -n 4 --dist loadgroup
+# The suites start hundreds of processes: none compiles anew what another has compiled.
+test test-real bench bench-quick demo: export PYTHONDONTWRITEBYTECODE =
 
-test-real: $(VENV)/.developed  ## suites that need programs of others (installs them with npm)
+# Its tests wait more than they compute, so twice as many run at once as the smallest machine has cores.
+test: lint  ## all that is quick and needs nothing but Python, git and make
+	$(BIN)/python -m pytest -n 4 --dist loadgroup -m "not long"
+
+# A module of them often has a fleet of its own, so that it stays with one process.
+LONG_SUITES := tests/real tests/integration tests/acceptance
+
+test-real: $(VENV)/.developed  ## long stories, and suites that need programs of others (installs them)
 	PYTHON=$(BIN)/python tests/real/install.sh .real
-	REAL_PROGRAMS=.real $(BIN)/python -m pytest tests/real tests/integration/test_forge_flow.py
+	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 3 --dist loadscope -m long $(LONG_SUITES)
 
 bench: $(VENV)/.developed  ## measure; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks.run $(ARGS)

@@ -68,6 +68,7 @@ def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None
     assert not [pid for pid in psutil.pids() if marked in _arguments(pid)]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(DEMO_SECONDS)
 def test_two_at_once_and_another_after_them(tmp_path: Path) -> None:
     """Each is alone in one place, with one home and one folder for temporary files: none meets another."""

@@ -59,6 +59,7 @@ def play_stories(copy: Path) -> subprocess.CompletedProcess[str]:
     return run([*pytest_of_copy, *stories], cwd=copy, env=environment, timeout=110)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "mutation", [NEVER_ROUTE, CREDIT_THE_CHAMPION], ids=["never route", "credit the champion"]
 )

@@ -128,6 +128,7 @@ def containers(tmp_path: Path) -> Iterator[Containers]:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.long
 def test_every_service_becomes_healthy_with_its_secrets(containers: Containers) -> None:
     """By its own check; Flower and the console ask for what is in their files, and nothing else holds it."""
     for service, each in containers.services.items():

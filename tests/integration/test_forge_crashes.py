@@ -109,6 +109,7 @@ def test_the_story_is_what_it_is_said_to_be(story: Story) -> None:
     assert fleet.complaints == []
 
 
+@pytest.mark.long
 def test_a_process_that_dies_after_any_effect_leaves_nothing_undone(story: Story) -> None:
     """A fresh one sees it to the same end: no second job, comment, change, close or event."""
     effects = story.undisturbed[1]
@@ -118,6 +119,7 @@ def test_a_process_that_dies_after_any_effect_leaves_nothing_undone(story: Story
         story.ends_well(death(nth, after=True))
 
 
+@pytest.mark.long
 @given(
     plan=st.lists(st.tuples(st.integers(1, MOST_EFFECTS), st.booleans()), min_size=2, max_size=6, unique=True)
 )
@@ -132,6 +134,7 @@ def test_processes_that_die_again_and_again_come_to_the_same_end(
     story.ends_well(*(death(nth, after=after) for nth, after in plan))
 
 
+@pytest.mark.long
 def test_redis_may_be_away_at_any_step(story: Story) -> None:
     """Whether the step was carried out, which every other one was, or not: a missing answer says neither."""
     for nth, name in enumerate(story.undisturbed[1], start=1):
@@ -154,6 +157,7 @@ def errors_of(name: str, nth: int) -> list[Mishap]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(WRITES - {"answer", "assign", "merge"}))  # of which it has none
 def test_a_forge_may_fail_at_any_writing(story: Story, name: str) -> None:
     """Without an answer, with one that is lost, or with a refusal that ends: it is made up for."""

@@ -1,6 +1,5 @@
 """From a signed webhook to a closed issue and a score, on each forge: nobody merges but people."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -38,12 +37,13 @@ POLICY = TrialPolicy(share=0.5, revert_window_seconds=0.0)
 REQUESTED = {"github": "CHANGES_REQUESTED"}
 
 
-#: Forgejo speaks as Gitea does, and its dialect has the contract suites: its flows are in `make test-real`.
-KINDS = (
-    WEBHOOK_KINDS
-    if os.environ.get("REAL_PROGRAMS")
-    else [each for each in WEBHOOK_KINDS if each != "forgejo"]
-)
+def on(*kinds: str, quick: str | None = None) -> pytest.MarkDecorator:
+    """On which forges a story is played; on all but the `quick` one it is long.
+
+    What the forges say differently is in the contract suites, which `make test` has whole.
+    """
+    each = [pytest.param(kind, marks=() if kind == quick else pytest.mark.long) for kind in kinds]
+    return pytest.mark.parametrize("shop", each, indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeShops]:
         yield made
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture
 def shop(request: pytest.FixtureRequest, running: ForgeShops) -> ForgeShop:
     """Each of the forges."""
     found: ForgeShop = running.shops[request.param]
@@ -78,6 +78,7 @@ def variant(job_arm: Arm | None) -> str:
     return "canary" if job_arm is Arm.CANARY else "champion"
 
 
+@on(*WEBHOOK_KINDS, quick="gitea")
 def test_an_issue_becomes_a_reviewed_and_merged_change(shop: ForgeShop) -> None:
     """Labels, one checklist, one push, one pull request, a closed issue; two review rounds cap its score."""
     with shop.held():
@@ -162,6 +163,7 @@ def until_answered(shop: ForgeShop, pull: WorldPull, words: str, *, job: str) ->
     wait_until(answers, description="the reviewer was answered", timeout=60)
 
 
+@on(*WEBHOOK_KINDS, quick="github")
 def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     """A new commit, in the same session and version; the old one is judged once, and the job counts once."""
     issue = shop.open("Sum is wrong")
@@ -218,7 +220,7 @@ def about(shop: ForgeShop, commit: str, *, since: int = 0) -> list[AskedRequest]
     return [one for one in asked if commit in one.path and "/compare/" not in one.path]
 
 
-@pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
+@on("github", "gitea")
 def test_only_people_who_may_write_put_agents_to_work(shop: ForgeShop) -> None:
     """A label by a reader, or by nobody whom the forge knows, starts nothing; the same label by ann does."""
     issue, strange = shop.open(author="reader"), shop.open(author="stranger")
@@ -245,7 +247,7 @@ def until_untrusted(shop: ForgeShop, issue: WorldIssue) -> None:
     wait_until(lambda: gate() == Gate.UNTRUSTED, description=f"#{issue.number} is refused")
 
 
-@pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
+@on("github", "gitea")
 def test_a_delivery_that_tells_old_news_changes_nothing(shop: ForgeShop) -> None:
     """Delivered twice, replayed after the end, or about a label that is off again: one job in all."""
     issue = shop.issue()
@@ -277,7 +279,7 @@ def again(sent: SentDelivery) -> SentDelivery:
     return SentDelivery(kind=sent.kind, headers=given, body=sent.body)
 
 
-@pytest.mark.parametrize("shop", ["forgejo"], indirect=True)
+@on("forgejo")
 def test_what_happens_while_dispatch_is_paused_is_found_by_the_poll(shop: ForgeShop) -> None:
     """The door says so and hands nothing over; when dispatch is resumed, a poll finds the issue."""
     shop.parts.switch.pause("the tests are broken")
@@ -294,7 +296,7 @@ def test_what_happens_while_dispatch_is_paused_is_found_by_the_poll(shop: ForgeS
     assert shop.until_landed(issue).state is JobState.SUCCEEDED
 
 
-@pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
+@on("github", "gitea")
 def test_a_person_who_was_asked_has_an_agent_try_again(shop: ForgeShop) -> None:
     """An agent that pushes nothing hands over; the label taken off, with a better text, makes a job."""
     issue = shop.open(body="Nothing is to be done.")
@@ -315,7 +317,7 @@ def test_a_person_who_was_asked_has_an_agent_try_again(shop: ForgeShop) -> None:
         assert f"coalmine run {job.id}" in comment.body
 
 
-@pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
+@on("github", "gitea")
 @pytest.mark.parametrize("stage", ["in the turn", "after the push"])
 def test_a_token_that_ends_holds_finished_work_until_it_is_right(shop: ForgeShop, stage: str) -> None:
     """It is pushed, judged and closed then: no second turn, no attempt, one notice of each change."""
@@ -385,7 +387,7 @@ $(touch pwned); `touch pwned` && touch pwned
 """
 
 
-@pytest.mark.parametrize("shop", ["forgejo"], indirect=True)
+@on("forgejo")
 def test_words_of_others_are_data(shop: ForgeShop) -> None:
     """An issue that plays a command and a prompt, and somebody who plays us, change nothing."""
     with shop.held():

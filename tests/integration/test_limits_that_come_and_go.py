@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
 import tests.programs.metered_agent
 from routing.events import Event
 from routing.jobs.job import JobRequest, JobState
@@ -27,6 +29,7 @@ def agent(book: Path, account: str) -> Snapshot:
     return Snapshot(prompt=f"with {account}", command=shlex.join(program), accounts=(account,))
 
 
+@pytest.mark.long
 def test_every_job_is_done_and_both_arms_count_alike(tmp_path: Path) -> None:
     """No attempt is lost, nobody asks a closed account, and one job at a time tries it."""
     book = tmp_path / "book"

@@ -13,7 +13,7 @@ from tests.fleets.forge_shop import FOR_HUMAN, LABEL, ForgeShop, ForgeShops, for
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.xdist_group("polled-forges")
+pytestmark = [pytest.mark.xdist_group("polled-forges"), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

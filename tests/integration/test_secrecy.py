@@ -42,7 +42,7 @@ class WatchedProcess:
     secrets: dict[str, str]
 
 
-@pytest.fixture(scope="module", params=["threads", "prefork"])
+@pytest.fixture(scope="module", params=["threads", pytest.param("prefork", marks=pytest.mark.long)])
 def watched(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WatchedProcess]:

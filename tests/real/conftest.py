@@ -18,6 +18,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if named or _HERE not in [collection_path, *collection_path.parents] else True
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All that is here is long."""
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker("long")
+
+
 @pytest.fixture(scope="session")
 def programs() -> Path:
     """The folder of the installed programs."""
