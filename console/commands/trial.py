@@ -168,8 +168,9 @@ def list_(
     # champion() raises NotFoundError for a template that does not exist.
     names = [coalmine.templates.champion(template).template] if template else coalmine.templates.names()
     trials = [trial for name in names for trial in coalmine.trials.history(name)]
+    differences = {trial.id: coalmine.differences.in_list(trial) for trial in trials}
     damaged = [damaged_line(trial) for name in names for trial in coalmine.trials.damaged(name)]
-    terminal.answer({"trials": trial_documents(coalmine, names)}, trials_view(trials), *damaged)
+    terminal.answer({"trials": trial_documents(coalmine, names)}, trials_view(trials, differences), *damaged)
 
 
 @trial_app.command(epilog=examples("trial explain implementer", "trial explain implementer-t2 --all"))
@@ -183,7 +184,7 @@ def explain(
     """Print what the verdict rests on: each job in the order of dispatch, its factors and the evidence."""
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     found = read_explanation(coalmine, trial)
-    terminal.answer(found.document(), *explanation_view(found.status, found.lines, every=every))
+    terminal.answer(found.document(), *explanation_view(found.status, found.lines, found.groups, every=every))
 
 
 @trial_app.command(epilog=examples("trial stop implementer --reason 'wrong model'"))

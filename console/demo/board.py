@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from console.output.rendering import bar, number, one_line, table, word
+from console.output.trials.difference_words import difference_cell
 from console.output.trials.trial_words import questions, state_words
 from harvest.evidence.trial_test import AnyTest
 from routing.templates.trial import Trial
@@ -23,9 +24,10 @@ _LARGEST_LN = 50.0
 def board(parts: Coalmine, title: str, trial: Trial, seconds: float) -> RenderableType:
     """Arms, evidence and newest jobs, read from the fleet now; `seconds` since the story began."""
     evidence = parts.harvester.evidence(trial)
+    difference = f"difference: {difference_cell(parts.differences.of(trial))}"
     versions = f"{trial.canary_id} against {trial.champion_id}"
     return Panel(
-        Group(_arms(trial, evidence), Text(), _questions(evidence), Text(), _newest(parts)),
+        Group(_arms(trial, evidence), Text(), _questions(evidence), Text(difference), Text(), _newest(parts)),
         title=f"{title} · {versions} · {state_words(trial.state)} · {seconds:.0f} s",
         title_align="left",
     )

@@ -91,6 +91,12 @@ TRIAL_SCORE = Metric(
     meaning="mean score of the settled jobs of the open trial, 0 to 1; absent before the first",
     labels=("template", "arm"),
 )
+TRIAL_DIFFERENCE = Metric(
+    name="coalmine_trial_difference",
+    meaning="canary's mean score less the champion's in the open trial, -1 to 1: `value`, and the ends "
+    "`lower` and `upper` that hold at every look",
+    labels=("template", "of"),
+)
 TRIAL_EVIDENCE = Metric(
     name="coalmine_trial_evidence",
     meaning="evidence on each question of the open trial; it decides at its threshold",

@@ -192,6 +192,11 @@ def _open_trial(parts: Coalmine, trial: Trial) -> Iterator[MetricReading]:
             yield MetricReading(m.TRIAL_JOBS, getattr(counts, outcome), (name, arm, outcome))
         if counts.mean is not None:
             yield MetricReading(m.TRIAL_SCORE, counts.mean, (name, arm))
+    difference = parts.differences.of(trial)
+    ends = {"value": difference.value, "lower": difference.lower, "upper": difference.upper}
+    for end, number in ends.items():
+        if number is not None:
+            yield MetricReading(m.TRIAL_DIFFERENCE, number, (name, end))
     for question, value in status.decision.evidence.items():
         yield MetricReading(m.TRIAL_EVIDENCE, value, (name, question))
         yield MetricReading(m.TRIAL_THRESHOLD, status.decision.thresholds[question], (name, question))

@@ -7,8 +7,14 @@ from typing import Any
 
 from console.output.rendering import duration, number, when
 from console.output.rendering import evidence as evidence_words
+from console.output.trials.difference_words import (
+    MANY_LOOKS,
+    difference_cell,
+    difference_words,
+    signed,
+)
 from console.output.trials.pair_picture import pairs_document
-from console.output.trials.trial_explanation import explanation_document
+from console.output.trials.trial_explanation import NO_GROUPS, Groups, explanation_document
 from console.output.trials.trial_status import TrialStatus
 from console.output.trials.trial_words import questions, state_words
 from console.pages.evidence_plot import evidence_plot
@@ -40,11 +46,14 @@ def trial_line(status: TrialStatus) -> dict[str, Any]:
         "champion": status.trial.champion_id,
         "share": f"{status.trial.share:g}",
         "settled": settled,
+        "difference": difference_cell(status.difference),
         "questions": _gauges(status)[:2],
     }
 
 
-def trial_page(status: TrialStatus, lines: Sequence[ExplainedUnit], *, most: int) -> dict[str, Any]:
+def trial_page(
+    status: TrialStatus, lines: Sequence[ExplainedUnit], groups: Groups = NO_GROUPS, *, most: int
+) -> dict[str, Any]:
     """What the page of a trial shows; its ledger has the last `most` jobs."""
     trial, asked = status.trial, questions(status.evidence.policy)
     shown = explanation_document(status, lines[-most:] if most else [])["jobs"]
@@ -60,6 +69,12 @@ def trial_page(status: TrialStatus, lines: Sequence[ExplainedUnit], *, most: int
         "limits": _limits(status),
         "arms": _arms(status),
         "unit": status.evidence.unit_name,
+        "difference": difference_words(status.difference),
+        "groups": {
+            kind: [(each, difference_cell(each.difference), signed(each.shrunk)) for each in found]
+            for kind, found in groups.items()
+        },
+        "many_looks": MANY_LOOKS,
         "pairs": pairs_document(status.evidence),
         "outlook": status.outlook.words(status.at),
         "about": _about(status),

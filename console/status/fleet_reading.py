@@ -140,6 +140,7 @@ def read_open_trials(parts: Coalmine, now: float) -> tuple[list[TrialStatus], li
     for trial in parts.trials.open_trials():
         try:
             parts.harvester.evidence(trial)
+            parts.differences.of(trial)
         except CorruptRecordError as error:
             damaged.append(parts.trials.damage(trial.id, error))
         else:
@@ -152,7 +153,14 @@ def read_trials(parts: Coalmine, trials: Sequence[Trial], now: float) -> list[Tr
     costs = parts.costs.of_arms([trial.id for trial in trials])
     outlooks = _outlooks(parts, trials, now)
     return [
-        status_of(trial, parts.harvester.evidence(trial), now, spent, outlook)
+        status_of(
+            trial,
+            parts.harvester.evidence(trial),
+            now,
+            spent,
+            outlook,
+            difference=parts.differences.of(trial),
+        )
         for trial, spent, outlook in zip(trials, costs, outlooks, strict=True)
     ]
 

@@ -20,6 +20,7 @@ from console.output.rendering import (
     when_near,
     word,
 )
+from console.output.trials.difference_words import difference_cell
 from console.output.trials.trial_attention import damaged_line
 from console.output.trials.trial_status import TrialStatus
 from console.output.trials.trial_words import questions
@@ -173,6 +174,7 @@ def _trial(now: TrialStatus, at: float) -> Iterator[RenderableType]:
         for name, arm in (("canary", evidence.canary), ("champion", evidence.champion))
     ]
     lines = [("settled", "; ".join(arms)), ("open", now.outlook.words(at))]
+    lines.append(("difference", difference_cell(now.difference)))
     readings = [
         f"{question}: {value:.1f} of {now.decision.thresholds[name]:g}"
         for name, question in questions(evidence.policy)

@@ -5,13 +5,13 @@ are computed from, and what is counted and watched for each arm.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict
 
-from harvest.draws.baseline import Baseline
+from harvest.draws.baseline import Baseline, Sums
 from harvest.draws.draw_ledger import Dispatched, Settlement
 from harvest.draws.draw_wager import OpenJob
 from harvest.evidence.arm_counts import ArmCounts
@@ -69,6 +69,18 @@ class DrawEvidence(TrialTest[OpenJob, Dispatched, Settlement]):
                 if guardrail.name in line.guardrails
             },
         )
+
+    @classmethod
+    def mean_difference(cls, scored: Sequence[tuple[OpenJob, float]]) -> tuple[float | None, int]:
+        """Of the means of both arms; None while one of them has no score. It rests on the smaller arm."""
+        sums = dict.fromkeys(Arm, Sums())
+        for job, score in scored:
+            sums[job.arm] = sums[job.arm].add(score)
+        champion, canary = sums[Arm.CHAMPION], sums[Arm.CANARY]
+        if not champion.jobs or not canary.jobs:
+            return None, 0
+        value = canary.total / canary.jobs - champion.total / champion.jobs
+        return value, min(canary.jobs, champion.jobs)
 
     @property
     def canary_jobs(self) -> int:

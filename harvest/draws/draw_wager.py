@@ -47,6 +47,11 @@ class OpenJob(OpenUnit):
         """What was staked on it."""
         return wager(null, self.arm, self.share, self.baseline)
 
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """Arm, share and the champion's mean at dispatch."""
+        return self.arm, self.share, self.baseline
+
 
 @lru_cache(maxsize=8192)
 def wager(null: Null, arm: Arm, share: float, baseline: float) -> Wager:

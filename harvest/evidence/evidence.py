@@ -42,6 +42,11 @@ class OpenUnit(ABC):
     def wager(self, null: Null) -> Wager:
         """What was staked on it."""
 
+    @property
+    @abstractmethod
+    def terms(self) -> tuple[object, ...]:
+        """What its stakes are computed from: units with the same terms have the same wagers."""
+
 
 Unit = TypeVar("Unit", bound=OpenUnit)
 

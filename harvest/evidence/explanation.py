@@ -48,13 +48,13 @@ def explain(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[object]) 
     The evidence on the last line is what `trial_test.advance` gives.
     """
     dispatches, settlements = parted(test, ledger)
-    counting = _counting(policy, settlements)
+    settled = counting(policy, settlements)
     questions = _questions(test, policy)
     wealth = dict.fromkeys(questions, ZEROS)
     best = dict.fromkeys(questions, 0.0)
     lines = []
     for line in dispatches:
-        settlement = counting.get(line.index)
+        settlement = settled.get(line.index)
         outcome = None if settlement is None else test.outcome(policy, settlement)
         unit, guarded = test.units(policy, line)
         readings = {}
@@ -81,18 +81,18 @@ def _questions(test: type[AnyTest], policy: TrialPolicy) -> dict[str, Null]:
     return {"worse": begun.worse.null, "not_worse": begun.not_worse.null, **guardrails}
 
 
-def _counting(policy: TrialPolicy, settlements: Iterable[SettlementLine]) -> dict[int, SettlementLine]:
+def counting(policy: TrialPolicy, settlements: Iterable[SettlementLine]) -> dict[int, SettlementLine]:
     """By unit, the settlement that counts: the first final one, else the last provisional one.
 
     Strict policies ignore provisional ones.
     """
-    counting: dict[int, SettlementLine] = {}
+    found: dict[int, SettlementLine] = {}
     for line in settlements:
         if not line.final and policy.strict:
             continue
-        if line.index not in counting or not counting[line.index].final:
-            counting[line.index] = line
-    return counting
+        if line.index not in found or not found[line.index].final:
+            found[line.index] = line
+    return found
 
 
 def _ln_factors(

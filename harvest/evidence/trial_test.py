@@ -9,7 +9,7 @@ ledger.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
@@ -130,6 +130,14 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
     @abstractmethod
     def outcome(cls, policy: TrialPolicy, line: Settled) -> Outcome:
         """What a settlement comes to."""
+
+    @classmethod
+    @abstractmethod
+    def mean_difference(cls, scored: Sequence[tuple[Unit, float]]) -> tuple[float | None, int]:
+        """The canary's mean score less the champion's, of units with their scores; None for too few.
+
+        With it the number of units that it rests on.
+        """
 
     @abstractmethod
     def _counting_dispatch(self, line: Dispatch) -> Self:

@@ -37,6 +37,11 @@ class Null:
         """H_G: D <= -delta. Rejecting it means that the canary is not worse by delta."""
         return cls(gap=-delta, alternatives=(0.0, delta, 2 * delta))
 
+    @classmethod
+    def at_most(cls, gap: float, *, delta: float) -> Self:
+        """D <= gap, with the alternatives of `worse_by` moved there."""
+        return cls(gap=gap, alternatives=(gap + delta, gap + 2 * delta, gap + 3 * delta))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stake:

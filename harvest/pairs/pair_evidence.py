@@ -5,7 +5,7 @@ from, and what is counted.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -67,6 +67,12 @@ class PairEvidence(TrialTest[OpenPair, PairDispatched, PairSettlement]):
             if champion is not None and canary is not None:
                 found[guardrail.name] = guardrail.score(canary) - guardrail.score(champion)
         return Outcome(score=line.canary - line.champion, guardrails=found)
+
+    @classmethod
+    def mean_difference(cls, scored: Sequence[tuple[OpenPair, float]]) -> tuple[float | None, int]:
+        """The mean over the pairs; None before the first."""
+        number = len(scored)
+        return (sum(score for _, score in scored) / number if number else None), number
 
     @property
     def champion(self) -> ArmCounts:

@@ -53,6 +53,11 @@ class OpenPair(OpenUnit):
         """What was staked on it."""
         return pair_wager(null, self.discordance)
 
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """The discordance at dispatch."""
+        return (self.discordance,)
+
 
 @lru_cache(maxsize=4096)
 def pair_wager(null: Null, discordance: float) -> Wager:

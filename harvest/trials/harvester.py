@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from harvest.evidence.difference import Difference, difference_of
 from harvest.evidence.health import HealthCheck
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import AnyTest, advance, replay, still_supported
@@ -166,7 +167,13 @@ class Harvester:
         if nothing_new and (not trial.is_open or decision.verdict is Verdict.HOLD):
             return None, decision, after
         contradicted = not trial.is_open and self._contradicted(trial, decision, late=late)
-        return _step(trial, state, after, decision, now=now, contradicted=contradicted), decision, after
+        writes = trial.is_open and decision.verdict is not Verdict.HOLD
+        review = ""
+        if writes or contradicted:
+            ledger = self._lines(trial, state.dispatched, after.read)
+            review = _review(trial, state, decision, difference_of(type(state), state.policy, ledger))
+        step = _step(trial, state, after, decision, now=now, contradicted=contradicted, review=review)
+        return step, decision, after
 
     def _contradicted(self, trial: Trial, decision: Decision, *, late: bool) -> bool:
         """Whether what became known after the verdict no longer supports it.
@@ -246,6 +253,7 @@ def _step(
     *,
     now: float,
     contradicted: bool,
+    review: str,
 ) -> TrialAdvance:
     """What is written: a verdict only while the trial is open."""
     verdict = decision.verdict if trial.is_open else Verdict.HOLD
@@ -257,7 +265,7 @@ def _step(
         bet=state.next_bet,
         verdict=verdict.value,
         reason=" ".join(decision.reasons),
-        review=_review(trial, state, decision) if verdict is not Verdict.HOLD or contradicted else "",
+        review=review,
         point=_point(state, decision, now),
         contradicted=contradicted,
         alarms=tuple(alarm.check.value for alarm in alarms),
@@ -297,7 +305,7 @@ def evidence_of(trial: Trial, held: EvidenceState) -> AnyTest:
     return test.from_json(held.evidence)
 
 
-def _review(trial: Trial, state: AnyTest, decision: Decision) -> str:
+def _review(trial: Trial, state: AnyTest, decision: Decision, difference: Difference) -> str:
     """The record of a decision with all that it was made from; it is kept with the template for good."""
     return json.dumps(
         {
@@ -310,6 +318,7 @@ def _review(trial: Trial, state: AnyTest, decision: Decision) -> str:
             "evidence": decision.evidence,
             "thresholds": decision.thresholds,
             "inputs": decision.inputs,
+            "difference": difference.document(),
             "arms": {"champion": _arm(state.champion), "canary": _arm(state.canary)},
         }
     )

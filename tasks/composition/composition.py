@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from harvest.settling.settling import Settling
+    from harvest.trials.differences import Differences
     from harvest.trials.harvester import Harvester
     from harvest.trials.opening import Proposals
     from routing.accounts.pool import Pools
@@ -301,6 +302,13 @@ class Coalmine(Stores):
             settling=self.settling, trials=self.trials, store=self.trial_store, enabled=canary.enabled,
             rolled_back=self.withdrawal.withdraw,
         )  # fmt: skip
+
+    @cached_property
+    def differences(self) -> Differences:
+        """What trials say of the difference between their versions, for people."""
+        from harvest.trials.differences import Differences
+
+        return Differences(self.harvester.counted_ledger)
 
     def close(self) -> None:
         """Close the connections of this process; those that were never made are not made for it."""

@@ -270,6 +270,26 @@ def test_a_trial_is_one_sentence_a_plot_and_a_ledger(fleet: SteppedFleet) -> Non
     assert "no result after" not in text
 
 
+def test_a_trial_has_its_difference_by_repository(fake_redis: redis.Redis) -> None:
+    """With its interval, as a sentence and by group, on its page and in its explanation."""
+    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 20)
+    fleet.on_trial()
+    for place in range(20):
+        repository = "local:shop" if place % 4 < 2 else "local:bank"
+        job = fleet.enqueue(repository=repository).job
+        fleet.end(job, SignalKind.FINISHED if place % 2 else SignalKind.AGENT_ERRORED)
+    fleet.app.harvester.harvest()
+    client = WebClient(web_of(fleet.app))
+    text = html.unescape(client.get("/trials/implementer", Accept="text/html").text)
+    assert "The canary's mean score less the champion's is -1.00 so far, and really between -1.00 and" in text
+    assert "Difference by repository" in text
+    groups = client.get("/api/v1/trials/implementer/explanation").json()["groups"]["repository"]
+    assert {each["name"]: each["units"] for each in groups} == {"local:shop": 10, "local:bank": 10}
+    (listed,) = client.get("/api/v1/trials").json()["trials"]
+    assert listed["difference"]["upper"] < 0
+    assert "-1.00 [-1.00, " in client.get("/trials", Accept="text/html").text
+
+
 def test_a_long_line_is_thinned_and_keeps_its_extremes() -> None:
     """At most so many points, the first and the last among them, and the peak that decided."""
     values = [float(place % 7) for place in range(5000)]

@@ -12,7 +12,8 @@ import redis
 from rich.console import Console, RenderableType
 
 from console.output.trials.trial_explanation import explanation_document, explanation_view
-from console.output.trials.trial_status import status_of, trial_view
+from console.output.trials.trial_status import trial_view
+from console.status.fleet_reading import read_trials
 from console.web.app import web_of
 from harvest.evidence.explanation import explain
 from harvest.evidence.policy import Guardrail, TrialPolicy
@@ -517,14 +518,15 @@ def test_people_see_who_solved_what(fake_redis: redis.Redis) -> None:
     fleet.app.harvester.harvest()
     pair(fleet)
     trial = fleet.app.trials.find("implementer-t1")
-    status = status_of(trial, fleet.app.harvester.evidence(trial), fleet.clock())
+    (status,) = read_trials(fleet.app, [trial], fleet.clock())
     text = shown(*trial_view(status))
     assert "shadow: both versions on the same issue" in text
     assert re.search(r"the champion alone +1\b", text)
-    assert "The canary scores -1.000 on average" in text
+    assert "The canary's mean score less the champion's is -1.00 so far" in text
     assert "1 more pairs were drawn since the last harvest" in text
     document = status.document()
     assert (document["mode"], document["pairs"]["champion_only"]) == ("shadow", 1)
+    assert document["difference"]["value"] == -1.0
     explained = explain(
         type(status.evidence), status.evidence.policy, fleet.app.harvester.counted_ledger(trial)
     )

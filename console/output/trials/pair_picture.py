@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from console.output.rendering import Prose, table
+from console.output.rendering import table
 from harvest.evidence.trial_test import AnyTest
 from harvest.pairs.pair_evidence import PairEvidence
 from routing.templates.trial import Mode
@@ -47,5 +47,3 @@ def pairs_view(evidence: AnyTest) -> Iterator[RenderableType]:
     )
     yield ""
     yield table(("solved by", ">pairs"), rows)
-    if counts.difference is not None:
-        yield Prose(f"The canary scores {counts.difference:+.3f} on average, on the same issues.")

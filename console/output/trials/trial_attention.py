@@ -25,7 +25,11 @@ def trial_documents(parts: Coalmine, templates: Iterable[str]) -> list[dict[str,
     for name in templates:
         for trial in parts.trials.history(name):
             try:
-                found.append(trial_document(trial))
+                difference = parts.differences.in_list(trial)
+                found.append(
+                    trial_document(trial)
+                    | {"difference": None if difference is None else difference.document()}
+                )
             except CorruptRecordError as error:  # of its policy
                 found.append(damaged_document(parts.trials.damage(trial.id, error)))
         found += [damaged_document(trial) for trial in parts.trials.damaged(name)]

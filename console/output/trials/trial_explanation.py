@@ -6,15 +6,22 @@ question.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import RenderableType
 
 from console.output.rendering import evidence, heading, number, table, text, word
+from console.output.trials.difference_words import groups_view
 from console.output.trials.trial_status import TrialStatus, trial_view
 from harvest.evidence.explanation import ExplainedUnit
+from harvest.evidence.group_differences import GroupDifference
 from harvest.pairs.pair_ledger import PairDispatched
+
+#: Differences by kind of group, such as by repository.
+Groups = Mapping[str, Sequence[GroupDifference]]
+NO_GROUPS: Groups = MappingProxyType({})
 
 #: How many jobs of a long trial are shown without `--all`: the last ones.
 SHOWN = 40
@@ -28,9 +35,15 @@ _OF_PAIRS = ("!>#", "!champion's job", "!canary's job", "?first", "?>discordance
 _MAIN = ("worse", "not_worse")
 
 
-def explanation_document(status: TrialStatus, lines: Sequence[ExplainedUnit]) -> dict[str, Any]:
+def explanation_document(
+    status: TrialStatus, lines: Sequence[ExplainedUnit], groups: Groups = NO_GROUPS
+) -> dict[str, Any]:
     """An explanation for scripts: always with every job."""
-    return {"trial": status.document(), "jobs": [_document(line) for line in lines]}
+    return {
+        "trial": status.document(),
+        "groups": {kind: [each.document() for each in found] for kind, found in groups.items()},
+        "jobs": [_document(line) for line in lines],
+    }
 
 
 def _document(line: ExplainedUnit) -> dict[str, Any]:
@@ -74,13 +87,15 @@ def _unit(line: ExplainedUnit) -> dict[str, Any]:
 
 
 def explanation_view(
-    status: TrialStatus, lines: Sequence[ExplainedUnit], *, every: bool = False
+    status: TrialStatus, lines: Sequence[ExplainedUnit], groups: Groups = NO_GROUPS, *, every: bool = False
 ) -> Iterator[RenderableType]:
     """An explanation for people: the trial's state, then its last jobs, or `every` job.
 
     At most SHOWN jobs are shown otherwise; the evidence in each line counts the earlier ones as well.
     """
     yield from trial_view(status)
+    for kind, found in groups.items():
+        yield from groups_view(kind, found)
     yield ""
     if not lines:
         yield "No job has been drawn yet."

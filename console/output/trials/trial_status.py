@@ -28,10 +28,12 @@ from console.output.rendering import (
     when,
     word,
 )
+from console.output.trials.difference_words import difference_cell, difference_words
 from console.output.trials.pair_picture import MODES, pairs_document, pairs_view
 from console.output.trials.trial_outlook import NOTHING_OPEN, TrialOutlook
 from console.output.trials.trial_words import questions, state_words
 from harvest.evidence.arm_counts import ArmCounts
+from harvest.evidence.difference import Difference
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import AnyTest
 from harvest.evidence.verdict import Decision
@@ -57,6 +59,7 @@ class TrialStatus:
     decision: Decision  # from the evidence now; for a closed trial, `trial.review` has the one that counted
     costs: Mapping[str, Cost]  # of its jobs, by arm; none for an arm without a turn
     outlook: TrialOutlook  # what becomes of its open jobs
+    difference: Difference | None  # of the evidence now; None where it was not asked for
     at: float  # when it was read, seconds since the epoch
     age_seconds: float  # from its opening to its end, or to now
 
@@ -101,6 +104,7 @@ class TrialStatus:
                 "champion": _arm(self.evidence.champion, self.cost("champion")),
             },
             "outlook": self.outlook.document(),
+            "difference": None if self.difference is None else self.difference.document(),
             "pairs": pairs_document(self.evidence),
             "next_share": self.trial.share if self.trial.is_open else None,
             "age_seconds": round(self.age_seconds, 3),
@@ -130,7 +134,7 @@ def trial_document(trial: Trial) -> dict[str, Any]:
 
 def status_of(
     trial: Trial, found: AnyTest, now: float, costs: Mapping[str, Cost] = MappingProxyType({}),
-    outlook: TrialOutlook = NOTHING_OPEN,
+    outlook: TrialOutlook = NOTHING_OPEN, *, difference: Difference | None = None,
 ) -> TrialStatus:  # fmt: skip
     """The status of a trial at `now`, in seconds since the epoch by the server's clock.
 
@@ -142,6 +146,7 @@ def status_of(
         evidence=found,
         costs=costs,
         outlook=outlook,
+        difference=difference,
         at=now,
         decision=found.decide(elapsed_days=age / _SECONDS_A_DAY, released=released_checks(trial)),
         age_seconds=age,
@@ -182,6 +187,9 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
     yield ""
     yield _arms(status)
     yield from pairs_view(status.evidence)
+    if words := difference_words(status.difference):
+        yield ""
+        yield Prose(words)
     if open_words := status.outlook.words(status.at):
         yield Prose(f"Open: {open_words}.")
     yield ""
@@ -202,12 +210,14 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
         )
 
 
-def trials_view(trials: Sequence[Trial]) -> RenderableType:
-    """Trials for people, one a line."""
+def trials_view(
+    trials: Sequence[Trial], differences: Mapping[str, Difference | None] = MappingProxyType({})
+) -> RenderableType:
+    """Trials for people, one a line; `differences` by the trial's id, as far as they are known."""
     if not trials:
         return "There are no trials yet; open one with `coalmine trial open NAME@vN`."
     return table(
-        ("!trial", "!canary", "!champion", "!state", ">share", "?!opened", "?!closed"),
+        ("!trial", "!canary", "!champion", "!state", ">share", "?!difference", "?!opened", "?!closed"),
         (
             (
                 trial.id,
@@ -215,6 +225,7 @@ def trials_view(trials: Sequence[Trial]) -> RenderableType:
                 trial.champion_id,
                 word(trial.state, state_words(trial.state)),
                 f"{trial.share:g}",
+                difference_cell(differences.get(trial.id)),
                 when(trial.opened_at),
                 when(trial.closed_at) or "-",
             )

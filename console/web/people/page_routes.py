@@ -20,6 +20,7 @@ from console.output.issue_detail import detail_of
 from console.output.issue_views import ISSUE
 from console.output.job_views import JOB
 from console.output.template_views import VERSION, content, template_documents
+from console.output.trials.difference_words import difference_cell
 from console.output.trials.trial_attention import awaits_person
 from console.pages.needs import needs_of
 from console.pages.rendering import STATIC, fact_rows
@@ -160,14 +161,19 @@ def _all_trials(parts: Coalmine) -> dict[str, Any]:
     names = parts.templates.names()
     found = [trial for name in names for trial in parts.trials.history(name)]
     return {
-        "trials": sorted(found, key=lambda trial: (not trial.is_open, -trial.opened_at)),
+        "trials": [
+            (trial, difference_cell(parts.differences.in_list(trial)))
+            for trial in sorted(found, key=lambda trial: (not trial.is_open, -trial.opened_at))
+        ],
         "damaged": [trial for name in names for trial in parts.trials.damaged(name)],
     }
 
 
 def _trial(parts: Coalmine, reference: str, *, every: bool) -> dict[str, Any]:
     found = read_explanation(parts, reference)
-    return trial_page(found.status, found.lines, most=len(found.lines) if every else LEDGER_LENGTH)
+    return trial_page(
+        found.status, found.lines, found.groups, most=len(found.lines) if every else LEDGER_LENGTH
+    )
 
 
 def _jobs(parts: Coalmine, state: str, template: str, after: str) -> dict[str, Any]:

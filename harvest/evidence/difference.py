@@ -1,0 +1,149 @@
+"""The difference of the two means with its interval: the tests of a trial, asked for every gap.
+
+A gap θ is rejected from above when the evidence against "D is at most θ" reaches 1/beta, and from below when
+that against "D is at least θ" reaches 1/alpha. Evidence and stakes are those of the trial's own questions,
+with their edge moved to θ. So the lower end passes -delta when the trial graduates, and the upper end falls
+below -margin when it is rolled back. Each end is wrong, at any look ever, with at most its level: a
+confidence sequence made by betting (Waudby-Smith & Ramdas 2024).
+
+As evidence is a maximum over the dispatch order, the ends only move towards each other.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from harvest.evidence.evidence import OpenUnit
+from harvest.evidence.explanation import counting
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.segment import ZEROS
+from harvest.evidence.trial_test import AnyTest, parted
+from harvest.evidence.wager import Null, Triple, ln_mixture
+
+#: Gaps that are asked for: hundredths, strictly between the ends of the scale.
+_GAPS = tuple(place / 100 for place in range(-99, 100))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """D, the canary's mean score less the champion's, from -1 to 1, as far as it is known."""
+
+    value: float | None  # of the settled jobs or pairs; None before both arms have one
+    units: int  # that the value rests on: settled pairs, or settled jobs of the arm that has fewer
+    lower: float  # D is at least this, wrong with probability `beta` at all looks together
+    upper: float  # D is at most this, wrong with probability `alpha`
+    alpha: float
+    beta: float
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether no gap is left: something has changed while the trial ran, or an end is wrong."""
+        return self.lower > self.upper
+
+    def document(self) -> dict[str, Any]:
+        """For scripts; `value` is null while it is unknown."""
+        return {
+            "value": self.value,
+            "units": self.units,
+            "lower": self.lower,
+            "upper": self.upper,
+            "lower_level": self.beta,
+            "upper_level": self.alpha,
+        }
+
+    @classmethod
+    def stored(cls, found: dict[str, Any]) -> Self:
+        """What `document` gave; KeyError for another form."""
+        return cls(
+            value=found["value"], units=found["units"], lower=found["lower"], upper=found["upper"],
+            alpha=found["upper_level"], beta=found["lower_level"],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Units:
+    """Units in the order of dispatch: each by its place among the distinct ones with their scores."""
+
+    distinct: Sequence[tuple[OpenUnit, float | None]]  # None: open, at its worst
+    order: Sequence[int]
+
+    def reaches(self, null: Null, level: float) -> bool:
+        """Whether the evidence against a null ever reached 1/level."""
+        factors: list[Triple] = []
+        for unit, score in self.distinct:
+            staked = unit.wager(null)
+            factors.append(staked.lowest if score is None else staked.ln_factors(score))
+        threshold = math.log(1.0 / level)
+        first, second, third = ZEROS
+        for place in self.order:
+            one, two, three = factors[place]
+            first += one
+            second += two
+            third += three
+            if (first >= threshold or second >= threshold or third >= threshold) and (
+                ln_mixture((first, second, third)) >= threshold
+            ):
+                return True
+        return False
+
+
+def difference_of(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[object]) -> Difference:
+    """The difference with its interval, from a trial's ledger or the lines of some of its units.
+
+    Units may be chosen by what was known before their dispatch (their repository), and by nothing else. Costs
+    O(units), times the logarithm of the number of gaps.
+    """
+    dispatches, settlements = parted(test, ledger)
+    settled = counting(policy, settlements)
+    places: dict[tuple[Any, ...], int] = {}
+    distinct: list[tuple[OpenUnit, float | None]] = []
+    order = []
+    scored = []
+    for line in dispatches:
+        settlement = settled.get(line.index)
+        score = None if settlement is None else test.outcome(policy, settlement).score
+        if settlement is not None and score is None:
+            continue  # it counts for neither arm
+        unit, _ = test.units(policy, line)
+        if score is not None:
+            scored.append((unit, score))
+        key = (*unit.terms, score)
+        if key not in places:
+            places[key] = len(distinct)
+            distinct.append((unit, score))
+        order.append(places[key])
+    units = _Units(distinct=distinct, order=order)
+
+    def below(gap: float) -> bool:
+        """Whether "D is at most the gap" is rejected."""
+        own = gap == -policy.delta  # the very question that graduates
+        null = Null.worse_by(delta=policy.delta) if own else Null.at_most(gap, delta=policy.delta)
+        return units.reaches(null, policy.beta)
+
+    def above(gap: float) -> bool:
+        """Whether "D is at least the gap" is rejected."""
+        return units.reaches(test.not_worse_null(margin=-gap, delta=policy.delta), policy.alpha)
+
+    value, number = test.mean_difference(scored)
+    gaps = sorted({*_GAPS, -policy.delta, -policy.margin or 0.0})
+    return Difference(
+        value=value,
+        units=number,
+        lower=_end(gaps, below, -1.0),
+        upper=_end(gaps[::-1], above, 1.0),
+        alpha=policy.alpha,
+        beta=policy.beta,
+    )
+
+
+def _end(gaps: Sequence[float], is_rejected: Callable[[float], bool], outermost: float) -> float:
+    """The last gap that is rejected, the gaps nearer to `outermost` with it; that itself if none is."""
+    low, high = 0, len(gaps)  # gaps before `low` are rejected, those from `high` on are not
+    while low < high:
+        middle = (low + high) // 2
+        if is_rejected(gaps[middle]):
+            low = middle + 1
+        else:
+            high = middle
+    return gaps[low - 1] if low else outermost
