@@ -180,7 +180,6 @@ class Worker:
             ),
             starts=VersionStarts(
                 breakers=self.coalmine.breakers,
-                trial=self.coalmine.trial_store.read,
                 opened=partial(self.tick_requests.ask, SWEEP),
             ),
             pairs=pair_work_of(self.coalmine, self.forges.sites),
