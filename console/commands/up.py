@@ -46,7 +46,13 @@ from console.local.fleet_news import FleetNews
 from console.local.fleet_place import DEFAULT_STATE, running_variables
 from console.local.last_options import LastOptions
 from console.local.offered_agent import OfferedAgent, check_programs, take
-from console.local.start_checks import check_ci, check_repository, sandbox_words
+from console.local.start_checks import (
+    RED_WORDS,
+    check_ci,
+    check_repository,
+    check_start_on_red,
+    sandbox_words,
+)
 from console.output.event_views import event_document
 from console.output.happenings import Happening
 from console.output.rendering import Prose
@@ -141,7 +147,8 @@ def up(
         for line in check_programs(parts, worked_by, offered, forge=forge, environment=os.environ):
             speaker.say(line)
         if red := check_ci(forge, speaker.say):
-            _go_on_with_red(red, allowed=local is not None and local.allow_red, speaker=speaker)
+            allowed, is_first = local is not None and local.allow_red, not LastOptions(state).are_kept
+            _go_on_with_red(red, allowed=allowed, is_first=is_first, speaker=speaker)
         for line in take(parts, worked_by, offered, is_needed=local is not None):
             speaker.say(line)
         if worked_by in fleet.coalmine.templates.names():
@@ -206,19 +213,18 @@ class _Speaker:
             self._terminal.line(event_document(event), shown or "")
 
 
-def _go_on_with_red(red: str, *, allowed: bool, speaker: _Speaker) -> None:
-    """Say that the main branch is red; ask on a terminal. Raises ConflictError when the answer is no."""
+def _go_on_with_red(red: str, *, allowed: bool, is_first: bool, speaker: _Speaker) -> None:
+    """Say that the main branch is red; ask on a terminal. Raises ConflictError when it is not to start."""
     speaker.say(red)
-    if allowed:
-        speaker.say("Issues are begun all the same (--allow-red).")
-        return
-    speaker.say(
-        "No agent is paid for what main has already: one issue is tried, and the others wait until main is "
-        "green. With --allow-red all are begun."
-    )
-    if sys.stdin.isatty() and not speaker.as_json and not typer.confirm("Start all the same?", err=True):
-        message = "the main branch is red, so nothing was started: repair it, or give --allow-red"
-        raise ConflictError(message)
+    asks = sys.stdin.isatty() and not speaker.as_json
+
+    def ask() -> bool:
+        speaker.say(RED_WORDS)
+        return typer.confirm("Start all the same?", err=True)
+
+    words = check_start_on_red(allowed=allowed, is_first=is_first, ask=ask if asks else None)
+    if not asks or allowed:
+        speaker.say(words)
 
 
 def _run(fleet: LocalFleet, speaker: _Speaker) -> None:

@@ -109,7 +109,7 @@ AllowRed = Annotated[
         "--allow-red",
         envvar=f"{_SHOWN}ALLOW_RED",
         help="Begin issues although the main branch is red, so that agents may repair it. (default: ask; "
-        "then one issue at a time finds out)",
+        "without a terminal the first start is refused, and later ones try one issue at a time)",
     ),
 ]
 Agents = Annotated[

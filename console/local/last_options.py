@@ -29,6 +29,11 @@ class LastOptions:
     def __init__(self, state: Path) -> None:
         self._file = state / "last-up.json"
 
+    @property
+    def are_kept(self) -> bool:
+        """Whether a fleet was started here before."""
+        return self._file.is_file()
+
     def read(self) -> dict[str, str]:
         """The variables; none without a file, or when it cannot be read as one of ours."""
         try:

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from routing.errors import InvalidInputError
+from routing.errors import ConflictError, InvalidInputError
 from routing.forges.commit_status import StatusState
 from routing.forges.local.forge import LocalForge
 from routing.git.git import Git
@@ -20,6 +20,12 @@ from routing.sandbox.profile import SandboxKind
 
 #: How much of the end of CI's output is shown, in characters.
 SHOWN_CHARACTERS = 300
+
+#: What a fleet does about a red main branch.
+RED_WORDS = (
+    "No agent is paid for what main has already: one issue is tried, and the others wait until main is "
+    "green. With --allow-red all are begun."
+)
 
 #: The modes that git shows for files that can be run, and for links, which may lead to one.
 _EXECUTABLE, _LINK = "100755", "120000"
@@ -80,7 +86,7 @@ def check_has_commit(repository: Path) -> None:
 
 
 def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> str:
-    """Run CI on the tip of the main branch, unless that has a verdict already.
+    """Run CI on the tip of the main branch, unless that is known to be green.
 
     Raises InvalidInputError when the command cannot be run there. Returns the words for a main branch that is
     red, and "" for one that is not: whether to start then is the caller's to decide.
@@ -88,7 +94,8 @@ def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> str:
     if forge is None or forge.ci is None:
         return ""
     ci, branch, tip = forge.ci, forge.git.main_branch(), forge.git.main_tip()
-    if ci.statuses(tip).has_real_ci:
+    known = ci.statuses(tip)
+    if known.has_real_ci and not known.failed:  # what failed may be repaired outside of the repository
         return ""
     say(f"Running CI once on {branch}: {ci.command}")
     status = ci.try_out(tip)
@@ -103,6 +110,21 @@ def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> str:
     if status.state is not StatusState.FAILURE:
         return ""
     return f"CI is red on {branch} already: {status.description}, see {status.url}"
+
+
+def check_start_on_red(*, allowed: bool, is_first: bool, ask: Callable[[], bool] | None) -> str:
+    """Whether to start although the main branch is red: words for the user, or ConflictError.
+
+    `ask` asks a person, None where there is none. Then the first start of a state folder is refused, as
+    nothing but `--allow-red` says that it is meant; a later one goes on, so that a fleet that a service
+    manager starts again does not stay down until somebody has repaired the main branch.
+    """
+    if allowed:
+        return "Issues are begun all the same (--allow-red)."
+    if is_first if ask is None else not ask():
+        message = "the main branch is red, so nothing was started: repair it, or give --allow-red"
+        raise ConflictError(message)
+    return RED_WORDS
 
 
 def sandbox_words(bubblewrap: Bubblewrap, kind: SandboxKind) -> str:

@@ -94,6 +94,17 @@ def test_a_person_is_asked_before_anything_starts_on_a_red_main(place: Path) -> 
     assert not (place / ".coalmine" / "running.json").exists()
 
 
+def test_a_script_starts_nothing_on_a_red_main(place: Path) -> None:
+    """Nobody can be asked: the first start says which option means it, and a second one is not let off."""
+    for _ in range(2):
+        refused = run(up(place, "false"), cwd=place, env=environment())
+        assert refused.returncode == 4, refused.stdout
+        assert (
+            "the main branch is red, so nothing was started: repair it, or give --allow-red" in refused.stderr
+        )
+    assert not (place / ".coalmine" / "running.json").exists()
+
+
 def test_agents_that_do_not_start_use_up_a_few_attempts_and_one_command_resumes_all(place: Path) -> None:
     """The fleet stops trying, says why in each place where people look, and goes on when asked to."""
     with (place / "up.log").open("wb") as log:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from console.local.start_checks import check_ci
-from routing.errors import InvalidInputError
+from console.local.start_checks import check_ci, check_start_on_red
+from routing.errors import ConflictError, InvalidInputError
 from routing.forges.commit_status import CiVerdict
 from routing.forges.local.config import LocalConfig
 from routing.forges.local.forge import LocalForge
@@ -73,3 +73,34 @@ def test_green_main_is_run_once_at_most(forge_with: ForgeWith, tmp_path: Path) -
     check_ci(forge_with(""), said.append)
     check_ci(None, said.append)
     assert len(said) == 1
+
+
+def test_main_that_is_known_to_be_red_is_said_again(forge_with: ForgeWith) -> None:
+    """A fleet that ran before has its verdict: the next start must not take that for a green one."""
+    forge = forge_with("false")
+    assert forge is not None
+    forge.run_ci(forge.git.main_tip())
+    assert "CI is red on main already" in check_ci(forge, lambda _words: None)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "is_first", "answer", "starts"),
+    [
+        (True, True, None, True),
+        (False, True, None, False),
+        (False, False, None, True),
+        (False, True, True, True),
+        (False, False, False, False),
+    ],
+    ids=["--allow-red", "first, in a script", "again, by a service manager", "yes", "no"],
+)
+def test_who_may_start_on_a_red_main(
+    *, allowed: bool, is_first: bool, answer: bool | None, starts: bool
+) -> None:
+    """A person says so, by an option or an answer; a fleet that was started before goes on by itself."""
+    ask = None if answer is None else lambda: answer
+    if starts:
+        assert "--allow-red" in check_start_on_red(allowed=allowed, is_first=is_first, ask=ask)
+        return
+    with pytest.raises(ConflictError, match="nothing was started: repair it, or give --allow-red"):
+        check_start_on_red(allowed=allowed, is_first=is_first, ask=ask)
