@@ -44,6 +44,7 @@ JOB_CANCELLING = "job.cancelling"
 JOB_FINISHED = "job.finished"
 JOB_SETTLED = "job.settled"
 PAIR_SETTLED = "pair.settled"
+PAIR_JUDGED = "pair.judged"
 JOB_SIGNAL = "job.signal"
 SNAPSHOT_UNREADABLE = "candidate.snapshot_unreadable"
 AGENT_REGISTERED = "agent.registered"
@@ -117,6 +118,7 @@ MEANINGS: dict[str, str] = {
     JOB_CANCELLING: "a running job is to be cancelled by its worker",
     JOB_FINISHED: "a job reached a final state",
     JOB_SETTLED: "a job's score is settled",
+    PAIR_JUDGED: "the judge has scored the work of a pair, in the order that is said",
     PAIR_SETTLED: "both jobs of a pair were judged, or the pair was left out",
     JOB_SIGNAL: "a fact about a job was recorded",
     SNAPSHOT_UNREADABLE: "a canary's content could not be read; its jobs go to the champion",

@@ -25,9 +25,9 @@ QUEUES = ("champion", "canary", "control")
 WORK = "tasks.work"
 
 #: Names of the ticks, which run on the queue `control`.
-SWEEP, HARVEST, WATCH, LAND, POLL, DISPATCH, CI, WATCHDOG, NOTIFY = (
+SWEEP, HARVEST, WATCH, LAND, POLL, DISPATCH, CI, JUDGE, WATCHDOG, NOTIFY = (
     f"tasks.{name}"
-    for name in ("sweep", "harvest", "watch", "land", "poll", "dispatch", "ci", "watchdog", "notify")
+    for name in ("sweep", "harvest", "watch", "land", "poll", "dispatch", "ci", "judge", "watchdog", "notify")
 )
 
 

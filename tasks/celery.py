@@ -23,6 +23,7 @@ from tasks.broker import (
     CI,
     DISPATCH,
     HARVEST,
+    JUDGE,
     LAND,
     NOTIFY,
     POLL,
@@ -35,6 +36,7 @@ from tasks.broker import (
 )
 from tasks.composition.composition import compose, redis_url
 from tasks.composition.forge_parts import ForgeParts
+from tasks.composition.pair_parts import ask_judges
 from tasks.logs import configure_logs
 from tasks.notify.notifier import LEASE_SECONDS
 from tasks.secrecy import hide_secrets
@@ -123,11 +125,13 @@ def sweep() -> None:
 
 @app.task(name=HARVEST, base=TickTask)
 def harvest() -> None:
-    """Settle scores, advance trials, act on verdicts, open trials that waited."""
-    parts = worker().coalmine
+    """Settle scores, have pairs judged, advance trials, act on verdicts, open trials that waited."""
+    here = worker()
+    parts = here.coalmine
 
     def tick() -> None:
         parts.harvester.harvest()
+        ask_judges(parts, here.tick_requests)
         parts.proposals.open_all_waiting()
 
     with LogAndContinue("tick.failed", tick="harvest"):
@@ -194,6 +198,13 @@ def ci(commit: str) -> None:
     """Run the CI of the local forges that have a commit, then look at the job that pushed it."""
     with LogAndContinue("tick.failed", tick="ci"):
         worker().run_ci(commit)
+
+
+@app.task(name=JUDGE)
+def judge(pair: str) -> None:
+    """Judge the work of a pair, then have it settled."""
+    with LogAndContinue("tick.failed", tick="judge"):
+        worker().pair_judging.judge(pair, worker=judge.request.hostname or "unknown")
 
 
 @signals.setup_logging.connect

@@ -55,6 +55,7 @@ class PairSettlement(BaseModel):
     canary: Score | None = None
     champion_spent: dict[str, Amount] = Field(default_factory=dict)  # USD, seconds or turns, by guardrail
     canary_spent: dict[str, Amount] = Field(default_factory=dict)
+    judged_first: Arm | None = None  # whose work was judged first, by a coin; None where nothing was judged
     reason: str = ""  # what settled it, in words
     at: Annotated[float, Field(allow_inf_nan=False)] = 0.0  # seconds since the epoch
 

@@ -1,8 +1,9 @@
 """Settling pairs: from the facts about both jobs to one line of the ledger, once.
 
 Both halves are scored by the same rule, and by nothing that only the delivered one can meet: the judge's
-score of the first pushed commit. So what becomes of the champion's work outside says nothing here. Whatever
-is not the agents' doing, on either side, leaves the pair out: that never hits one version alone.
+score of the first work that they handed over. So what becomes of the champion's work outside says nothing
+here. Whatever is not the agents' doing, on either side, leaves the pair out: that never hits one version
+alone.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,16 @@ from harvest.settling.score import EXCLUSIONS, FAILURES, Score, ScoreRules, Scor
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal, SignalKind
 from routing.store.signals.signal_store import PairScoring
+from routing.templates.trial import Arm
 
-#: What says nothing about a pair. Only delivery is refused, and a shadow has none; where work ends well
-#: without a commit there is nothing that a judge can look at.
-_SAYS_NOTHING = frozenset({SignalKind.REFUSED, SignalKind.FINISHED})
+#: What says nothing about a pair: where work ends well without a commit, a judge has nothing to look at.
+_SAYS_NOTHING = frozenset({SignalKind.FINISHED})
+
+#: Why a half with handed work has no score yet.
+AWAITS_JUDGE = "its work waits for its judge"
+
+#: Seconds for which handed work waits for its judge, after the pair's deadline at the most; then nobody will.
+JUDGE_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,9 +35,13 @@ class Half:
     worth: Score
 
 
+#: What says that a job had work for its judge while it was its version's.
+_WORK = frozenset({SignalKind.HANDED_OVER, SignalKind.JUDGED})
+
+
 def half(job: Job, signals: Sequence[Signal], *, now: float, rules: ScoreRules) -> Half:
     """What a job is worth in its pair; pure. The first fact that says anything decides."""
-    if job.rerouted_from is not None and not any(fact.kind is SignalKind.JUDGED for fact in signals):
+    if job.rerouted_from is not None and not any(fact.kind in _WORK for fact in signals):
         why = f"job {job.id} went to another version"
         return Half(job=job, signals=signals, worth=Score(status=ScoreStatus.EXCLUDED, reason=why))
     deadline = job.created_at + job.waited(now) + rules.settle_deadline_seconds
@@ -42,8 +53,8 @@ def _worth(signals: Sequence[Signal], now: float, deadline: float) -> Score:
     if fell_back is not None:  # it worked with another model than its version's
         return _excluded(fell_back)
     for fact in signals:
-        if fact.kind is SignalKind.JUDGED:
-            return Score(status=ScoreStatus.SETTLED, value=fact.value, reason=f"judged: {fact.note}")
+        if fact.kind in _WORK:
+            return _judged(signals, now, max(deadline, fact.at) + JUDGE_SECONDS)
         if fact.kind in EXCLUSIONS or fact.kind in _SAYS_NOTHING:
             return _excluded(fact)
         if fact.kind in FAILURES:
@@ -51,6 +62,26 @@ def _worth(signals: Sequence[Signal], now: float, deadline: float) -> Score:
     if now >= deadline:
         return Score(status=ScoreStatus.SETTLED, value=0.0, reason="nothing was judged by its deadline")
     return Score(status=ScoreStatus.OPEN, until=deadline)
+
+
+def _judged(signals: Sequence[Signal], now: float, deadline: float) -> Score:
+    """Of work that was handed over the judge's word counts, whatever became of the job since."""
+    kinds = {SignalKind.JUDGED, SignalKind.NOT_JUDGED}
+    word = next((fact for fact in signals if fact.kind in kinds), None)
+    if word is not None and word.kind is SignalKind.JUDGED:
+        return Score(status=ScoreStatus.SETTLED, value=word.value, reason=f"judged: {word.note}")
+    if word is not None:
+        return _excluded(word)
+    if now >= deadline:  # nobody's doing
+        return Score(status=ScoreStatus.EXCLUDED, reason="no judge has looked at it in time")
+    return Score(status=ScoreStatus.OPEN, reason=AWAITS_JUDGE, until=deadline)
+
+
+def awaits_judge(halves: tuple[Half, Half]) -> bool:
+    """Whether all that is missing of a pair is the judge's word: neither job has anything more to say."""
+    waiting = [each.worth.reason == AWAITS_JUDGE for each in halves]
+    said = [each.worth.status is ScoreStatus.SETTLED for each in halves]
+    return any(waiting) and all(one or other for one, other in zip(waiting, said, strict=True))
 
 
 def pair_scoring(
@@ -75,6 +106,7 @@ def pair_scoring(
         canary=canary.worth.value if is_settled else None,
         champion_spent=amounts[0] if is_settled else {},
         canary_spent=amounts[1] if is_settled else {},
+        judged_first=_first(halves),
         reason=reason[:500],
         at=now,
     )
@@ -107,6 +139,14 @@ def _written(
             "canary": line.canary, "reason": line.reason,
         },
     )  # fmt: skip
+
+
+def _first(halves: tuple[Half, Half]) -> Arm | None:
+    """Whose work was judged first; None where nothing was, or before that was drawn."""
+    for each, arm in zip(halves, (Arm.CHAMPION, Arm.CANARY), strict=True):
+        if any(fact.id == "judgement" and fact.round == 1 for fact in each.signals):
+            return arm
+    return None
 
 
 def _is_overdue(each: Half) -> bool:

@@ -13,13 +13,16 @@ import structlog
 
 from harvest.draws.draw_ledger import Settlement
 from harvest.evidence.policy import TrialPolicy
-from harvest.settling.pair_settling import half, lone_scoring, pair_scoring
+from harvest.settling.pair_settling import Half, awaits_judge, half, lone_scoring, pair_scoring
 from harvest.settling.score import Score, ScorePolicy, ScoreRules, ScoreStatus, score
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
+from routing.generator import Generator
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal
+from routing.store.judging.judging_store import JudgingStore
 from routing.store.signals.signal_store import ScoreAnswer, Scoring, ScoringKind, SignalStore
 from routing.store.trials.trial_store import TrialStore
+from routing.templates.trial import Arm
 
 #: Jobs that are read and written in one round trip.
 BATCH = 500
@@ -28,6 +31,9 @@ BATCH = 500
 DAMAGED_SECONDS = 600.0
 
 _log = structlog.get_logger(__name__)
+
+#: A fair coin.
+_HALF = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +49,11 @@ class Settling:
 
     def __init__(
         self, *, signals: SignalStore, trials: TrialStore, scores: ScorePolicy, default: TrialPolicy,
+        judging: JudgingStore, generator: Generator,
         left_out: Callable[[str], object] = lambda _shadow: None,
     ) -> None:  # fmt: skip
+        self._judging = judging
+        self._generator = generator  # of the coin that says whose work is judged first
         self._left_out = left_out  # ends the shadow job of a pair that says nothing
         self._signals = signals
         self._trials = trials
@@ -105,14 +114,21 @@ class Settling:
             both = {each.shadow: (each, its) for each, its in ((job, signals), (partner, facts))}
             rules = self.rules(both[True][0])  # a shadow never leaves its trial
             champion, canary = (half(*both[shadow], now=now, rules=rules) for shadow in (False, True))
-            amounts = dict(spent(champion.job)), dict(spent(canary.job))
-            step = pair_scoring((champion, canary), now=now, amounts=amounts)
+            step = pair_scoring((champion, canary), now=now, amounts=(amounts(champion), amounts(canary)))
+            if step is None and awaits_judge((champion, canary)):
+                self._have_judged(champion, canary)
         if step is None or self._signals.settle_pair(step) is not ScoreAnswer.OK:
             return False
         if step.leaves_out:
             with suppress(ConflictError, NotFoundError):  # it has ended, or expired
                 self._left_out(step.canary)
         return True
+
+    def _have_judged(self, champion: Half, canary: Half) -> None:
+        """Both halves have said what they have to say; whose work is looked at first is a coin's to say."""
+        first = Arm.CANARY if self._generator.random() < _HALF else Arm.CHAMPION
+        seen = len(champion.signals), len(canary.signals)
+        self._judging.begin(champion.job.id, canary.job.id, first=first, seen=seen)
 
     def rules(self, job: Job) -> ScoreRules:
         """The rules of the job's trial; those of the settings for jobs of no trial."""
@@ -192,6 +208,15 @@ def _settlement(facts: JobFacts, worth: Score, now: float) -> str:
         reason=worth.reason,
         at=now,
     ).model_dump_json()
+
+
+def amounts(each: Half) -> dict[str, float]:
+    """What a half of a pair had spent when its work was handed over; at its end where there was none.
+
+    The same for both: what follows the champion's first push, for CI or a review, no shadow can meet.
+    """
+    noted = next((fact.spent for fact in each.signals if fact.spent is not None), None)
+    return dict(spent(each.job) if noted is None else noted)
 
 
 def spent(job: Job) -> Mapping[str, float]:

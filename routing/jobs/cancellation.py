@@ -75,13 +75,14 @@ class Cancellation:
                 return ended
 
     def _see_to_shadow(self, job: Job, *, at: float) -> None:
-        """Nobody needs the shadow of a job that was cancelled before it was judged: their pair is left out.
+        """Nobody needs the shadow of a job that was cancelled before it had any work: their pair is left out.
 
-        After its first push the job is judged, and the shadow goes on: whether a pair counts must not depend
-        on what became of the champion's work. A shadow that has ended stays.
+        Once its first work went to the judge, the shadow goes on: whether a pair counts must not depend on
+        what became of the champion's work. A shadow that has ended stays.
         """
         is_cancelled = job.state is JobState.CANCELLED or (job.cancel and job.cancel_to is JobState.CANCELLED)
-        if not is_cancelled or not job.partner or job.shadow or job.pushed_at is not None:
+        has_work = job.handed_at is not None or job.pushed_at is not None
+        if not is_cancelled or not job.partner or job.shadow or has_work:
             return
         with suppress(ConflictError, NotFoundError):
             self.cancel(job.partner, by=f"the cancel of job {job.id}, whose shadow it is", at=at)

@@ -153,6 +153,7 @@ class Job:
     published_at: float | None = None  # when its message was last sent by itself, None: when it was created
     claimed_at: float | None = None  # the last claim, also when the job waits again; None: no claim yet
     pushed_at: float | None = None  # the last push that its CI was watched for, None: there was none
+    handed_at: float | None = None  # when its first work went to the judge of its pair
     finished_at: float | None = None  # when it ended; None until then, and again after a person's retry
     lease_until: float | None = None
     fence: int = 0

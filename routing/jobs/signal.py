@@ -3,6 +3,7 @@
 Each is recorded once: the same fact, seen again, has the same id.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
@@ -23,7 +24,8 @@ class SignalKind(StrEnum):
     REAPPLIED = "reapplied"  # what was taken back is there again, as many times
     CLOSED_UNMERGED = "closed_unmerged"
     CHANGES_REQUESTED = "changes_requested"  # `round` says in which round of review
-    JUDGED = "judged"  # the judge of a pair has scored its first pushed commit: `value`
+    HANDED_OVER = "handed_over"  # its first work went to the judge of its pair; `spent` until then
+    JUDGED = "judged"  # the judge of a pair has scored that work: `value`; `round` is its place, from 1
     FINISHED = "finished"  # the agent ended cleanly on a job that has no repository
     AGENT_ERRORED = "agent_errored"
     AGENT_STALLED = "agent_stalled"
@@ -55,9 +57,10 @@ class Signal(BaseModel):
     kind: SignalKind
     at: float  # when it became true, seconds since the epoch
     commit: str = ""
-    round: int = 0  # of review, from 1; of reverts, from 0
+    round: int = 0  # of review, from 1; of reverts, from 0; place in the judge's order, from 1
     note: str = ""  # in words, for people
     value: float | None = None  # in [0,1], of what was judged; None for any other fact
+    spent: Mapping[str, float] | None = None  # when it became true, by guardrail; None: nobody noted it
     overdue: bool = False  # whether the judge was ended at its time limit
 
 
@@ -67,12 +70,23 @@ def signal(kind: SignalKind, *, at: float, commit: str = "", round_: int = 0, no
     return Signal(id=":".join(parts), kind=kind, at=at, commit=commit, round=round_, note=note[:500])
 
 
-def judgement(*, at: float, commit: str, value: float | None, note: str, overdue: bool = False) -> Signal:
-    """What the judge of a pair says: a score in [0,1], or None when it could not be run. Once a job."""
+def judgement(
+    *, at: float, commit: str, value: float | None, note: str, overdue: bool = False, place: int = 0
+) -> Signal:
+    """What the judge of a pair says: a score in [0,1], or None when it could not be run. Once a job.
+
+    `place` in the order in which the pair was judged, from 1; 0 where nobody drew one.
+    """
     kind = SignalKind.NOT_JUDGED if value is None else SignalKind.JUDGED
     return Signal(
-        id="judgement", kind=kind, at=at, commit=commit, note=note[:500], value=value, overdue=overdue
-    )
+        id="judgement", kind=kind, at=at, commit=commit, round=place, note=note[:500], value=value,
+        overdue=overdue,
+    )  # fmt: skip
+
+
+def handed_over(*, at: float, commit: str) -> Signal:
+    """A job's first work went to the judge of its pair. Once a job."""
+    return Signal(id="handed_over", kind=SignalKind.HANDED_OVER, at=at, commit=commit)
 
 
 def parsed_signal(text: str) -> Signal:

@@ -3,8 +3,9 @@
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from routing.process.child import ChildProcess
 from routing.process.command import Command, Ended, Output
@@ -16,6 +17,17 @@ KILL_GRACE_SECONDS = 2.0
 
 #: Seconds between two looks at whether a command gets on, at the most.
 LOOK_SECONDS = 5.0
+
+
+class Stop(Protocol):
+    """Somebody may ask the command to end before its time, from another thread."""
+
+    @property
+    def reason(self) -> object | None:
+        """Why it is to end; None while it may go on."""
+
+    def calling(self, listener: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `listener` when it is asked to end, for the time of the block."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -61,9 +73,12 @@ def run_bounded(
     output: Output | None = None,
     error: Output | None = None,
     descendants: Descendants | None = None,
+    stop: Stop | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Ended:
     """Run the command to its end or its time limit, then kill whatever is left of its process group.
+
+    `stop` ends it as its time limit does: the caller, who set it, knows the difference.
 
     With `idle_seconds` its time is up as well when it has neither printed, read, written nor computed for so
     long; where there is no /proc, only printing is seen.
@@ -74,10 +89,11 @@ def run_bounded(
     deadline = clock() + timeout_seconds
     watch = None if idle_seconds is None else _Progress(child, idle_seconds, clock)
     try:
-        while not (exited := child.has_exited()) and (left := deadline - clock()) > 0:
-            if watch is not None and watch.is_stuck():
-                break
-            child.pump(left if watch is None else min(left, watch.look_seconds))
+        with nullcontext() if stop is None else stop.calling(child.wake):
+            while not (exited := child.has_exited()) and (left := deadline - clock()) > 0:
+                if (watch is not None and watch.is_stuck()) or (stop is not None and stop.reason is not None):
+                    break
+                child.pump(left if watch is None else min(left, watch.look_seconds))
     except BaseException:  # whatever happens to us, the command does not go on
         child.discard()
         raise

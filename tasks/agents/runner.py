@@ -227,7 +227,8 @@ class AgentRunner:
         permit = partial(self._permit, claim)
         try:
             permit()
-            pushed = tree.push(keep_leftovers=self._rules.commit_leftovers, permit=permit)
+            took, leftovers = partial(self._pairs.hand_over, claim.job, tree), self._rules.commit_leftovers
+            pushed = tree.push(keep_leftovers=leftovers, permit=permit, took=took)
         except _NotPermittedError as error:
             stopped = replace(ran, ended_by=error.ending)
             cancelled = error.ending is Ending.CANCEL
@@ -241,7 +242,6 @@ class AgentRunner:
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
         expects_commit = Role(claim.job.request.role).makes_commits
         judged = pushed.commit in claim.job.judged
-        ran = replace(ran, judgement=self._pairs.judged(claim.job, tree, result.commit, self._rules.work_dir))
         return replace(ran, result=result, judged=judged, expects_commit=expects_commit, left=left)
 
     def _permit(self, claim: Claim) -> None:

@@ -287,6 +287,7 @@ class Coalmine(Stores):
         canary = self.settings.canary
         return Settling(
             signals=self.signals, trials=self.trial_store, scores=canary.scores, default=canary.policy,
+            judging=self.judging, generator=self.generator,
             left_out=lambda shadow: self.jobs.cancel(
                 shadow, by="the harvest, as its pair is left out", at=self.now()
             ),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from routing.store.jobs.cost_store import CostStore
     from routing.store.jobs.job_store import JobStore
     from routing.store.jobs.log_store import LogStore
+    from routing.store.judging.judging_store import JudgingStore
     from routing.store.redis.keys import Keys
     from routing.store.sessions.session_store import SessionStore
     from routing.store.signals.signal_store import SignalStore
@@ -127,6 +128,14 @@ class Stores:
         from routing.store.signals.signal_store import SignalStore
 
         return SignalStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def judging(self) -> JudgingStore:
+        """Pairs on their way to the judge."""
+        from routing.store.judging.judging_store import JudgingStore
+
+        retention = self.settings.retention_seconds
+        return JudgingStore(self.redis, self.keys, self.clock, retention_seconds=retention)
 
     @cached_property
     def events(self) -> EventStore:

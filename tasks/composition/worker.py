@@ -26,6 +26,7 @@ from routing.process.table import ProcessTable
 from tasks.agents.accounts.leased_accounts import LeasedAccounts
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.server import MailServer
+from tasks.agents.pairs.judging import PairJudging
 from tasks.agents.repository.hand_out import sweep_worktrees
 from tasks.agents.repository.mirror_packs import repack_mirrors
 from tasks.agents.runner import AgentRunner, RunnerRules
@@ -40,7 +41,7 @@ from tasks.broker import CI, DISPATCH, HARVEST, SWEEP, WATCH
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 from tasks.composition.notify_parts import notifiers_of
-from tasks.composition.pair_parts import pair_work_of
+from tasks.composition.pair_parts import ask_judges, pair_judging_of, pair_work_of
 from tasks.issues.site import place_of
 from tasks.notify.notifier import Notifier
 from tasks.work.delivery import DeliveryLimits
@@ -137,11 +138,7 @@ class Worker:
 
     @cached_property
     def agents(self) -> AgentRunner:
-        """Runs agents, in work trees of this host.
-
-        What they get of this process's variables is decided in `tasks.agents.environment`. `holds` says
-        whether the lease is still ours: a worker that lost it reports nothing more.
-        """
+        """Runs agents, in work trees of this host; what they see of our variables: `agents.environment`."""
         agent = self.coalmine.settings.agent
         limits = TurnLimits(
             time_limit_seconds=agent.time_limit_seconds,
@@ -182,8 +179,14 @@ class Worker:
                 breakers=self.coalmine.breakers,
                 opened=partial(self.tick_requests.ask, SWEEP),
             ),
-            pairs=pair_work_of(self.coalmine, self.forges.sites),
+            pairs=pair_work_of(self.coalmine),
         )
+
+    @cached_property
+    def pair_judging(self) -> PairJudging:
+        """Judges the work of pairs, on this host."""
+        forges = self.forges
+        return pair_judging_of(self.coalmine, forges.sites, forges.remotes, self.keeper, self.tick_requests)
 
     @cached_property
     def sandboxes(self) -> AgentSandboxes:
@@ -287,9 +290,9 @@ class Worker:
             self.coalmine.log_store.flush()
 
     def _ask_for_ticks(self, job: Job, step: NextStep, result: JobResult) -> None:
-        if job.shadow:
+        if job.partner:  # its pair may be ready to be judged
             self.tick_requests.ask(HARVEST)
-        elif step is NextStep.PUSHED:
+        if step is NextStep.PUSHED:
             self.tick_requests.send(CI, result.commit) if self._runs_ci(job) else self.tick_requests.ask(
                 WATCH
             )
@@ -379,6 +382,7 @@ class Worker:
             lambda: self.coalmine.jobs.see_to_children(at=self.coalmine.now()),
             lambda: self.coalmine.waking.wake(self.coalmine.post_office.agents_with_mail(MOST_WOKEN)),
             self.coalmine.relay.relay,
+            lambda: ask_judges(self.coalmine, self.tick_requests),
             self.coalmine.job_store.say_limits,
             self._trim,
         ]

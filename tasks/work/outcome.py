@@ -13,7 +13,7 @@ from routing.git.push_refusal import RefusalKind
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import JobResult
 from routing.jobs.retry import AT_ONCE, Again, Attempts, GiveUp, is_done, retry
-from routing.jobs.signal import Signal, SignalKind
+from routing.jobs.signal import SignalKind
 from routing.jobs.turn import Hindrance, HindranceKind
 from tasks.agents.supervision.retirement import Retirement
 
@@ -63,7 +63,6 @@ class Ran:
     said: str = ""  # with a refusal: the words of it
     is_lost: bool = False  # with ELSEWHERE: the work was on this very host, and is not there
     note: str = ""  # what happened, in words
-    judgement: Signal | None = None  # what the judge of a pair says of its first push
     left: str = ""  # work that the agent did and that is not on its branch, in words
     kept: str = ""  # where the work of a cancelled turn is, in words
     result: JobResult = field(default_factory=JobResult)

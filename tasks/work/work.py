@@ -173,7 +173,6 @@ class Work:
         jobs, reason = self._jobs, decided.reason
         kind = decided.signal
         facts = [signal(kind, at=jobs.now(), commit=ran.result.commit, note=reason)] if kind else []
-        facts += [ran.judgement] if ran.judgement else []
         match decided.step:
             case NextStep.PUSHED:
                 jobs.pushed(claim, ran.result, reason=reason, signals=facts)

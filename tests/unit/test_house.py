@@ -48,6 +48,7 @@ KNOWS = {
     "routing/store/events": ("routing", "routing/store/redis"),
     "routing/store/fleet": ("routing", "routing/store/redis"),
     "routing/store/jobs": ("routing", "routing/accounts", "routing/store/redis", "routing/jobs"),
+    "routing/store/judging": ("routing", "routing/jobs", "routing/store/redis", "routing/templates"),
     "routing/store/mail": ("routing/store/redis", "routing/jobs"),
     "routing/store/sessions": ("routing", "routing/store/redis"),
     "routing/store/signals": ("routing", "routing/store/redis", "routing/store/jobs", "routing/jobs"),
@@ -102,7 +103,7 @@ KNOWS = {
         "tasks/agents/sandbox", "tasks/agents/supervision", "tasks/agents/turn",
     ),
     "tasks/agents/repository": (),
-    "tasks/agents/pairs": ("tasks/agents/repository",),
+    "tasks/agents/pairs": ("tasks/agents/repository", "tasks/agents/turn", "tasks/work"),
     "tasks/agents/proxy": (),
     "tasks/agents/sandbox": (
         "tasks/agents", "tasks/agents/proxy", "tasks/agents/repository", "tasks/agents/runtimes",

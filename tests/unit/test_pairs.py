@@ -33,7 +33,7 @@ from routing.templates.trial import Arm, Mode, TrialState
 from tasks.agents.pairs.pair_work import PairWork
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import Worktree
-from tasks.composition.pair_parts import pair_work_of
+from tasks.composition.pair_parts import judge_by
 from tasks.notify.translation import translated
 from tasks.settings.settings import JudgeSettings
 from tests.fleets.stepped_fleet import ScriptedGenerator, SteppedFleet, contents, request
@@ -165,8 +165,7 @@ def test_a_pair_is_settled_once_by_both_judgements(fake_redis: redis.Redis) -> N
 @pytest.mark.parametrize(
     "kind",
     [
-        SignalKind.CANCELLED, SignalKind.MACHINE_LOST, SignalKind.NOT_JUDGED, SignalKind.REFUSED,
-        SignalKind.FINISHED,
+        SignalKind.CANCELLED, SignalKind.MACHINE_LOST, SignalKind.NOT_JUDGED, SignalKind.FINISHED,
     ],
 )  # fmt: skip
 def test_what_is_not_the_agents_doing_leaves_out_the_whole_pair(
@@ -181,7 +180,7 @@ def test_what_is_not_the_agents_doing_leaves_out_the_whole_pair(
     assert (line.kind, line.champion, line.canary) == ("excluded", None, None)
 
 
-@pytest.mark.parametrize("kind", [SignalKind.AGENT_STALLED, SignalKind.NOTHING_PUSHED])
+@pytest.mark.parametrize("kind", [SignalKind.AGENT_STALLED, SignalKind.NOTHING_PUSHED, SignalKind.REFUSED])
 def test_an_agent_that_fails_scores_0_on_either_side(fake_redis: redis.Redis, kind: SignalKind) -> None:
     """Pushing nothing is a failure of the version; the other half counts as it was judged."""
     fleet = on_trial(fake_redis)
@@ -351,7 +350,7 @@ def test_a_job_that_goes_to_another_version_leaves_its_pair_out(fake_redis: redi
     (line,) = lines(fleet, PairSettlement)
     assert (line.index, line.kind) == (0, "excluded")
     assert "another version" in line.reason
-    assert PairWork().judged(fleet.app.jobs.find(champion.id), NO_TREE, "c0ffee", Path()) is None
+    assert PairWork().hand_over(fleet.app.jobs.find(champion.id), NO_TREE, "c0ffee") is None
 
 
 @pytest.mark.parametrize("gone", [0, 1])
@@ -470,7 +469,7 @@ def test_the_judges_command_runs_confined(fake_redis: redis.Redis) -> None:
     """It runs code that agents wrote: in a sandbox where there is one, and without a network there."""
     fleet = on_trial(fake_redis)
     champion, _ = pair(fleet)
-    judge = pair_work_of(fleet.app, {}).judge_of(champion)
+    judge = judge_by(fleet.app, {})(champion)
     assert judge is not None
     assert (judge.sandbox.kind, judge.sandbox.network) == (SandboxKind.AUTO, NetworkMode.NONE)
 

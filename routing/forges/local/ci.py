@@ -39,7 +39,7 @@ from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.work_branch import checked_commit
 from routing.git.git import GitError
 from routing.printable import printable
-from routing.process.bounded_command import BoundedLog, run_bounded
+from routing.process.bounded_command import BoundedLog, Stop, run_bounded
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.process.command import Command, Ended, SpawnError
 from routing.process.descendants import Descendants
@@ -211,8 +211,11 @@ class LocalCI:
             text = printable(str(error))[:_MAX_DESCRIPTION_CHARACTERS]
             return self._status(commit, StatusState.FAILURE, text, self._now())
 
-    def run_in_clone(self, commit: str, log_file: Path) -> Ended:
-        """Run the command in a clone. Its output replaces the log of an earlier run, up to a bound."""
+    def run_in_clone(self, commit: str, log_file: Path, *, stop: Stop | None = None) -> Ended:
+        """Run the command in a clone. Its output replaces the log of an earlier run, up to a bound.
+
+        `stop` ends it before its time.
+        """
         try:
             with self._clone(commit) as folder, log_file.open("wb") as file:
                 environment = self._environment_of(commit)
@@ -233,6 +236,7 @@ class LocalCI:
                     timeout_seconds=self.timeout_seconds,
                     output=log,
                     descendants=Descendants(ProcessTable(), usable_cgroup_home()),
+                    stop=stop,
                 )
         except (OSError, SpawnError) as error:
             message = (

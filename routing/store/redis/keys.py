@@ -20,6 +20,7 @@ PERMANENT_KINDS = frozenset(
         "pulse",  # hash: when the last sweep began, and until when holders may renew leases that ran out
         "outbox",  # zset of queued jobs whose message is to be published, by time
         "unclaimed",  # zset of published jobs that nobody has claimed, by the time of the next look
+        "judging",  # zset of pairs that are to be judged, by the time of the next look
         "leases",  # zset of running jobs by the end of their lease
         "held",  # zset of queued jobs that wait for room, each after its repository's name, by creation
         "limited",  # zset of queued jobs that wait for an account, each after its gate and its creation
@@ -128,6 +129,10 @@ class Keys:
     def signals(self, job: str) -> str:
         """Hash: signal id -> JSON. Expires with the job."""
         return self("job", job, "signals")
+
+    def pair(self, job: str) -> str:
+        """Hash: by the champion's job, what a pair handed over to its judge, and his lease. Expires."""
+        return self("pair", job)
 
     def run(self, job: str) -> str:
         """Hash: what the watcher did outside for a job: checklist, change request, label. Expires."""

@@ -1,9 +1,8 @@
 """The judge of a pair: a command of the operator's on one commit, that cannot see whose work it is.
 
-The commit is judged in a clean clone of a repository that holds the work as one commit of nobody's, on top of
-the commit that both versions began from: no branch, author, message or path tells the version. Exit status 0
-scores 1, any other 0; a line `coalmine-score: 0.75` of its output, the last one, scores that. A command that
-could not be run scores nothing.
+The commit is judged in a clean clone of a repository that holds the work as one commit of nobody's: see
+`handed_work`. Exit status 0 scores 1, any other 0; a line `coalmine-score: 0.75` of its output, the last one,
+scores that. A command that could not be run scores nothing.
 
 The command runs as CI of the local forge does (`routing.forges.local.ci`), with its sandbox and limits.
 """
@@ -11,7 +10,7 @@ The command runs as CI of the local forge does (`routing.forges.local.ci`), with
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +21,10 @@ from routing.folder_removal import remove_all
 from routing.forges.local.ci import CANNOT_RUN, NOT_FOUND, LocalCI
 from routing.forges.local.ci_sandbox import CiSandbox
 from routing.git.git import Git, GitAccess
+from routing.process.bounded_command import Stop
 from routing.process.command import Ended
+from routing.store.judging.judging_store import HandedWork
+from tasks.agents.pairs.handed_work import NOBODY, unpacked
 from tasks.agents.pairs.hidden_tests import laid_over
 from tasks.agents.repository.our_git import borrow
 from tasks.agents.repository.our_repository import format_of, our_repository
@@ -32,13 +34,6 @@ _SCORE = re.compile(r"^coalmine-score:[ \t]*([0-9]+(?:\.[0-9]+)?)[ \t\r]*$", re.
 
 #: Bytes of the output's end in which a score is looked for.
 _END_BYTES = 64 * 1024
-
-#: Who made the commit that is judged: nobody.
-_NOBODY = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "judged"), ("EMAIL", "judged@invalid"), ("DATE", "@0 +0000"))
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,26 +56,63 @@ class Judge:
     hidden: tuple[HiddenFile, ...] = field(default=(), repr=False)  # laid over the work before it is judged
 
     def judge(self, git: Git, commit: str, base: Base, *, work_dir: Path, name: str) -> Judgement:
-        """Score a commit of a job's own repository, whose work began at `base`.
+        """Score a commit of a repository of ours, whose work began at `base`.
 
         `name` is the repository's, which the folder of the clone has. Never raises for what the command, git
-        or the disk do: then there is no score.
+        or the disk do: then it has no score.
         """
+
+        def make(path: Path) -> Git:
+            made = our_repository(path, object_format=format_of(git.directory))
+            borrow(path, git.directory)
+            return made
+
+        return self._judged(make, commit, base.commit, work_dir=work_dir, name=name)
+
+    def judge_handed(
+        self, work: HandedWork, lender: Path, *, work_dir: Path, name: str, stop: Stop | None = None
+    ) -> Judgement:
+        """Score handed work, whose base is in `lender`, as `judge` does; no score if `stop` was set."""
+        return self._judged(
+            lambda path: unpacked(work, path, lender), work.neutral, work.base_commit, work_dir=work_dir,
+            name=name, stop=stop,
+        )  # fmt: skip
+
+    def _judged(
+        self, make: Callable[[Path], Git], commit: str, base: str, *, work_dir: Path, name: str,
+        stop: Stop | None = None,
+    ) -> Judgement:  # fmt: skip
         work_dir.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="judge-", dir=work_dir.resolve()))
         try:
-            repository, neutral = _repository(folder / f"{name}.git", git, commit, base, self.hidden)
+            repository = folder / f"{name}.git"
+            neutral = self._neutral(make(repository), commit, base)
             ci = LocalCI(
                 repo=repository, command=self.command, timeout_seconds=self.timeout_seconds,
                 work_dir=folder / "clones", state_dir=folder / "state", environment=self.environment,
                 sandbox=self.sandbox, submodules=False,
             )  # fmt: skip
             log = folder / "log"
-            return judgement_of(ci.run_in_clone(neutral, log), _end_of(log))
+            ended = ci.run_in_clone(neutral, log, stop=stop)
+            if stop is not None and stop.reason is not None:
+                return Judgement(value=None, note="the judge was stopped")
+            return judgement_of(ended, _end_of(log))
         except (CoalmineError, OSError) as error:
             return Judgement(value=None, note=f"the judge could not be run: {error}"[:300])
         finally:
             remove_all(folder)
+
+    def _neutral(self, made: Git, commit: str, base: str) -> str:
+        """The one commit that is judged, as the main branch: the work's files, and its base as its parent.
+
+        Hidden tests are laid over it. It has nothing else of the work.
+        """
+        access = made.access or GitAccess()
+        unnamed = replace(made, access=replace(access, environment={**access.environment, **NOBODY}))
+        neutral = unnamed("commit-tree", laid_over(made, commit, self.hidden), "-p", base, "-m", "work")
+        made("update-ref", "refs/heads/main", neutral)
+        made("symbolic-ref", "HEAD", "refs/heads/main")
+        return neutral
 
 
 def judgement_of(ended: Ended, output: str) -> Judgement:
@@ -94,23 +126,6 @@ def judgement_of(ended: Ended, output: str) -> Judgement:
         return Judgement(value=float(said[-1]), note=f"the judge said {said[-1]}")
     passed = ended.exit_code == 0
     return Judgement(value=float(passed), note=f"the judge {'passed' if passed else 'failed'} it ({ended})")
-
-
-def _repository(
-    path: Path, git: Git, commit: str, base: Base, hidden: Sequence[HiddenFile]
-) -> tuple[Path, str]:
-    """A bare repository whose main branch is one commit with the files that are judged, and its name.
-
-    The commit has these files and the ancestor that the work began from, and nothing else of the work.
-    """
-    made = our_repository(path, object_format=format_of(git.directory))
-    borrow(path, git.directory)
-    access = made.access or GitAccess()
-    unnamed = replace(made, access=replace(access, environment={**access.environment, **_NOBODY}))
-    neutral = unnamed("commit-tree", laid_over(made, commit, hidden), "-p", base.commit, "-m", "work")
-    made("update-ref", "refs/heads/main", neutral)
-    made("symbolic-ref", "HEAD", "refs/heads/main")
-    return path, neutral
 
 
 def _end_of(log: Path) -> str:

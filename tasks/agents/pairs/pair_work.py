@@ -1,14 +1,14 @@
-"""What the runner asks of a pair: where both of its jobs begin, and what the judge says of the first push.
+"""What the runner asks of a pair: where both of its jobs begin, and who gets their first work.
 
-Both jobs are judged by the worker that ran them, right after their first push and under their lease: so a
-worker that dies before the job's end is written leaves a finished turn, which is pushed and judged again, and
-what is recorded is the first judgement.
+Both halves hand over what their agent left in the first turn that left anything, before it is delivered
+anywhere: so a server that refuses the champion's push, or an issue that is closed meanwhile, changes nothing
+about the pair. What each has spent until then is noted with it.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import structlog
 
@@ -16,14 +16,19 @@ from routing.base import Base
 from routing.errors import CoalmineError
 from routing.git.remote import Remote
 from routing.jobs.job import Job
-from routing.jobs.signal import Signal, judgement
-from tasks.agents.pairs.judge import Judge, Judgement
+from routing.jobs.signal import Signal, handed_over, judgement
+from routing.store.judging.judging_store import HandAnswer, HandedWork
+from tasks.agents.pairs.handed_work import WorkTooLargeError, packed
 from tasks.agents.repository.mirror import Mirror
 from tasks.agents.repository.our_git import our_git, without_tree
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import Worktree
+from tasks.work.patience import patiently
 
 _log = structlog.get_logger(__name__)
+
+#: Seconds for which handing over waits for a store that is away; then the finished turn is delivered later.
+PATIENCE_SECONDS = 60.0
 
 
 class PairLeaseLostError(CoalmineError):
@@ -32,11 +37,11 @@ class PairLeaseLostError(CoalmineError):
 
 @dataclass(frozen=True, kw_only=True)
 class PairWork:
-    """One a worker process. Without a judge for a repository its pairs are left out of their trial."""
+    """One a worker process."""
 
     agree: Callable[[Job, Base], Base | None] = lambda _job, base: base  # where it begins: the first decides
     now: Callable[[], float] = time.time  # by the server's clock
-    judge_of: Callable[[Job], Judge | None] = lambda _job: None  # who judges a job's work
+    give: Callable[[Job, Signal, HandedWork | None], HandAnswer] = lambda *_given: HandAnswer.OVER
 
     def begin(self, job: Job, place: RepositoryPlace, remote: Remote) -> Base | None:
         """Where a job's work is to begin; None where that is up to the job alone.
@@ -55,22 +60,25 @@ class PairWork:
             raise PairLeaseLostError(message)
         return agreed
 
-    def judged(self, job: Job, tree: Worktree, commit: str, work_dir: Path) -> Signal | None:
-        """The judge's word on a job's first push; None outside of pairs, and for later pushes.
+    def hand_over(self, job: Job, tree: Worktree, commit: str) -> HandAnswer | None:
+        """Hand a job's first work to the judge of its pair; None outside of pairs, and for later work.
 
-        None too for a job that went to another version since: its work says nothing about the pair.
+        None too for a job that went to another version since: its work says nothing about the pair. Raises
+        what git raises, and the store when it is away for too long: then the delivery is tried again later.
         """
-        if not job.partner or not commit or job.pushed_at is not None or job.rerouted_from is not None:
+        known = job.handed_at is not None or job.pushed_at is not None
+        if not job.partner or known or job.rerouted_from is not None:
             return None
-        judge = self.judge_of(job)
-        if judge is None:
-            nobody = f"no judge is set for {job.request.repository}; set judge.command"
-            found = Judgement(value=None, note=nobody)
-        else:
-            git = without_tree(our_git(tree.git_dir, tree.path, tree.limits))
-            name = job.request.repository.rpartition("/")[2].rpartition(":")[2]
-            found = judge.judge(git, commit, tree.base, work_dir=work_dir / ".coalmine" / "judge", name=name)
-        _log.info("pair.judged", value=found.value, note=found.note)
-        return judgement(
-            at=self.now(), commit=commit, value=found.value, note=found.note, overdue=found.overdue
-        )
+        git = without_tree(our_git(tree.git_dir, tree.path, tree.limits))
+        fact, work = handed_over(at=self.now(), commit=commit), None
+        try:
+            work = packed(git, commit, tree.base)
+        except WorkTooLargeError as error:  # the agent's doing, on either side
+            fact = judgement(at=self.now(), commit=commit, value=0.0, note=str(error))
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        answer = patiently(
+            "pair.hand_over_delayed", partial(self.give, job, fact, work),
+            is_over=lambda: time.monotonic() >= give_up_at, job=job.id,
+        )  # fmt: skip
+        _log.info("pair.handed_over", answer=answer, note=fact.note)
+        return answer

@@ -38,11 +38,7 @@ from tasks.agents.repository.leftovers import Leftovers, commit_leftovers, note_
 from tasks.agents.repository.mirror import Mirror, RemoteState, remote_state
 from tasks.agents.repository.our_git import our_git, without_tree
 from tasks.agents.repository.own_commits import judged_by_ci, put_onto
-from tasks.agents.repository.place import (
-    RepositoryPlace,
-    checked_remote,
-    shadow_ref,
-)
+from tasks.agents.repository.place import RepositoryPlace, checked_remote, shadow_ref
 
 _log = structlog.get_logger(__name__)
 
@@ -106,19 +102,25 @@ class Worktree:
             return ()
         return tuple(lender.resolve() / "objects" for lender in (self.mirror, self.git_dir))
 
-    def push(self, *, keep_leftovers: bool = True, permit: Callable[[], object] = lambda: None) -> Push:
+    def push(
+        self, *, keep_leftovers: bool = True, permit: Callable[[], object] = lambda: None,
+        took: Callable[[str], object] = lambda _commit: None,
+    ) -> Push:  # fmt: skip
         """Take over what the agent did, push it, and return what the remote has then.
 
         The agent's HEAD counts, whatever branches it made; with `keep_leftovers` also files that it did not
         commit. What was taken over stays on the job's branch in our git directory when the push fails.
         When the commit that the work began from was taken out of its branch since, the agent's own commits
         are put onto that branch. `permit` is called right before each step that others see: what it raises
-        stops it, and is passed on. Raises WorkNotTakenError, PushRefusedError when that is not possible, the
-        agent has made the repository anew or somebody else has moved the branch, and what `Remote.run`
-        raises.
+        stops it, and is passed on. So it is for `took`, which gets the commit that was taken over, if there
+        is work in it, before anything is pushed. Raises WorkNotTakenError, PushRefusedError when that is not
+        possible, the agent has made the repository anew or somebody else has moved the branch, and what
+        `Remote.run` raises.
         """
         git = our_git(self.git_dir, self.path, self.limits)
         taken = self._taken(git, keep_leftovers=keep_leftovers)
+        if self._has_work(git, taken.tip):
+            took(taken.tip)
         if self.keeps:
             commit, base = self._kept_here(git, taken.tip)
         else:
@@ -129,13 +131,9 @@ class Worktree:
             replaced=base.commit != self.base.commit,
         ).write(self.git_dir)  # fmt: skip
         return Push(
-            base=base,
-            commit=commit,
-            moved=commit != self.remote_commit,
-            kept_leftovers=taken.kept,
-            aside=tuple(str(one) for one in all_aside(git)),
-            left_out=taken.left_out,
-        )
+            base=base, commit=commit, moved=commit != self.remote_commit, kept_leftovers=taken.kept,
+            aside=tuple(str(one) for one in all_aside(git)), left_out=taken.left_out,
+        )  # fmt: skip
 
     def keep(self) -> bool:
         """Take over what the agent did, and push nothing; whether it did anything.
@@ -172,10 +170,15 @@ class Worktree:
         remove_all(self.path)
         remove_all(self.git_dir)
 
+    def _has_work(self, git: Git, tip: str) -> bool:
+        """Whether a commit has anything that the branch that it began from had not."""
+        others = _without(self.base.commit, self.main)
+        return without_tree(git)("rev-list", "--count", tip, *others) != "0"
+
     def _kept_here(self, git: Git, tip: str) -> tuple[str | None, Base]:
         """Keep a shadow's work under a reference of ours in the mirror, which nobody fetches."""
         git = without_tree(git)
-        if git("rev-list", "--count", tip, *_without(self.base.commit, self.main)) == "0":
+        if not self._has_work(git, tip):
             return None, self.base
         git("push", "--quiet", "--", str(self.mirror.resolve()), f"+{tip}:{shadow_ref(self.branch)}")
         return tip, self.base
@@ -186,7 +189,7 @@ class Worktree:
         state = remote_state(git, self.remote, self.branch, self.base.branch)
         there, target = state.branch, self._target(git, state)
         base = Base(branch=target.branch, commit=self.base.commit)
-        if git("rev-list", "--count", tip, *others) == "0":
+        if not self._has_work(git, tip):
             return there, base
         pushed = [f"^{there}"] if there and is_ancestor(git, there, tip) else []  # by the agent itself
         judged = judged_by_ci(git, tip, [*others, f"^{target.commit}", *pushed])

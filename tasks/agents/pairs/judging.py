@@ -1,0 +1,144 @@
+"""Judging a pair: one worker, under a lease of the pair, judges what both halves handed over.
+
+The order was drawn when both had said what they had to say. Both are judged here, one after the other, with
+the same command, limits and host; a worker that is killed in between leaves both to be judged again, by
+another one. A judge that cannot be run on one of them is not asked about the other: the pair says nothing.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from routing.errors import CoalmineError
+from routing.jobs.job import Job
+from routing.jobs.signal import Signal, judgement
+from routing.store.judging.judging_store import (
+    EndAnswer,
+    HandedWork,
+    JudgingClaim,
+    JudgingRefusal,
+    JudgingStore,
+)
+from routing.templates.trial import Arm
+from tasks.agents.pairs.handed_work import with_base
+from tasks.agents.pairs.judge import Judge, Judgement
+from tasks.agents.repository.mirror import Mirror
+from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tasks.work.drain import ended_by_signal
+from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
+from tasks.work.patience import patiently
+
+_log = structlog.get_logger(__name__)
+
+#: Attempts at one pair. A judge that has cost so many workers their life is broken.
+MOST_ATTEMPTS = 3
+
+#: Seconds after which a pair whose repository could not be reached is tried again.
+AWAY_SECONDS = 30.0
+
+
+class Judging(StrEnum):
+    """What became of the message for a pair."""
+
+    JUDGED = "judged"
+    GIVEN_BACK = "given_back"  # to be judged by another worker, or later
+    LOST = "lost"  # another worker has it; nothing was written
+    REFUSED = "refused"  # it is taken, judged, or no longer needed
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairJudging:
+    """One a worker process; threads share it."""
+
+    store: JudgingStore
+    keeper: LeaseKeeper
+    leases: LeaseKind[JudgingClaim]
+    find: Callable[[str], Job]  # raises what it cannot find
+    judge_of: Callable[[Job], Judge | None]  # who judges the work of a job's pair; None: nobody is set
+    mirror_of: Callable[[str], Mirror]  # of a repository on this host; raises for an unknown one
+    work_dir: Path  # where the clones are made
+    now: Callable[[], float]  # by the server's clock
+    judged: Callable[[], object] = lambda: None  # called when a pair was judged
+
+    def judge(self, pair: str, *, worker: str) -> Judging:
+        """Judge a pair, by the id of its champion's job.
+
+        A message for a pair that is taken, judged or no longer needed changes nothing.
+        """
+        claim = self.store.claim(
+            pair, lease_seconds=self.leases.lease_seconds, worker=worker, call_id=secrets.token_hex(8)
+        )
+        if isinstance(claim, JudgingRefusal):
+            return Judging.REFUSED
+        with structlog.contextvars.bound_contextvars(job=pair):
+            stop = StopSignal()
+            with ended_by_signal(stop), self.keeper.holding(self.leases, claim, stop):
+                return self._judged(claim, self.find(pair), stop)
+
+    def _judged(self, claim: JudgingClaim, job: Job, stop: StopSignal) -> Judging:
+        try:
+            found = self._judgements(claim, job, stop)
+        except CoalmineError as error:  # of the repository, on a host that has not got the base yet
+            _log.warning("pair.judging_delayed", reason=str(error))
+            return self._give_back(claim, job, wait_seconds=AWAY_SECONDS)
+        if stop.reason is StopReason.LEASE_LOST:
+            return Judging.LOST
+        if stop.reason is not None:  # the next claim finds out whether anybody needs it still
+            _log.info("pair.judging_stopped", reason=stop.reason)
+            return self._give_back(claim, job)
+        said = self._facts(claim, found)
+        answer = self._patiently(lambda: self.store.end(claim, job.partner, said))
+        notes = {arm.value: fact.note for arm, fact in said.items()}
+        _log.info("pair.judged", answer=answer, first=claim.first, **notes)
+        if answer is EndAnswer.STALE:
+            return Judging.LOST
+        self.judged()
+        return Judging.JUDGED
+
+    def _judgements(self, claim: JudgingClaim, job: Job, stop: StopSignal) -> Mapping[Arm, Judgement]:
+        judge, broken = self.judge_of(job), ""
+        if claim.attempts > MOST_ATTEMPTS:
+            broken = f"{MOST_ATTEMPTS} workers were lost while they judged it"
+        elif judge is None:
+            broken = f"no judge is set for {job.request.repository}; set judge.command"
+        if broken or judge is None:
+            return dict.fromkeys(claim.order, Judgement(value=None, note=broken))
+        found: dict[Arm, Judgement] = {}
+        for arm in claim.order:
+            found[arm] = self._one(judge, claim.works[arm], job, stop)
+            if stop.reason is not None:
+                break
+            if found[arm].value is None:
+                return dict.fromkeys(claim.order, found[arm])
+        return found
+
+    def _one(self, judge: Judge, work: HandedWork, job: Job, stop: StopSignal) -> Judgement:
+        repository = job.request.repository
+        lender = with_base(self.mirror_of(repository), work)
+        name = repository.rpartition("/")[2].rpartition(":")[2]
+        return judge.judge_handed(work, lender, work_dir=self.work_dir, name=name, stop=stop)
+
+    def _facts(self, claim: JudgingClaim, found: Mapping[Arm, Judgement]) -> dict[Arm, Signal]:
+        at = self.now()
+        return {
+            arm: judgement(
+                at=at, commit=claim.works[arm].commit, value=said.value, note=said.note, overdue=said.overdue,
+                place=claim.order.index(arm) + 1,
+            )
+            for arm, said in found.items()
+        }  # fmt: skip
+
+    def _give_back(self, claim: JudgingClaim, job: Job, *, wait_seconds: float = 0.0) -> Judging:
+        step = partial(self.store.give_back, claim, job.partner, wait_seconds=wait_seconds)
+        return Judging.GIVEN_BACK if self._patiently(step) is EndAnswer.OK else Judging.LOST
+
+    def _patiently(self, step: Callable[[], EndAnswer]) -> EndAnswer:
+        """A judgement is worth the wait for the store, for as long as nobody else could have the lease."""
+        give_up_at = time.monotonic() + self.leases.lease_seconds
+        return patiently("pair.report_delayed", step, is_over=lambda: time.monotonic() >= give_up_at)
