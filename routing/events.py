@@ -29,6 +29,7 @@ JOB_REROUTED = "job.rerouted"
 JOB_WAITING = "job.waiting"
 JOB_IN_REVIEW = "job.in_review"
 JOB_REVIEWED = "job.reviewed"
+JOB_CONFLICT = "job.conflict"
 JOB_EDITED = "job.edited"
 JOB_FIX_FORWARD = "job.fix_forward"
 JOB_RETRIED = "job.retried"
@@ -104,6 +105,7 @@ MEANINGS: dict[str, str] = {
     JOB_WAITING: "a job's commit was pushed and its CI is watched",
     JOB_IN_REVIEW: "a job's work is done, and a person is to merge its change request",
     JOB_REVIEWED: "reviewers asked for changes: the job is queued for a turn that makes them",
+    JOB_CONFLICT: "a job's work cannot be merged: the job is queued for a turn that settles the conflicts",
     JOB_EDITED: "the text of a job's issue was changed: the job is queued for a turn with the new one",
     JOB_FIX_FORWARD: "CI is red at a job's commit: the job is queued for a turn that repairs its branch",
     JOB_RETRIED: "an attempt failed and the job is queued again, or a person retried it",

@@ -171,6 +171,7 @@ _OF_JOBS: dict[str, Callable[[Mapping[str, Any], Job], tuple[str, str]]] = {
     events.JOB_WAITING: lambda data, _: (str(data.get("reason") or "pushed, watching CI"), ""),
     events.JOB_IN_REVIEW: _reason("is in review", "green"),
     events.JOB_REVIEWED: _reason("back to its agent", "yellow"),
+    events.JOB_CONFLICT: _reason("back to its agent", "yellow"),
     events.JOB_EDITED: _reason("back to its agent", "yellow"),
     events.JOB_FIX_FORWARD: _fix_forward,
     events.JOB_REFUSED: _reason("the server did not take its work, back to its agent", "yellow"),

@@ -274,6 +274,7 @@ JOB: tuple[ShownField[Job], ...] = (
     ShownField("", "held", shown=_held),
     ShownField("held_seconds"),
     ShownField("", "corrective turns", shown=lambda job: str(job.fix_forwards or "")),
+    ShownField("", "turns for conflicts", shown=lambda job: str(job.merge_rounds or "")),
     ShownField("", "turns for reviews", shown=lambda job: str(job.review_rounds or "")),
     ShownField("base_branch"),
     ShownField("base_commit"),

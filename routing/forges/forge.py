@@ -171,6 +171,13 @@ class Forge(Protocol):
         """
         ...
 
+    def conflicts(self, change: ChangeRequest, *, onto: Base) -> tuple[str, ...]:
+        """Name the files in which the change and `onto.commit` say otherwise, so that git merges neither.
+
+        () when they merge cleanly; ForgeUnreachableError when that is not known.
+        """
+        ...
+
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
         """Return the change request of a branch; None when there is, and was, none.
 

@@ -7,12 +7,12 @@ Whether there is to be one is decided by `tasks.issues`; all are carried out by 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from routing.events import JOB_EDITED, JOB_FIX_FORWARD, JOB_REVIEWED
+from routing.events import JOB_CONFLICT, JOB_EDITED, JOB_FIX_FORWARD, JOB_REVIEWED
 from routing.jobs.job import Job, NewTask
 from routing.jobs.turn import MOST_JUDGED, Repair, TurnKind
 
 #: The counts of corrective turns that a job has; each has a bound of its own.
-Counter = Literal["fix_forwards", "review_rounds"]
+Counter = Literal["fix_forwards", "review_rounds", "merge_rounds"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +27,7 @@ class _Way:
 _WAYS = {
     TurnKind.FIX_FORWARD: _Way(event=JOB_FIX_FORWARD, counter="fix_forwards", what_for="corrective turns"),
     TurnKind.REVIEW: _Way(event=JOB_REVIEWED, counter="review_rounds", what_for="turns for reviews"),
+    TurnKind.CONFLICT: _Way(event=JOB_CONFLICT, counter="merge_rounds", what_for="turns for conflicts"),
     TurnKind.EDITED: _Way(event=JOB_EDITED, counter="review_rounds", what_for="turns for that"),
 }
 

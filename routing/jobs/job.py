@@ -173,6 +173,7 @@ class Job:
     in_review: str = ""  # the last commit of its that was left to people to merge, "" for none
     fix_forwards: int = 0  # corrective turns that it was sent back for
     review_rounds: int = 0  # turns that it was sent back for by reviewers
+    merge_rounds: int = 0  # turns that it was sent back for by conflicts with the branch that it goes to
     reviews: tuple[str, ...] = ()  # ids of the feedback that these turns were about
     reviewed_commit: str = ""  # at which the last of them began
     new_task: NewTask | None = None  # in place of the request's, None when its issue was not changed
@@ -249,6 +250,8 @@ class Job:
             return TurnKind.REDISPATCH
         if self.repair.review:
             return TurnKind.REVIEW
+        if self.repair.onto:
+            return TurnKind.CONFLICT
         return TurnKind.FIX_FORWARD if self.is_red else TurnKind.EDITED
 
     @property
@@ -264,7 +267,7 @@ class Job:
     @property
     def was_sent_back(self) -> bool:
         """Whether it had pushed work, and got a corrective turn since a person last queued it."""
-        return self.fix_forwards + self.review_rounds > 0
+        return self.fix_forwards + self.review_rounds + self.merge_rounds > 0
 
     @property
     def is_in_review(self) -> bool:

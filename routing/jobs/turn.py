@@ -16,7 +16,7 @@ LOG_END_CHARACTERS = 16_000
 #: The most that is kept of what reviewers wrote, in characters.
 REVIEW_CHARACTERS = 32_000
 
-#: The most checks that are named, and characters of a check's name.
+#: The most checks, or files, that are named, and characters of a name.
 MOST_CHECKS = 50
 CHECK_CHARACTERS = 200
 
@@ -32,6 +32,7 @@ class TurnKind(StrEnum):
     MAIL = "mail"  # what arrived for an agent that waited for it
     FIX_FORWARD = "fix_forward"  # what CI found at the commit that was pushed
     REVIEW = "review"  # what people asked for when they looked at the pushed commit
+    CONFLICT = "conflict"  # that its work cannot be merged, as the main branch changed the same lines
     EDITED = "edited"  # the text of its issue was changed meanwhile
     REFUSED = "refused"  # what the server said when it did not take the work
     LIFTED = "limit.lifted"  # the limit of an account that ended its last turn is over
@@ -46,8 +47,10 @@ class Repair(BaseModel):
     checks: tuple[str, ...] = ()  # names of those that failed
     log: str = ""  # the end of what they printed
     review: str = ""  # what reviewers wrote, "" where CI alone spoke
+    onto: str = ""  # the branch that it has conflicts with, "" for none
+    files: tuple[str, ...] = ()  # that these are in
 
-    @field_validator("checks")
+    @field_validator("checks", "files")
     @classmethod
     def _few(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(check[:CHECK_CHARACTERS] for check in value[:MOST_CHECKS])

@@ -317,6 +317,7 @@ class ForgeParts:
     def watcher(self) -> Watcher:
         """Follows pushed work to its end, and shows on the issue how far it is."""
         from tasks.issues.closing import Closing
+        from tasks.issues.conflicts import ConflictTurns
         from tasks.issues.editing import EditedIssues
         from tasks.issues.landings import Landings, ReportedWork
         from tasks.issues.merging import Merging
@@ -324,7 +325,8 @@ class ForgeParts:
         from tasks.issues.reviewing import ReviewTurns
         from tasks.issues.sending_back import SendingBack
         from tasks.issues.watch import WatchLimits
-        from tasks.issues.watcher import Watcher, Watching
+        from tasks.issues.watcher import Watcher
+        from tasks.issues.watching import Watching
         from tasks.issues.writers import Writers
 
         parts, settings = self.coalmine, self.coalmine.settings
@@ -369,6 +371,7 @@ class ForgeParts:
                     writers=Writers(parts.signals.now),
                     most_rounds=watch.review_rounds,
                 ),
+                conflicts=ConflictTurns(back=back, most_rounds=watch.merge_rounds),
                 edits=EditedIssues(
                     backlog=self.backlog,
                     runs=self.runs,

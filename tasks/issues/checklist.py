@@ -144,6 +144,8 @@ def _facts(run: RunProgress) -> list[str]:
         lines.append(f"fix-forwards (corrective turns): {job.fix_forwards} of {run.most_fix_forwards}")
     if job.new_task is not None:
         lines.append(f"text of the issue: as of revision {code(job.revision[:12])}")
+    if job.merge_rounds:
+        lines.append(f"turns for conflicts: {job.merge_rounds}")
     if job.review_rounds:
         lines.append(f"turns for what people asked: {job.review_rounds}")
     return lines

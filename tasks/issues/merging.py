@@ -14,10 +14,7 @@ import structlog
 from routing.base import Base
 from routing.forges.change_request import ChangeRequest, ChangeState
 from routing.forges.errors import (
-    ForgeGoneError,
-    ForgeInvalidError,
     ForgeOutcomeUnknownError,
-    ForgeRefusedError,
     ForgeTokenError,
     ForgeUnreachableError,
 )
@@ -53,8 +50,8 @@ class Merging:
         """Merge green work, and end the job with what is known of it.
 
         The merge comes before the end is recorded, as it cannot be undone: `land` first takes the job, so
-        that a cancel from then on is refused. A forge that refuses the merge hands the job to a person; one
-        that does not answer is asked again at the next tick, and a merge that had its effect is found then.
+        that a cancel from then on is refused. What the forge says is raised; a merge that had its effect
+        although no answer came is found at the next tick.
         """
         facts = [signal(SignalKind.CI_GREEN, at=now, commit=job.result.commit)]
         if not self.people.goes_on(site, job):
@@ -64,12 +61,7 @@ class Merging:
             return self._conclude(job, JobState.SUCCEEDED, reason, facts)
         if change.state is ChangeState.CLOSED:
             return False  # a moment ago: the next tick ends it
-        try:
-            merged = self._merged(site, change, job, now)
-        except ForgeTokenError:
-            raise
-        except (ForgeRefusedError, ForgeInvalidError, ForgeGoneError) as error:
-            return self._conclude(job, JobState.ESCALATED, f"green, but not merged: {error}", facts)
+        merged = self._merged(site, change, job, now)
         if merged is None:
             return False
         return self._conclude(
@@ -79,8 +71,8 @@ class Merging:
     def bring_up_to_date(self, site: ForgeSite, job: Job, reason: str, now: float) -> bool:
         """Have the job's branch hold the newest of the main branch; CI judges the result.
 
-        Where that cannot be done, a person goes on: the version is not blamed for the red main branch.
-        ForgeUnreachableError: not yet, ask again.
+        Without a change request a person goes on: the version is not blamed for the red main branch. Raises
+        what the forge says.
         """
         repo = place_of(job)[1]
         change = site.forge.change_of_branch(repo, job.branch)
@@ -90,14 +82,8 @@ class Merging:
             return self._not_brought_up(job, f"{reason}, but it has no change request", now)
         if not self.people.goes_on(site, job):
             return True
-        try:
-            onto = site.forge.newest(repo, job.base)
-            head = site.forge.bring_up_to_date(change, onto=onto, base=job.base)
-        except ForgeTokenError:
-            raise
-        except (ForgeRefusedError, ForgeInvalidError, ForgeGoneError) as error:
-            why = f"{reason}, but the work could not be brought up to date: {error}"
-            return self._not_brought_up(job, why, now)
+        onto = site.forge.newest(repo, job.base)
+        head = site.forge.bring_up_to_date(change, onto=onto, base=job.base)
         return self._adopt(job, head, onto)
 
     def withdraw(self, site: ForgeSite, job: Job, *, own: bool = False) -> bool:

@@ -6,11 +6,10 @@ What the issue shows of the end is `Closing`'s, in the same tick.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
-from routing.backlog.backlog import Backlog
 from routing.forges.commit_status import CiReading, CiVerdict
 from routing.forges.errors import (
     ForgeBaseGoneError,
@@ -23,27 +22,18 @@ from routing.forges.errors import (
 from routing.forges.site import ForgeSite
 from routing.jobs.correction import Correction
 from routing.jobs.job import Job, JobState
-from routing.jobs.lifecycle import Jobs
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.jobs.turn import LOG_END_CHARACTERS, Repair, TurnKind
-from routing.store.fleet.token_store import TokenStore
-from routing.store.jobs.job_store import JobStore
-from routing.store.jobs.run_store import RunNotes, RunStore, merge_asked
-from routing.store.signals.signal_store import SignalStore
+from routing.store.jobs.run_store import RunNotes, merge_asked
 from tasks.issues.checklist import RunProgress
 from tasks.issues.ci_look import CiLook, CiSeen
-from tasks.issues.closing import Closing
-from tasks.issues.editing import EditedIssues
-from tasks.issues.landings import Fate, Landings, ReportedWork, SeenWork, may_wait, seen_work
-from tasks.issues.merging import Merging
-from tasks.issues.opening import ChangeRequests, JobOverError
-from tasks.issues.people import People
-from tasks.issues.projection import Projection, RunLabel
-from tasks.issues.reviewing import ReviewTurns
-from tasks.issues.sending_back import SendingBack
+from tasks.issues.landings import Fate, SeenWork, may_wait, seen_work
+from tasks.issues.opening import JobOverError
+from tasks.issues.projection import RunLabel
 from tasks.issues.site import issue_of, place_of
 from tasks.issues.waits import Waits
 from tasks.issues.watch import Action, Finding, Watch, Watched, WatchLimits, silence_signal, watch
+from tasks.issues.watching import Watching
 from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
@@ -59,29 +49,6 @@ _NO_ANSWER = frozenset({Finding.UNREACHABLE, Finding.TOKEN_REFUSED, Finding.NO_F
 
 _Look = Callable[[ForgeSite | None, Job], bool]
 _BY_PEOPLE = {Fate.LANDED: Finding.LANDED, Fate.DROPPED: Finding.DROPPED}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Watching:
-    """The stores and steps that the watcher works with."""
-
-    changes: ChangeRequests
-    tokens: TokenStore
-    backlog: Backlog
-
-    jobs: Jobs
-    store: JobStore
-    signals: SignalStore
-    runs: RunStore
-    projection: Projection
-    closing: Closing
-    landings: Landings
-    reported: ReportedWork
-    back: SendingBack
-    reviews: ReviewTurns
-    edits: EditedIssues
-    merging: Merging
-    people: People
 
 
 class Watcher:
@@ -195,15 +162,22 @@ class Watcher:
             )  # fmt: skip
         if ci.finding in _BY_PEOPLE.values():
             return self._over(job, decided, work)
-        if self._edited(site, job):
+        if self._edited(site, job) or self._in_review(site, job, ci, work, decided):
             return True
-        if ci.finding is Finding.IN_REVIEW:
-            self._waits.review(job, ci.reading, decided.reason, now)
         return self._carry_out(site, job, decided, ci, now)
 
     def _edited(self, site: ForgeSite | None, job: Job) -> bool:
         """Have the agent get a text that was changed, before anything is judged; True when it does."""
         return site is not None and self._parts.edits.look(site, job)
+
+    def _in_review(
+        self, site: ForgeSite | None, job: Job, ci: CiSeen, work: SeenWork, decided: Watch
+    ) -> bool:
+        """Note work that is in review; True when it goes back, as people could not merge it."""
+        if ci.finding is not Finding.IN_REVIEW:
+            return False
+        self._waits.review(job, ci.reading, decided.reason, self._parts.signals.now())
+        return site is not None and self._parts.conflicts.look(site, job, work.change)
 
     def _carry_out(self, site: ForgeSite | None, job: Job, decided: Watch, ci: CiSeen, now: float) -> bool:
         """Do what was decided by CI's word, or by the lack of it; True when the job's state changed."""
@@ -333,7 +307,7 @@ class Watcher:
             try:
                 return self._parts.merging.merge(site, job, reason, now)
             except ForgeError as error:
-                return self._not_yet(site, job, error, facts, now, why="green, but not merged")
+                return self._not_merged(site, job, error, facts, now, why="green, but not merged")
         return self._conclude(job, JobState.SUCCEEDED, reason, facts)
 
     def _bring_up_to_date(self, site: ForgeSite, job: Job, reason: str, now: float) -> bool:
@@ -341,9 +315,23 @@ class Watcher:
         try:
             return self._parts.merging.bring_up_to_date(site, job, reason, now)
         except ForgeError as error:
-            why = f"{reason}, but the work was not brought up to date"
+            why = f"{reason}, but the work could not be brought up to date"
             fact = signal(SignalKind.MAIN_RED, at=now, commit=job.result.commit, note=why)
-            return self._not_yet(site, job, error, [fact], now, why=why)
+            return self._not_merged(site, job, error, [fact], now, why=why)
+
+    def _not_merged(
+        self, site: ForgeSite, job: Job, error: ForgeError, facts: Sequence[Signal], now: float, *, why: str
+    ) -> bool:
+        """What may pass is asked again; a conflict is the agent's to settle; all else is a person's."""
+        if not isinstance(error, (ForgeTokenError, ForgeUnreachableError)):
+            try:
+                settled = self._parts.conflicts.resolve(site, job, error)
+            except ForgeError as other:
+                return self._not_yet(site, job, other, facts, now, why=why)
+            if settled is None:
+                return self._conclude(job, JobState.ESCALATED, f"{why}: {error}", facts)
+            return settled
+        return self._not_yet(site, job, error, facts, now, why=why)
 
     def _not_yet(
         self, site: ForgeSite, job: Job, error: ForgeError, facts: Sequence[Signal], now: float, *, why: str

@@ -18,6 +18,7 @@ class WatchSettings(BaseModel):
     fix_forwards: Annotated[int, Field(ge=0, le=100)] = 5  # corrective turns a job may have; 0: none
     fix_forward_seconds: Seconds = 3600.0  # after the first push, in which one may begin
     review_rounds: Annotated[int, Field(ge=0, le=100)] = 3  # turns a job may have for reviews; 0: none
+    merge_rounds: Annotated[int, Field(ge=0, le=100)] = 2  # turns a job may have for conflicts; 0: none
     in_progress_label: Label = "agent-in-progress"
     in_review_label: Label = "agent-in-review"  # in its place, while a person is to merge the change request
     escalation_label: Label = "ready-for-human"  # an issue with it is left alone until it is taken off

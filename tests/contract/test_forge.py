@@ -405,6 +405,22 @@ def test_our_comments_differ_from_others(there: ForgeUnderTest) -> None:
     assert not (there.forge.read_issue(ref).comments or ())[0].is_by("")
 
 
+def test_conflicts_are_named(there: ForgeUnderTest) -> None:
+    """The files that both sides changed otherwise; nothing where git merges them."""
+    there.repository.work(BRANCH, {"new.txt": "mine\n", "only.txt": "mine\n"})
+    change = there.forge.open_change(there.repo, BRANCH, title="Socks", body="For #1")
+    began = there.forge.newest(there.repo, None)
+    assert there.forge.conflicts(change, onto=began) == ()
+    other = f"{BRANCH[:-1]}0"
+    there.repository.work(other, {"new.txt": "theirs\n", "other.txt": "theirs\n"})
+    there.forge.open_change(there.repo, other, title="Shoes", body="For #2")
+    there.person_merges(other)
+    onto = there.forge.newest(there.repo, began)
+    assert there.forge.conflicts(change, onto=onto) == ("new.txt",)
+    with pytest.raises(ForgeRefusedError):
+        there.forge.bring_up_to_date(change, onto=onto)
+
+
 def test_a_branch_is_brought_up_to_date(there: ForgeUnderTest) -> None:
     """With the newest commit of the branch that it goes to, by a commit that nobody has judged; once."""
     there.repository.work(BRANCH, {"new.txt": "new\n"})

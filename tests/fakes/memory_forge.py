@@ -250,11 +250,18 @@ class MemoryForge:
         head = repository.tip(change.branch)
         if head != change.head or repository.holds(onto.commit, change.branch):
             return head
+        if repository.conflicts(head, onto.commit):
+            raise ForgeRefusedError("merge conflict between base and head")
         made = repository.merge_into(change.branch, onto.commit)
         for said, of in list(zip(self.said, self.said_of, strict=True)):
             if of == head and self.judges_updates:
                 self.say(made, said.state, context=said.context, text=said.description)
         return made
+
+    @_answered
+    def conflicts(self, change: ChangeRequest, *, onto: Base) -> tuple[str, ...]:
+        """By what both sides wrote."""
+        return self._repository(change.repo).conflicts(change.head, onto.commit)
 
     @_answered
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Commit:
-    """A commit; its files do not matter."""
+    """A commit; of its files no more is known than what it makes of them."""
 
     id: str
     parents: tuple[str, ...]
@@ -17,6 +17,7 @@ class Commit:
     at: datetime
     undoes: str = ""  # the commit whose changes it takes back
     redoes: str = ""  # the commit whose changes it makes again
+    files: tuple[tuple[str, str], ...] = ()  # that it writes, with their text
 
 
 class MemoryRepository:
@@ -31,12 +32,14 @@ class MemoryRepository:
 
     def work(self, branch: str, files: dict[str, str]) -> str:
         """Make a branch with one commit; returns the commit."""
-        self.branches[branch] = self._commit(f"Work on {', '.join(files)}", (self.tip(),))
+        self.branches[branch] = self._commit(f"Work on {', '.join(files)}", (self.tip(),), files=files)
         return self.branches[branch]
 
     def more_work(self, branch: str, files: dict[str, str]) -> str:
         """Add one more commit to a branch."""
-        self.branches[branch] = self._commit(f"Work on {', '.join(files)}", (self.branches[branch],))
+        self.branches[branch] = self._commit(
+            f"Work on {', '.join(files)}", (self.branches[branch],), files=files
+        )
         return self.branches[branch]
 
     def tip(self, branch: str = "main") -> str:
@@ -78,13 +81,25 @@ class MemoryRepository:
 
     def holds(self, commit: str, branch: str = "main") -> bool:
         """Whether a branch has the commit in its history."""
-        seen, todo = set[str](), [self.tip(branch)]
+        return commit in self._history(self.tip(branch))
+
+    def conflicts(self, commit: str, other: str) -> tuple[str, ...]:
+        """Files that two commits wrote apart, and otherwise."""
+        mine, theirs = self._history(commit), self._history(other)
+        wrote, they_wrote = (
+            {name: text for one in self.commits.values() if one.id in apart for name, text in one.files}
+            for apart in (mine - theirs, theirs - mine)
+        )
+        return tuple(name for name in sorted(wrote) if they_wrote.get(name, wrote[name]) != wrote[name])
+
+    def _history(self, commit: str) -> set[str]:
+        seen, todo = set[str](), [commit]
         while todo:
             one = todo.pop()
             if one not in seen:
                 seen.add(one)
                 todo += self.commits[one].parents
-        return commit in seen
+        return seen
 
     def reverts_of(self, *commits: str) -> list[Commit]:
         """Commits of the main branch that take one of these back, oldest first; not those taken back."""
@@ -95,9 +110,13 @@ class MemoryRepository:
                 found = [] if one.redoes in commits else found
         return found
 
-    def _commit(self, message: str, parents: tuple[str, ...], *, undoes: str = "", redoes: str = "") -> str:
+    def _commit(
+        self, message: str, parents: tuple[str, ...], *, undoes: str = "", redoes: str = "",
+        files: dict[str, str] | None = None,
+    ) -> str:  # fmt: skip
         name = hashlib.sha256(str(next(self._numbers)).encode()).hexdigest()[:40]
         self.commits[name] = Commit(
-            id=name, parents=parents, message=message, at=self._now(), undoes=undoes, redoes=redoes
-        )
+            id=name, parents=parents, message=message, at=self._now(), undoes=undoes, redoes=redoes,
+            files=tuple((files or {}).items()),
+        )  # fmt: skip
         return name

@@ -32,14 +32,19 @@ LABEL = "coalmine"
 IN_PROGRESS, FOR_HUMAN = WatchSettings().in_progress_label, WatchSettings().escalation_label
 IN_REVIEW = WatchSettings().in_review_label
 
-#: Notes its prompt and whose conversation it is in, waits while it is to be held, and does some work,
-#: unless the issue says that there is nothing to be done.
+#: Notes its prompt and whose conversation it is in, waits while it is to be held, and does some work, or
+#: settles conflicts, unless the issue says that there is nothing to be done.
 AGENT = """
 notes="$NOTES/$COALMINE_JOB_ID"; mkdir -p "$notes"
 cp "$COALMINE_PROMPT_FILE" "$notes/prompt.$(ls "$notes" | grep -c prompt)"
 echo "${COALMINE_SESSION:-none} $VARIANT" >> "$notes/turns"
 echo '{"type": "session", "id": "s-'"$COALMINE_JOB_ID"'"}'
 while [ -e "$NOTES/hold" ]; do sleep 0.05; done
+if [ "$COALMINE_TURN_KIND" = conflict ]; then
+    export GIT_AUTHOR_NAME=agent GIT_AUTHOR_EMAIL=a@b.test
+    export GIT_COMMITTER_NAME=agent GIT_COMMITTER_EMAIL=a@b.test
+    exec git merge --quiet -X ours -m "Settle it" origin/main
+fi
 grep -q "Nothing is to be done" "$COALMINE_PROMPT_FILE" || echo "$VARIANT" >> "work-$COALMINE_JOB_ID.txt"
 """
 

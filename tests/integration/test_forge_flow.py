@@ -214,6 +214,30 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     ]
 
 
+@pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
+def test_work_that_people_could_not_merge_is_brought_in_line_by_its_agent(shop: ForgeShop) -> None:
+    """Others changed the same file on main while it was in review: one turn, judged by CI, then merged."""
+    issue = shop.open("Till is slow")
+    first = shop.judge(issue)
+    shop.until_in_review(issue)
+    main = shop.push("main", f"work-{first.id}.txt")
+
+    def settled() -> bool:
+        job = shop.jobs(issue)[-1]
+        return job.state is JobState.WAITING and job.result.commit != first.result.commit
+
+    wait_until(settled, description="the agent has settled the conflict", timeout=40)
+    second = shop.judge(issue)
+    assert (second.id, second.merge_rounds, second.fix_forwards, second.turns) == (first.id, 1, 0, 2)
+    assert shop.turns(second)[1][0] == f"s-{first.id}"
+    assert f"work-{first.id}.txt" in shop.prompt(second, 1)
+    assert "origin/main" in shop.prompt(second, 1)
+    assert shop.world.repository.git("rev-parse", f"{second.result.commit}^2") == main
+    done = shop.until_landed(issue)
+    assert done.state is JobState.SUCCEEDED
+    assert "turns for conflicts: 1" in shop.ours(issue)[0].body
+
+
 def about(shop: ForgeShop, commit: str, *, since: int = 0) -> list[AskedRequest]:
     """What the forge was asked about what CI says of a commit, from one request on."""
     asked = list(shop.server.asked)[since:]

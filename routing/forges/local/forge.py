@@ -27,7 +27,7 @@ from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.local.issue_file import IssueFile
 from routing.forges.local.issues import FoundIssue, LocalIssues, comments_of, find_comment
 from routing.forges.local.merge import LocalMerge
-from routing.forges.work_branch import WORK_PREFIX, branch_to_delete, merge_message
+from routing.forges.work_branch import WORK_PREFIX, branch_to_delete, checked_commit, merge_message
 from routing.forges.written_text import checked_name, checked_text
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
 
@@ -219,6 +219,11 @@ class LocalForge:
         """Merge the newest of the branch that it goes to into the change's branch."""
         self._check_repo(change.repo)
         return self.merger.bring_up_to_date(change.branch, change.head, onto=onto, base=base)
+
+    def conflicts(self, change: ChangeRequest, *, onto: Base) -> tuple[str, ...]:
+        """Have git merge the two; nothing of that is kept."""
+        self._check_repo(change.repo)
+        return self.merger.conflicts(onto.commit, checked_commit(change.head))
 
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
         """Return what became of the branch, as the repository shows it."""

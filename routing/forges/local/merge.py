@@ -107,6 +107,16 @@ class LocalMerge:
             text = f"the branch {branch!r} was not deleted, it will be tried again: {said}"
             raise ForgeUnreachableError(text)
 
+    def conflicts(self, main: str, head: str) -> tuple[str, ...]:
+        """Name the files that keep two commits from being merged; () when they can be, or share nothing."""
+        try:
+            self.merged_tree(main, head)
+        except _ConflictsError as error:
+            return error.files
+        except ForgeRefusedError:
+            return ()
+        return ()
+
     def merged_tree(self, main: str, head: str) -> str:
         """Return the tree of the merge, or refuse with the files that are in conflict.
 
@@ -268,13 +278,21 @@ def _tried(git: LocalGit, *arguments: str) -> tuple[str, bool]:
         raise
 
 
-def _conflict(files: list[str]) -> ForgeRefusedError:
+class _ConflictsError(ForgeRefusedError):
+    """Both sides changed the same lines."""
+
+    def __init__(self, message: str, files: list[str]) -> None:
+        super().__init__(message)
+        self.files = tuple(files)
+
+
+def _conflict(files: list[str]) -> _ConflictsError:
     """The refusal of a merge with conflicts, naming the first files."""
     named = [name for name in files if name]
     message = (
         f"the merge has conflicts in {_listed(named)}; merge by hand, or have the branch brought up to date"
     )
-    return ForgeRefusedError(message)
+    return _ConflictsError(message, named)
 
 
 def _listed(files: list[str]) -> str:

@@ -149,6 +149,10 @@ class RestChanges(ABC):
             raise ForgeUnreachableError(message)
         return head
 
+    def conflicts(self, change: ChangeRequest, onto: Base) -> tuple[str, ...]:
+        """Name the files that git cannot merge: an API says "not mergeable" for other reasons too."""
+        return self._history.conflicts(change, onto)
+
     def merge(self, change: ChangeRequest, issue: IssueRef | None, base: Base | None = None) -> ChangeRequest:
         """Merge a green pull request of ours when the settings say so, at exactly its head.
 
@@ -173,9 +177,7 @@ class RestChanges(ABC):
             raise
         merged = self._change(change.repo, change.branch, self._pull(change))
         if merged.state is not ChangeState.MERGED:
-            message = (
-                f"pull request {pull.number} of {change.repo} was to be merged, and that is not there yet"
-            )
+            message = f"pull request {pull.number} of {change.repo} was merged, and that is not there yet"
             raise ForgeUnreachableError(message)
         return merged
 
@@ -229,15 +231,11 @@ class RestChanges(ABC):
         if change.number is None:
             return ()
         listing = self._client.read_all(f"{self._path(change.repo, change.number)}/reviews")
+        verdicts = self.verdicts
         return in_rounds(
-            Review(
-                author=wire.user,
-                verdict=self.verdicts[wire.state],
-                commit=wire.commit_id,
-                at=wire.submitted_at,
-            )
-            for wire in self._client.parsed_all(WireReview, listing)
-            if wire.state in self.verdicts and wire.submitted_at is not None and not wire.dismissed
+            Review(author=one.user, verdict=verdicts[one.state], commit=one.commit_id, at=one.submitted_at)
+            for one in self._client.parsed_all(WireReview, listing)
+            if one.state in verdicts and one.submitted_at is not None and not one.dismissed
         )
 
     @abstractmethod

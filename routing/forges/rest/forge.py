@@ -163,6 +163,10 @@ class RestForge:
         """Have the forge merge the newest of the branch that it goes to into the change's branch."""
         return self.changes.bring_up_to_date(change, onto, base)
 
+    def conflicts(self, change: ChangeRequest, *, onto: Base) -> tuple[str, ...]:
+        """Have git merge the two, in a repository of ours."""
+        return self.changes.conflicts(change, onto)
+
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
         """Return the pull request of a branch."""
         return self.changes.of_branch(repo, branch)

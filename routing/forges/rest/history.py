@@ -25,7 +25,9 @@ from pathlib import Path
 
 import structlog
 
+from routing.base import Base
 from routing.errors import CoalmineError
+from routing.forges.change_request import ChangeRequest
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.forges.work_branch import checked_branch, checked_commit
 from routing.git.git import Git, GitError
@@ -184,6 +186,27 @@ class RestHistory:
             while len(self._answers) > KEPT_ANSWERS:
                 self._answers.popitem(last=False)
         return self._answers[work]
+
+    def conflicts(self, change: ChangeRequest, onto: Base) -> tuple[str, ...]:
+        """The files in which a change and the branch that it goes to conflict; () when git merges them.
+
+        ForgeUnreachableError when git gave no answer; one older than 2.38 never does.
+        """
+        head, tip = checked_commit(change.head), checked_commit(onto.commit)
+        work = SoughtWork(
+            repo=change.repo, base=onto.branch, tip=tip, branch=change.branch, head=head, number=change.number
+        )
+        options = ("--write-tree", "--no-messages", "--name-only", "-z")
+        repository = self._repository(change.repo)
+        try:
+            self._fetch(repository, work)
+            code, printed = repository.ask("merge-tree", *options, tip, head)
+        except HistoryAwaitedError:
+            raise
+        except (CoalmineError, OSError) as error:
+            message = f"whether {change.branch} of {change.repo} can be merged is not known: {error}"
+            raise ForgeUnreachableError(message) from error
+        return () if code == _YES else tuple(filter(None, printed.split("\0")[1:]))
 
     def delete_branch(self, repo: str, branch: str, head: str) -> None:
         """Delete a branch there, which the server does only while it is at `head`.

@@ -46,6 +46,12 @@ DEFAULT_TEMPLATES: Mapping[str, str] = {
         "commit them; it is pushed for you. If nothing needs to be changed, make no commit and say why: "
         "your last words are sent to them then. Do not start anew."
     ),
+    TurnKind.CONFLICT: (
+        "Your work on the task below was pushed as commit $commit to branch $branch, and it cannot be "
+        "merged: the branch that it goes to has changed the same lines since. That branch is here under its "
+        "name below. Merge it into yours, or rebase yours onto it; keep what both sides meant, see that all "
+        "still works, and commit that; it is pushed for you. Do not take the others' changes back."
+    ),
     TurnKind.EDITED: (
         "The task below was changed while you worked on it: it is another one than before in at least one "
         "point. Your work is commit $commit of branch $branch. Find out what the new text asks for that your "
@@ -92,6 +98,8 @@ class PromptInput:
     failing_checks: Sequence[str] = ()  # fix_forward: their names
     log: str = ""  # fix_forward: what the checks printed
     review: str = ""  # review: what reviewers wrote
+    onto: str = ""  # conflict: the branch that the work goes to, by its name in the tree
+    files: Sequence[str] = ()  # conflict: that are changed on both sides
     refusal: str = ""  # refused: what the server said
     templates: Mapping[str, str] = field(default_factory=dict)  # instead of the defaults, by kind
 
@@ -126,9 +134,15 @@ def _of_kind(given: PromptInput) -> list[str]:
             ("Recap of the earlier turn", given.recap),
         ],
         TurnKind.REVIEW: [("What they wrote", given.review), ("Recap of the earlier turn", given.recap)],
+        TurnKind.CONFLICT: [
+            ("The branch that it goes to", given.onto),
+            ("Files in conflict", "\n".join(given.files)),
+            ("Recap of the earlier turn", given.recap),
+        ],
         TurnKind.EDITED: [("Recap of the earlier turn", given.recap)],
         TurnKind.LIFTED: [
             ("What reviewers wrote", given.review),
+            ("Files in conflict with the main branch", "\n".join(given.files)),
             ("Checks that failed", "\n".join(given.failing_checks)),
             ("End of their log", given.log[-LOG_END_CHARACTERS:]),
             ("What the server said", given.refusal[-LOG_END_CHARACTERS:]),
@@ -170,6 +184,8 @@ def prompt_input(
         failing_checks=job.repair.checks if job.repair else (),
         log=job.repair.log if job.repair else "",
         review=job.repair.review if job.repair else "",
+        onto=f"origin/{job.repair.onto}" if job.repair and job.repair.onto else "",
+        files=job.repair.files if job.repair else (),
         refusal=job.refused,
         templates={kind.value: text for kind, text in claim.version.snapshot.prompts.items()},
     )
@@ -186,7 +202,7 @@ def _kind(job: Job, start: TurnStart, *, resumed: bool) -> str:
 
 def _is_needed(job: Job, kind: str, start: TurnStart) -> bool:
     """Whether a recap is needed: a resumed conversation holds it all, unless an attempt failed meanwhile."""
-    repairs = kind in {TurnKind.FIX_FORWARD, TurnKind.REVIEW, TurnKind.EDITED}
+    repairs = kind in {TurnKind.FIX_FORWARD, TurnKind.REVIEW, TurnKind.CONFLICT, TurnKind.EDITED}
     interrupted = kind == TurnKind.REDISPATCH or (repairs and job.attempts > 1)
     return interrupted or start.session_id is None
 

@@ -1,0 +1,144 @@
+"""Work that cannot be merged goes back to its agent: once for each conflict, and not without end."""
+
+import pytest
+import redis
+
+from routing.events import JOB_CONFLICT
+from routing.issues.issue import IssueRef
+from routing.jobs.job import Job, JobState
+from routing.jobs.turn import TurnKind
+from tasks.agents.turn.order import TurnStart
+from tasks.agents.turn.prompt import compose, prompt_input
+from tasks.settings.issue_settings import IssueSettings, WatchSettings
+from tests.fleets.forge_fleet import ForgeFleet
+
+
+def fleet_of(client: redis.Redis, merge: str, *, rounds: int = 2) -> ForgeFleet:
+    """A fleet whose agents push `green.txt`, and whose CI is quick."""
+    settings = IssueSettings(watch=WatchSettings(merge_rounds=rounds))
+    return ForgeFleet(client, merge=merge, settings=settings)
+
+
+def pushed(fleet: ForgeFleet) -> IssueRef:
+    """An issue whose work is pushed, and green."""
+    ref = fleet.forge.person_opens(1, "It is slow.")
+    fleet.poll()
+    fleet.dispatch()
+    fleet.work()
+    return ref
+
+
+def job_of(fleet: ForgeFleet) -> Job:
+    """The only job."""
+    (job,) = fleet.jobs()
+    return job
+
+
+def main_changes(fleet: ForgeFleet, text: str = "others") -> str:
+    """Somebody pushes another text of the agent's file to the main branch."""
+    repository = fleet.repository_of(job_of(fleet))
+    return repository.more_work("main", {"green.txt": text})
+
+
+def settles(fleet: ForgeFleet) -> None:
+    """The agent merges the main branch, and CI is content."""
+    job = job_of(fleet)
+    fleet.repository_of(job).merge_into(job.branch, fleet.repository_of(job).tip())
+    fleet.work()
+
+
+def test_a_green_change_with_conflicts_is_settled_and_merged(fake_redis: redis.Redis) -> None:
+    """Version, arm and draw stay, no fix-forward is counted, and CI judges what comes of it."""
+    fleet = fleet_of(fake_redis, "green")
+    pushed(fleet)
+    before = job_of(fleet)
+    main_changes(fleet)
+    fleet.watch()
+    job = job_of(fleet)
+    assert (job.state, job.kind, job.merge_rounds, job.fix_forwards) == (
+        JobState.QUEUED, TurnKind.CONFLICT, 1, 0,
+    )  # fmt: skip
+    assert job.reason == "it was not merged: it has conflicts with main in green.txt"
+    assert (job.version, job.draw, job.judged) == (before.version, before.draw, ())
+    (event,) = fleet.hands.events(JOB_CONFLICT)
+    assert (event.data["attempt"], event.data["most"]) == (1, 2)
+    assert job.kind_again == TurnKind.CONFLICT
+    settles(fleet)
+    fleet.watch()
+    assert job_of(fleet).state is JobState.SUCCEEDED
+    assert "merged" in fleet.signals(job)
+
+
+def test_what_the_agent_reads(fake_redis: redis.Redis) -> None:
+    """The branch by its name in the tree, and the files, as data."""
+    fleet = fleet_of(fake_redis, "green")
+    pushed(fleet)
+    main_changes(fleet)
+    fleet.watch()
+    claim = fleet.hands.claim(job_of(fleet).id)
+    prompt = compose(
+        prompt_input(claim, TurnStart(session_id="s", earlier=True, mail=""), branch=claim.job.branch)
+    )
+    assert "The branch that it goes to:\n```text\norigin/main\n```" in prompt
+    assert "Files in conflict:\n```text\ngreen.txt\n```" in prompt
+    assert "cannot be merged" in prompt
+
+
+def test_work_in_review_goes_back_when_people_could_not_merge_it(fake_redis: redis.Redis) -> None:
+    """It takes its slot again; while nothing is in conflict it stays where it is."""
+    fleet = fleet_of(fake_redis, "never")
+    pushed(fleet)
+    fleet.watch()
+    assert (job_of(fleet).is_in_review, fleet.parts.backlog.busy()) == (True, {})
+    main_changes(fleet)
+    fleet.clock.forward(400)
+    fleet.watch()
+    assert (job_of(fleet).kind, fleet.parts.backlog.busy()) == (TurnKind.CONFLICT, {"github:acme/shop": 1})
+    fleet.watch()  # nothing while a turn is due, or runs
+    assert job_of(fleet).merge_rounds == 1
+    settles(fleet)
+    fleet.watch()
+    assert job_of(fleet).is_in_review
+
+
+@pytest.mark.parametrize(("merge", "state"), [("green", JobState.ESCALATED), ("never", JobState.WAITING)])
+def test_turns_for_conflicts_are_bounded(fake_redis: redis.Redis, merge: str, state: JobState) -> None:
+    """Then a person settles it: work in review just stays there."""
+    fleet = fleet_of(fake_redis, merge, rounds=1)
+    pushed(fleet)
+    for number in range(3):
+        main_changes(fleet, f"others {number}")
+        fleet.clock.forward(400)
+        fleet.watch()
+        fleet.clock.forward(400)
+        fleet.watch()
+        if job_of(fleet).state is JobState.QUEUED:
+            settles(fleet)
+    job = job_of(fleet)
+    assert (job.state, job.merge_rounds) == (state, 1)
+    if state is JobState.ESCALATED:
+        assert job.reason.endswith("in green.txt, and it has had 1 of 1 turns for conflicts")
+
+
+def test_without_turns_for_conflicts_a_person_is_asked(fake_redis: redis.Redis) -> None:
+    """As the forge says it."""
+    fleet = fleet_of(fake_redis, "green", rounds=0)
+    pushed(fleet)
+    main_changes(fleet)
+    fleet.watch()
+    job = job_of(fleet)
+    assert (job.state, job.reason) == (
+        JobState.ESCALATED, "green, but not merged: merge conflict between base and head",
+    )  # fmt: skip
+
+
+def test_nobody_is_paid_for_work_that_is_no_longer_wanted(fake_redis: redis.Redis) -> None:
+    """The label was taken off, and no webhook said so."""
+    fleet = fleet_of(fake_redis, "never")
+    ref = pushed(fleet)
+    fleet.watch()
+    main_changes(fleet)
+    fleet.forge.unlabel(ref, "coalmine")
+    fleet.clock.forward(400)
+    fleet.watch()
+    assert (job_of(fleet).state, job_of(fleet).merge_rounds) == (JobState.CANCELLED, 0)
