@@ -43,6 +43,7 @@ from tasks.secrecy import hide_secrets
 from tasks.settings.settings import Settings, load_settings
 from tasks.work.clock_watch import clock_chore
 from tasks.work.drain import drain_after
+from tasks.work.fleet_lock import other_fleet
 from tasks.work.host_keeper import HostKeeper
 from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.tick import is_late, store_chore
@@ -220,6 +221,13 @@ def _need_a_server(**_given: Any) -> None:
         redis_url(settings)
     except SettingsError as error:
         raise SystemExit(_complaint(error)) from None
+
+
+@signals.worker_init.connect
+def _refuse_a_second_fleet(**_given: Any) -> None:
+    """Of a repository on this machine that `coalmine up` works for, with a server of its own."""
+    if said := other_fleet(settings):
+        raise SystemExit(f"coalmine: {said}")
 
 
 @signals.worker_init.connect

@@ -5,6 +5,7 @@ matter, is not asked. No file is overwritten, and nothing is started.
 """
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -125,7 +126,7 @@ def _repository(questions: _Questions, given: str | None) -> tuple[ForgeAddress 
     address = ForgeAddress.read(text)
     if address is not None:
         return address, None
-    folder = Path(text).expanduser().absolute()
+    folder = Path(text).expanduser().resolve()
     if not folder.is_dir():
         message = f"{text} is not a folder; create it, or correct the path"
         raise InvalidInputError(message)
@@ -141,7 +142,7 @@ def _issues(questions: _Questions, given: str | None, repository: Path) -> tuple
         proposed=str(repository / "issues"),
     )
     address = ForgeAddress.read(text)
-    return address, "" if address else str(Path(text).expanduser().absolute())
+    return address, "" if address else str(Path(text).expanduser().resolve())
 
 
 def _ci(questions: _Questions, given: str | None, repository: Path | None) -> str:
@@ -180,7 +181,13 @@ def _program(questions: _Questions, runtime: str | None, agent: str | None) -> d
             proposed=program_of(os.environ),
         )
     )
-    return {"runtime": answer} if answer in PROGRAMS else {"agent": answer}
+    return {"runtime": answer} if answer in PROGRAMS else {"agent": _shell_line(answer)}
+
+
+def _shell_line(agent: str) -> str:
+    """The line as a shell takes it: one that is as a whole the path of a program, with a space, is quoted."""
+    is_program = Path(agent).is_file() and os.access(agent, os.X_OK)
+    return shlex.quote(agent) if is_program else agent
 
 
 def _merge(questions: _Questions, given: str | None) -> Literal["green", "never"]:

@@ -19,13 +19,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from console.local.fleet_lock import (
-    FleetLock,
-    hide_from_git,
-    locked_folders,
-    remote_repositories,
-    store_name,
-)
 from console.local.fleet_place import WORK, note_ended, note_running
 from console.local.last_options import unsaid
 from console.local.program import Program
@@ -47,6 +40,13 @@ from tasks.logs import configure_logs
 from tasks.settings.forge_tables import ForgeTables, variable_of
 from tasks.settings.origins import Origins
 from tasks.settings.settings import PREFIX, Settings, file_values, load_settings, settings_file
+from tasks.work.fleet_lock import (
+    FleetLock,
+    hide_from_git,
+    locked_folders,
+    remote_repositories,
+    store_name,
+)
 
 #: Agents that work at once where neither an option nor the settings say it.
 DEFAULT_AGENTS = 2
@@ -135,6 +135,7 @@ class LocalFleet:
         self.why_no_door = ""  # what keeps pages from being served
         self.variables: dict[str, str] = {}
         self._server: PrivateServer | None = None  # our own
+        self._lock: FleetLock | None = None  # of the repository on this machine
         self.agents = DEFAULT_AGENTS
         self.worker = _node("jobs")  # the name of the worker that runs agents
         self.coalmine: Coalmine
@@ -168,7 +169,7 @@ class LocalFleet:
         if local is not None and local.repository is not None and local.issues is not None:
             check_has_commit(local.repository)
             folders = locked_folders(local.repository, local.issues)
-            self._leave.enter_context(FleetLock(folders, state=self._state))
+            self._lock = self._leave.enter_context(FleetLock(folders, state=self._state))
             hide_from_git(local.issues)
         self._leave.enter_context(self._remote_lock(settings))
         if settings.redis_url is None:
@@ -177,6 +178,8 @@ class LocalFleet:
             self._leave.callback(server.stop)
             self._server = server
             self.variables[f"{PREFIX}REDIS_URL"] = os.environ[f"{PREFIX}REDIS_URL"] = server.url
+            if self._lock is not None:  # a store of its own: nobody else has it
+                self._lock.note_store(store_name(server.url, settings.namespace))
         self.coalmine = compose(load_settings(warn=lambda _: None))
         self._leave.callback(self.coalmine.redis.close)
         configure_logs(self.coalmine.settings)  # standard output is for events

@@ -248,3 +248,16 @@ def test_five_questions_are_asked_on_a_terminal_and_up_needs_no_option(tmp_path:
 def test_the_example_is_printed_whole(coalmine: CommandLine) -> None:
     """As it lies in the clone; the wheel has it, too."""
     assert coalmine.shown("config", "example") == (ROOT / "coalmine.example.toml").read_text()
+
+
+def test_paths_are_written_as_they_can_be_used(coalmine: CommandLine) -> None:
+    """A program whose path has a space is quoted for the shell that will start it; `..` is gone."""
+    repository(coalmine.folder / "shop")
+    program = coalmine.folder / "my agent.sh"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    options = ("--repo", "shop", "--issues", "shop/../issues", "--ci", "-", "--merge", "never")
+    coalmine.document("init", *options, "--agent", str(program))
+    settings = load_settings(coalmine.folder / "coalmine.toml")
+    assert settings.up.agent == f"'{program}'"
+    assert settings.forge[0].model_dump()["issues"] == coalmine.folder / "issues"

@@ -4,19 +4,23 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from console.local.fleet_lock import (
+from routing.errors import ConflictError, InvalidInputError
+from routing.forges.config import RemoteConfig
+from routing.forges.local.config import LocalConfig
+from routing.forges.local.issues import LOCK_NAME
+from routing.git.git import Git
+from tasks.settings.settings import Settings
+from tasks.work.fleet_lock import (
     NAME,
     FleetLock,
     hide_from_git,
     locked_folders,
+    other_fleet,
     remote_repositories,
     store_name,
 )
-from routing.errors import ConflictError, InvalidInputError
-from routing.forges.config import RemoteConfig
-from routing.forges.local.issues import LOCK_NAME
-from routing.git.git import Git
 
 
 @pytest.fixture
@@ -179,3 +183,22 @@ def test_a_machine_that_lets_us_make_no_folder_locks_nothing(temporary: Path) ->
     """The fleet starts all the same: the lock is a help for people."""
     (temporary / "coalmine-fleets").write_text("somebody's")
     assert remote_repositories([github("acme/shop")]) == {}
+
+
+def test_a_worker_with_another_store_is_refused_beside_a_fleet(shop: Path, tmp_path: Path) -> None:
+    """It would do and pay everything twice; the fleet's own workers, and those of no fleet, start."""
+    forge = LocalConfig(repository=shop, issues=tmp_path / "issues")
+
+    def worker(url: str) -> str:
+        return other_fleet(Settings(forge=(forge,), redis_url=SecretStr(url)))
+
+    own, other = "unix:///state/redis.sock", "redis://127.0.0.1:6379/0"
+    assert worker(other) == ""
+    with lock(shop, tmp_path / "issues", state="/srv/one") as held:
+        assert worker(other) == "", "a fleet whose server others may share"
+        held.note_store(store_name(own, "coalmine"))
+        assert worker(own) == ""
+        said = worker(other)
+        assert f"process {os.getpid()}" in said
+        assert "COALMINE_REDIS_URL" in said
+    assert worker(other) == "", "that fleet has ended"

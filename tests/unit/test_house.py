@@ -89,7 +89,7 @@ KNOWS = {
     "tasks/notify": (),
     "tasks/backtests": ("tasks/agents/pairs", "tasks/agents/repository"),
     "tasks/issues": ("tasks/settings", "tasks/work"),
-    "tasks/work": ("tasks/agents/supervision", "tasks/agents/turn"),
+    "tasks/work": ("tasks/settings", "tasks/agents/supervision", "tasks/agents/turn"),
     "tasks/composition": (
         "tasks", "tasks/settings", "tasks/notify", "tasks/issues", "tasks/work", "tasks/backtests",
         "tasks/agents",

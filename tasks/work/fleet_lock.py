@@ -4,7 +4,7 @@ It is a lock of the kernel's on a small file in the git directory of the reposit
 folder of issues. So it holds for every spelling of the path, every user and every state folder, and it ends
 with the process that took it, however that ends. A repository of a forge on another machine has its file in
 a folder of this machine, for all users; fleets that share a store are one fleet there. What the file says
-is for people, and for that.
+is for people, for that, and for workers that somebody starts beside the fleet, with another store.
 """
 
 import fcntl
@@ -14,15 +14,18 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from routing.errors import CoalmineError, ConflictError, InvalidInputError
 from routing.forges.config import ForgeConfig, RemoteConfig
+from routing.forges.local.config import LocalConfig
 from routing.forges.local.issues import LOCK_NAME
 from routing.git.git import Git
 from routing.printable import printable
+from tasks.settings.settings import Settings
 
 #: The file that is locked; it begins with a dot, so that no issue is read from it.
 NAME = ".coalmine-fleet"
@@ -89,6 +92,12 @@ class FleetLock:
         self._write(descriptor)
         return descriptor
 
+    def note_store(self, store: str) -> None:
+        """Add the name of the store, once it is known, for `other_fleet`."""
+        self._note["served_by"] = store
+        for descriptor in self._descriptors:
+            self._write(descriptor)
+
     def _write(self, descriptor: int) -> None:
         """Say whose it is. A file of another user cannot be written; its lock holds all the same."""
         try:
@@ -110,6 +119,42 @@ def locked_folders(repository: Path, issues: Path) -> tuple[Path, Path]:
     """
     common = Git(repository)("rev-parse", "--path-format=absolute", "--git-common-dir").strip()
     return Path(common).resolve(), issues.resolve()
+
+
+def other_fleet(settings: Settings) -> str:
+    """Why a worker with these settings may not start: `coalmine up` has its repository, with another store.
+
+    "" when nothing is in the way, as far as this machine shows it.
+    """
+    if settings.redis_url is None:
+        return ""
+    store = store_name(settings.redis_url.get_secret_value(), settings.namespace)
+    for forge in settings.forge:
+        if not isinstance(forge, LocalConfig) or forge.repository is None or forge.issues is None:
+            continue
+        with suppress(CoalmineError, OSError):
+            for folder in locked_folders(forge.repository, forge.issues):
+                if has := _held_with_another_store(folder, store):
+                    return (
+                        f"a fleet with another server works on {folder} already: {has}; two would do and pay "
+                        "everything twice. Give this worker that fleet's server (COALMINE_REDIS_URL), or end "
+                        "that fleet"
+                    )
+    return ""
+
+
+def _held_with_another_store(folder: Path, store: str) -> str:
+    """Who has the folder's lock and another store, in words; "" for nobody."""
+    descriptor = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        served_by = _note_in(descriptor).get("served_by")
+        return "" if served_by in {None, store} else _whose(descriptor)
+    else:
+        return ""  # given back at once
+    finally:
+        os.close(descriptor)
 
 
 def remote_repositories(forges: Iterable[ForgeConfig]) -> dict[Path, str]:
