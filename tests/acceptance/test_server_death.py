@@ -77,9 +77,17 @@ def _keeps_at_work(folder: Path, go: Path, book: Path) -> None:
     wait_until(lambda: len(book.read_text().split()) == 2, description="it is at work again", timeout=60)
 
 
+def _url(data: Path) -> str:
+    """Its address, by a socket or, where the path of that would be too long, by TCP."""
+    settings = dict(line.split(" ", 1) for line in (data / "redis.conf").read_text().splitlines())
+    if "unixsocket" in settings:
+        return f"unix://{data}/redis.sock"
+    return f"redis://:{settings['requirepass']}@127.0.0.1:{settings['port']}/0"
+
+
 def _kept_events(data: Path) -> list[str]:
     """The ids of all events of the store."""
-    with plain_client(f"unix://{data}/redis.sock") as client:
+    with plain_client(_url(data)) as client:
         streams: Any = client.keys("*events")
         entries: Any = client.xrange(streams[0])
         return [identifier for identifier, _ in entries]

@@ -52,7 +52,8 @@ class Story:
         """The whole story, with these mishaps."""
         self.redis.flushdb()
         fleet = ForgeFleet(
-            self.redis, acts={1: ["red", "green"], 2: ["fails"]}, ci_seconds=30, people=people, merge="never"
+            self.redis, acts={1: ["red", "green"], 2: ["fails"]}, ci_seconds=30, people=people, merge="never",
+            delete_branches=True,
         )  # fmt: skip
         fleet.forge.person_opens(1)
         fleet.forge.person_opens(2, "Blocked by: #1")
