@@ -237,6 +237,9 @@ class Forge(Protocol):
         """Return what others than we wrote about the change, oldest first, without what was taken back."""
         ...
 
-    def answer(self, change: ChangeRequest, feedback: Feedback, body: str) -> None:
-        """Answer feedback where it stands, and ask who requested changes to look again; repeated, no more."""
+    def answer(self, change: ChangeRequest, feedback: Feedback, body: str, *, resolved: bool = False) -> None:
+        """Answer feedback where it stands, and ask who requested changes to look again; repeated, no more.
+
+        `resolved`: a commit has dealt with it, so its threads are marked so where the forge has that.
+        """
         ...

@@ -149,7 +149,8 @@ class ReviewTurns:
             if one.id not in job.reviews or one.id in answered:
                 continue
             try:
-                site.forge.answer(change, one, answer_text(job))
+                done = job.result.commit != job.reviewed_commit
+                site.forge.answer(change, one, answer_text(job), resolved=done)
             except ForgeError as error:
                 _log.warning("review.not_answered", feedback=one.id, reason=str(error))
                 continue

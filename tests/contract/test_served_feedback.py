@@ -4,6 +4,7 @@ import pytest
 
 from routing.forges.change_request import ChangeRequest, ReviewVerdict
 from tests.fakes.forge_world import OWN_LOGIN
+from tests.servers.forge_server import Answer
 from tests.servers.served_forges import ServedForge
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -71,6 +72,37 @@ def test_an_answer_is_given_once_and_the_reviewer_asked_again(
     )
     assert set(pull.asked) == {"ann"}
     assert len(served.forge.feedback(change)) == 1
+
+
+@pytest.mark.parametrize("resolved", [True, False])
+def test_threads_are_resolved_where_a_commit_dealt_with_them(
+    served: ServedForge, change: ChangeRequest, *, resolved: bool
+) -> None:
+    """Each once, on GitHub, which has that; others' threads, and what was answered with words, stay open."""
+    review = reviewed(served)
+    pull = served.world.pull_of(BRANCH)
+    (given,) = served.forge.feedback(change)
+    served.world.review(pull, "COMMENTED", "bob", remarks=[("till.py", 1, "And this?")])
+    for _ in range(2):
+        served.forge.answer(change, given, "Dealt with in 4be1c0f.", resolved=resolved)
+    ours = [
+        one["id"] for one in pull.remarks
+        if one["pull_request_review_id"] == review and "in_reply_to_id" not in one
+    ]  # fmt: skip
+    assert served.world.resolved == (ours if resolved and served.kind == "github" else [])
+
+
+@pytest.mark.parametrize("served", ["github"], indirect=True)
+def test_a_token_that_may_not_resolve_threads_answers_all_the_same(
+    served: ServedForge, change: ChangeRequest
+) -> None:
+    """GraphQL may be shut to it."""
+    reviewed(served)
+    (given,) = served.forge.feedback(change)
+    route = next(pattern for pattern in served.server.routes if pattern.pattern == "POST /graphql")
+    served.server.routes[route] = lambda _asked, _found: Answer(status=403, value={"message": "no"})
+    served.forge.answer(change, given, "Dealt with in 4be1c0f.", resolved=True)
+    assert set(served.world.pull_of(BRANCH).asked) == {"ann"}
 
 
 def test_a_review_without_remarks_is_answered_on_the_request(

@@ -90,6 +90,7 @@ class ForgeWorld:
         self.required: list[str] = []  # names of checks that the main branch requires
         self.required_once_seen: list[str] = []  # the same, from when on CI has reported one
         self.merge_queue = False  # whether the main branch is merged into by a queue, on GitHub
+        self.resolved: list[int] = []  # the first remarks of threads that were marked as dealt with
         self.queued: list[int] = []  # the pull requests that are, or were, in it
         self.ruled: list[str] = []  # names that a ruleset requires, on GitHub
         self.elsewhere: dict[str, tuple[list[str], list[str]]] = {}  # the same two of other branches

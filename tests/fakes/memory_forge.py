@@ -103,6 +103,7 @@ class MemoryForge:
         self.said: list[CommitStatus] = []
         self.said_of: list[str] = []  # the commit of each
         self.given_feedback: list[tuple[int, Feedback]] = []
+        self.resolved: set[str] = set()  # ids of feedback whose threads are marked as dealt with
         self.answers: list[tuple[int | None, str, str]] = []  # to which feedback of which change
         self.given_reviews: list[tuple[int, Review]] = []
         self.history: list[tuple[str, str]] = []  # what happened to which issue
@@ -340,8 +341,10 @@ class MemoryForge:
         return tuple(one for number, one in self.given_feedback if number == change.number)
 
     @_answered
-    def answer(self, change: ChangeRequest, feedback: Feedback, body: str) -> None:
+    def answer(self, change: ChangeRequest, feedback: Feedback, body: str, *, resolved: bool = False) -> None:
         """Once."""
+        if resolved:
+            self.resolved.add(feedback.id)
         if (change.number, feedback.id) not in {(number, one) for number, one, _ in self.answers}:
             self.answers.append((change.number, feedback.id, body))
 

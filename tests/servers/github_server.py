@@ -83,6 +83,7 @@ class GitHubRoutes:
             rf"POST {repo}/pulls/(\d+)/comments/(\d+)/replies": self.reply,
             rf"POST {repo}/pulls/(\d+)/requested_reviewers": self.with_pull(self.ask_reviewers),
             r"GET /orgs/([^/]+)/repos": self.repositories,
+            "GET /user/repos": self.given_repositories,
             r"GET /users/([^/]+)/repos": self.repositories,
             f"GET {repo}/commits": self.commits,
             rf"GET {repo}/git/commits/([0-9a-f]+)": self.git_commit,
@@ -130,6 +131,11 @@ class GitHubRoutes:
         names = [self.world.repo, "acme/till"] if owner == "acme" else ["ann/dots"]
         shown = [{"full_name": name, "archived": False} for name in names]
         return Answer(value=[*shown, {"full_name": f"{owner}/old", "archived": True}], paged="link")
+
+    def given_repositories(self, _asked: AskedRequest, _found: Found) -> Answer:
+        """Those that the token was given, private ones too."""
+        names = [self.world.repo, "ann/dots", "ann/diary", "bob/notes"]
+        return Answer(value=[{"full_name": name, "archived": False} for name in names], paged="link")
 
     def repository(self, _asked: AskedRequest, _found: Found) -> Answer:
         """The repository itself, with what the token's user may do."""
@@ -345,10 +351,16 @@ class GitHubRoutes:
         return Answer(value=[others, *([ruled] if checks else []), *queue, *ours], paged="link")
 
     def graphql(self, asked: AskedRequest, _found: Found) -> Answer:
-        """A pull request is put into the merge queue; what is refused comes with status 200, too."""
+        """One query of each kind."""
         wanted, query = asked.body["variables"], asked.body["query"]
         if "branchProtectionRules" in query:
             return self.classic(wanted)
+        if "reviewThreads" in query or "resolveReviewThread" in query:
+            return self.threads(wanted)
+        return self.queue(wanted, query)
+
+    def queue(self, wanted: dict[str, Any], query: str) -> Answer:
+        """A pull request is put into the merge queue; what is refused comes with status 200, too."""
         pull = self.world.pulls[int(wanted["pull"].removeprefix("PR_"))]
         number = pull.issue.number
         queued = self.world.queued
@@ -366,6 +378,19 @@ class GitHubRoutes:
         self.world.queued.append(pull.issue.number)
         self.world.history.add(pull.issue.number, "added_to_merge_queue", OWN_LOGIN)
         return Answer(value={"data": {"enqueuePullRequest": {"mergeQueueEntry": {"position": 1}}}})
+
+    def threads(self, wanted: dict[str, Any]) -> Answer:
+        """The threads of a pull request, or one of them marked as resolved."""
+        if "thread" in wanted:
+            self.world.resolved.append(int(wanted["thread"].removeprefix("PRRT_")))
+            return Answer(value={"data": {"resolveReviewThread": {"thread": {"isResolved": True}}}})
+        remarks = self.world.pulls[wanted["number"]].remarks
+        nodes = [
+            {"id": f"PRRT_{one['id']}", "isResolved": one["id"] in self.world.resolved,
+             "comments": {"nodes": [{"databaseId": one["id"]}]}}
+            for one in remarks if "in_reply_to_id" not in one
+        ]  # fmt: skip
+        return Answer(value={"data": {"repository": {"pullRequest": {"reviewThreads": {"nodes": nodes}}}}})
 
     def classic(self, wanted: dict[str, str]) -> Answer:
         """The classic protections of branches, to whom may see them."""

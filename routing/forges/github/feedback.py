@@ -1,14 +1,30 @@
 """Remarks of reviews on GitHub: https://docs.github.com/rest/pulls/comments."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from collections.abc import Set as AbstractSet
+from typing import Annotated, Final
 
-from pydantic import Field
+import structlog
+from pydantic import AliasPath, Field, field_validator
 
 from routing.forges.change_request import ChangeRequest
+from routing.forges.errors import ForgeError, ForgeUnreachableError
 from routing.forges.feedback import Remark
 from routing.forges.rest.feedback import RestFeedback
-from routing.forges.rest.wire import Login, Text, Wire, WireReview
+from routing.forges.rest.path import repository_path
+from routing.forges.rest.wire import Items, Login, Text, Wire, WireReview
+
+_log = structlog.get_logger(__name__)
+
+#: Threads that one look finds: https://docs.github.com/graphql/reference/objects#pullrequestreviewthread
+_THREADS: Final = (
+    "query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner, name: $name) { "
+    "pullRequest(number: $number) { reviewThreads(last: 100) { nodes { id isResolved comments(first: 1) { "
+    "nodes { databaseId } } } } } } }"
+)
+_RESOLVE: Final = (
+    "mutation($thread: ID!) { resolveReviewThread(input: {threadId: $thread}) { thread { isResolved } } }"
+)
 
 
 class GitHubRemark(Wire):
@@ -27,6 +43,29 @@ class GitHubRemark(Wire):
     def thread(self) -> int:
         """The comment that its thread begins with."""
         return self.in_reply_to_id or self.id
+
+
+class WireThread(Wire):
+    """A thread of remarks by the id that GraphQL knows it by."""
+
+    id: Text
+    is_resolved: bool = Field(False, validation_alias="isResolved")
+    remarks: Items[int] = Field((), validation_alias=AliasPath("comments", "nodes"))
+
+    @field_validator("remarks", mode="before")
+    @classmethod
+    def _numbers(cls, value: object) -> object:
+        known = value if isinstance(value, list) else []
+        return [one["databaseId"] for one in known if one.get("databaseId")]
+
+
+class WireThreads(Wire):
+    """The threads of a pull request; none when they may not be seen."""
+
+    nodes: Items[WireThread] = Field(
+        (),
+        validation_alias=AliasPath("data", "repository", "pullRequest", "reviewThreads", "nodes"),
+    )
 
 
 class GitHubFeedback(RestFeedback):
@@ -58,6 +97,24 @@ class GitHubFeedback(RestFeedback):
                 reply = f"{path}/comments/{int(thread)}/replies"
                 self._client.write("POST", reply, {"body": f"{text}\n\n{mark}"}, repeatable=False)
         return True
+
+    def _resolve(self, change: ChangeRequest, threads: AbstractSet[str]) -> None:
+        """By GraphQL alone; a token that may not leaves them open, with our answer in them."""
+        owner, _, name = change.repo.partition("/")
+        about = {"owner": owner, "name": name, "number": change.number}
+        try:
+            self._client.get(repository_path(change.repo))  # an App asks with the token of that owner
+            said = self._client.write(
+                "POST", "/graphql", {"query": _THREADS, "variables": about}, repeatable=True
+            )
+            for one in self._client.parsed(WireThreads, said).nodes:
+                if not one.is_resolved and threads & {str(number) for number in one.remarks}:
+                    mark = {"query": _RESOLVE, "variables": {"thread": one.id}}
+                    self._client.write("POST", "/graphql", mark, repeatable=True)
+        except ForgeUnreachableError:
+            raise
+        except ForgeError as error:
+            _log.warning("thread.not_resolved", repository=change.repo, reason=str(error))
 
     def _listed(self, path: str) -> list[GitHubRemark]:
         return self._client.parsed_all(GitHubRemark, self._client.read_all(f"{path}/comments"))

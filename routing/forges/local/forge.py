@@ -290,9 +290,9 @@ class LocalForge:
         self._check_repo(change.repo)
         return ()
 
-    def answer(self, change: ChangeRequest, feedback: Feedback, body: str) -> None:
+    def answer(self, change: ChangeRequest, feedback: Feedback, body: str, *, resolved: bool = False) -> None:
         """Refuse it, as there is no feedback."""
-        del body
+        del body, resolved
         message = f"{feedback.id} of {change.branch} does not exist: a local forge has no reviews"
         raise ForgeGoneError(message)
 

@@ -6,6 +6,7 @@ the same listings of reviews and of comments on the request; remarks stand under
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import structlog
 
@@ -63,7 +64,7 @@ class RestFeedback(ABC):
         theirs = (one for one in found if one.author.casefold() != us)
         return tuple(sorted(theirs, key=lambda one: one.at))
 
-    def answer(self, change: ChangeRequest, feedback: Feedback, body: str) -> None:
+    def answer(self, change: ChangeRequest, feedback: Feedback, body: str, *, resolved: bool) -> None:
         """Answer in the threads of a review where there are any, else on the request; done again, nothing."""
         text = checked_text(body)
         threads = [thread for remark in feedback.remarks if (thread := remark.thread)]
@@ -75,6 +76,8 @@ class RestFeedback(ABC):
                 self._client.write(
                     "POST", self._comments_path(change), {"body": f"{text}\n\n{mark}"}, repeatable=False
                 )
+        if resolved and threads:
+            self._resolve(change, frozenset(threads))
         if feedback.verdict is ReviewVerdict.CHANGES_REQUESTED:
             self._ask_again(change, feedback.author)
 
@@ -102,6 +105,10 @@ class RestFeedback(ABC):
     @abstractmethod
     def _remarks(self, path: str, reviews: Sequence[WireReview]) -> Mapping[int, Sequence[Remark]]:
         """The remarks of each review by its id; `path` is the request's."""
+
+    def _resolve(self, change: ChangeRequest, threads: AbstractSet[str]) -> None:
+        """Mark threads as dealt with; where the forge's API has nothing of that, nothing is done."""
+        del change, threads
 
     @abstractmethod
     def _reply(self, change: ChangeRequest, threads: Sequence[str], text: str, mark: str) -> bool:

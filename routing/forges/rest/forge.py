@@ -205,9 +205,9 @@ class RestForge:
         """Return what people wrote about the change."""
         return self.said.of(change)
 
-    def answer(self, change: ChangeRequest, feedback: Feedback, body: str) -> None:
+    def answer(self, change: ChangeRequest, feedback: Feedback, body: str, *, resolved: bool = False) -> None:
         """Answer it, and ask who requested changes to look again."""
-        self.said.answer(change, feedback, body)
+        self.said.answer(change, feedback, body, resolved=resolved)
 
     def _ours(self, ref: IssueRef) -> IssueRef:
         """The reference, if it names an issue of this forge: numbers of two forges must never be mixed up."""
