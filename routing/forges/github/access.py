@@ -9,7 +9,7 @@ from routing.forges.errors import (
 from routing.forges.github.protection import keeps_out
 from routing.forges.rest.access import RestAccess
 from routing.forges.rest.path import path_segment, repository_path
-from routing.forges.rest.wire import Text, Wire, WireRights
+from routing.forges.rest.wire import Text, Wire, WireRepository, WireRights
 from routing.forges.work_branch import WORK_PREFIX
 from routing.printable import printable
 
@@ -39,6 +39,21 @@ class WireRuleset(Wire):
 
 class GitHubAccess(RestAccess):
     """What is GitHub's own way."""
+
+    def _of_user(self, owner: str) -> list[WireRepository]:
+        """A user's own listing leaves out private ones, which the token may see all the same."""
+        public = super()._of_user(owner)
+        known, prefix = {one.full_name for one in public}, f"{owner}/".casefold()
+        given = (one for one in self._given() if one.full_name.casefold().startswith(prefix))
+        return [*public, *(one for one in given if one.full_name not in known)]
+
+    def _given(self) -> list[WireRepository]:
+        """The repositories that the token was given; an App's are those of its installation."""
+        try:
+            listing = self._client.read_all("/user/repos", {"affiliation": "owner,collaborator"})
+        except (ForgeRefusedError, ForgeGoneError):
+            listing = self._client.read_all("/installation/repositories", under="repositories")
+        return self._client.parsed_all(WireRepository, listing)
 
     def _version(self) -> str:
         """Older Enterprise Servers have no versions, and do not say so either: they answer 404."""

@@ -68,13 +68,17 @@ class RestAccess(ABC):
 
     def repositories_of(self, owner: str) -> tuple[str, ...]:
         """Those that the token sees and that are not archived; ForgeGoneError for an unknown owner."""
-        name = path_segment(owner)
         try:
-            listing = self._client.read_all(f"/orgs/{name}/repos")
+            listing = self._client.read_all(f"/orgs/{path_segment(owner)}/repos")
+            found = self._client.parsed_all(WireRepository, listing)
         except ForgeGoneError:  # a user, and no organisation
-            listing = self._client.read_all(f"/users/{name}/repos")
-        found = self._client.parsed_all(WireRepository, listing)
+            found = self._of_user(owner)
         return tuple(one.full_name for one in found if not one.archived)
+
+    def _of_user(self, owner: str) -> list[WireRepository]:
+        """The repositories of a user that the token may see; ForgeGoneError for an unknown one."""
+        listing = self._client.read_all(f"/users/{path_segment(owner)}/repos")
+        return self._client.parsed_all(WireRepository, listing)
 
     @abstractmethod
     def _shut(self, repo: str) -> str:
