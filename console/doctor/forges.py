@@ -203,7 +203,7 @@ class _Examination:
             return _judged(check, self._site.forge.access(repo), self._section)
         except ForgeRefusedError as error:
             return problem(
-                check, f"the token was refused: {error}", f"give {self._section}.token a valid one"
+                check, f"the token was refused: {error}", f"give {self._section} a valid token, or App"
             )
         except ForgeUnreachableError:
             raise

@@ -231,6 +231,11 @@ class RemoteConfig(ForgeConfig):
             raise ValueError(self.name)
         return self.base_url
 
+    def credential_for(self, repo: str) -> SecretStr:
+        """The same for git with one repository."""
+        del repo
+        return self.credential
+
     @property
     def credential(self) -> SecretStr:
         """The token; only a forge that is served may be asked for it."""

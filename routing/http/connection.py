@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from requests.adapters import HTTPAdapter
 from routing.errors import CoalmineError
 from routing.http.address import ApiAddress
 from routing.http.circuit import Circuit
+from routing.http.lent_token import LentToken
 from routing.http.rate_limit import (
     UNSAID_SECONDS,
     RateLimitBoard,
@@ -49,6 +51,9 @@ FIRST_ERROR, FIRST_SERVER_ERROR = 400, 500
 
 #: The status of a limit on requests.
 TOO_MANY = 429
+
+#: Status of an answer to a token that the server does not know.
+UNKNOWN_TOKEN = 401
 
 #: Statuses that lead elsewhere; a write is repeated there only by those that say so.
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -111,13 +116,31 @@ class TokenAuth(requests.auth.AuthBase):
 
     def digest(self, address: ApiAddress) -> str:
         """A name for this token at this API, which tells nobody the token."""
-        text = f"{address.base}\n{self._token.get_secret_value()}"
+        token = self._token
+        known_as = token.name if isinstance(token, LentToken) else token.get_secret_value()
+        text = f"{address.base}\n{known_as}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put it in."""
-        request.headers["Authorization"] = f"{self._scheme} {self._token.get_secret_value()}"
+        """Put it in; one that was lent, and is not known any more, is given up."""
+        lender = self._token if isinstance(self._token, LentToken) else None
+        token = lender.at(request.url or "") if lender is not None else self._token.get_secret_value()
+        request.headers["Authorization"] = f"{self._scheme} {token}"
+        if lender is not None:
+            request.hooks["response"].append(partial(_give_up, lender, token))
         return request
+
+    def hidden(self, text: str) -> str:
+        """The text without the token, should the server have repeated it."""
+        if isinstance(self._token, LentToken):
+            return self._token.hidden(text)
+        return text.replace(self._token.get_secret_value(), "***")
+
+
+def _give_up(lender: LentToken, token: str, response: requests.Response, **_: object) -> None:
+    """A token may be revoked before its end."""
+    if response.status_code == UNKNOWN_TOKEN:
+        lender.refused(token)
 
 
 @dataclass(slots=True)

@@ -60,6 +60,7 @@ class ForgeServer:
         self.next: deque[Answer] = deque()  # sent in place of the next answers
         self.silent = False  # each connection is closed without a word
         self.token_has_ended = False  # nobody is known any longer, also to git
+        self.knows = self._knows_token  # whether a request comes from somebody whom the forge knows
         self.after: Callable[[AskedRequest], None] = lambda _: None  # called when a request was carried out
         self.largest_page = largest_page
         self.routes = {re.compile(pattern): route for pattern, route in routes.items()}
@@ -127,8 +128,11 @@ class ForgeServer:
             return
         _send(handler, self._page(asked, parts.path, answer), asked)
 
+    def _knows_token(self, asked: AskedRequest) -> bool:
+        return asked.headers.get("Authorization") == f"{self._scheme} {TOKEN}"
+
     def _carry_out(self, asked: AskedRequest) -> Answer:
-        if self.token_has_ended or asked.headers.get("Authorization") != f"{self._scheme} {TOKEN}":
+        if self.token_has_ended or not self.knows(asked):
             return Answer(status=401, value={"message": "Bad credentials"})
         for pattern, route in self.routes.items():
             found = pattern.fullmatch(f"{asked.method} {asked.path}")

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pydantic import AwareDatetime
 
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError
+from routing.forges.github.app import GitHubApp
 from routing.forges.rest.asking import IssueMark
+from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.issues import RestIssues
 from routing.forges.rest.path import path_segment
 from routing.forges.rest.wire import Login, Wire, WireIssue, WireLabel
@@ -33,6 +35,16 @@ class WireEvent(Wire):
 
 class GitHubIssues(RestIssues):
     """What is GitHub's own way."""
+
+    def __init__(self, client: ForgeClient, *, forge: str, login: str, app: GitHubApp | None = None) -> None:
+        super().__init__(client, forge=forge, login=login)
+        self._app = app
+
+    def own_login(self) -> str:
+        """An App's user cannot be asked who it is; the App can."""
+        if not self._login and self._app is not None:
+            self._login = self._app.login()
+        return super().own_login()
 
     @staticmethod
     def compared(label: str) -> str:

@@ -5,16 +5,20 @@ Signatures: https://docs.github.com/webhooks/using-webhooks/validating-webhook-d
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from routing.forges.config import ForgeName, RemoteConfig
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+
+from routing.forges.config import ForgeName, Lack, RemoteConfig, none_if_empty
 from routing.forges.kind import ForgeKind
 from routing.forges.rest.webhook import RestWebhook
 from routing.http.settings import BaseUrl
 
 if TYPE_CHECKING:
+    from routing.forges.github.app import GitHubApp
     from routing.forges.rest.forge import RestForge
     from routing.git.remote import Remote
     from routing.http.connection import Surroundings
@@ -33,6 +37,51 @@ class GitHubConfig(RemoteConfig):
     kind: Literal["github"] = "github"
     name: ForgeName = "github"
     base_url: BaseUrl | None = "https://api.github.com"
+    app_id: Annotated[Annotated[int, Field(gt=0)] | None, BeforeValidator(none_if_empty)] = None  # of a
+    # GitHub App that we are, in place of a token
+    app_key_path: Path | None = None  # the file with its private key
+
+    @model_validator(mode="after")
+    def _is_one_identity(self) -> Self:
+        if (self.app_id is None) != (self.app_key_path is None):
+            raise ValueError("app_id and app_key_path belong together; set both of them, or none")
+        if self.app_id is not None and not (self.token is None and self.token_path is None):
+            raise ValueError("app_id is set, and token or token_path too; set one of them")
+        if self.app_id is not None and self.base_url is None:
+            raise ValueError("app_id is set without base_url; set the address of the forge too")
+        return self
+
+    @property
+    def lack(self) -> Lack | None:
+        """An App needs no token."""
+        lack = super().lack
+        return None if self.app_id is not None and self.base_url is not None else lack
+
+    @cached_property
+    def app(self) -> GitHubApp | None:
+        """The App that we are, with the tokens that it was given; None for a user's token."""
+        if self.app_id is None or self.app_key_path is None:
+            return None
+        from routing.forges.github.app import GitHubApp
+
+        return GitHubApp(address=self.address, app_id=self.app_id, key=self.app_key_path)
+
+    @property
+    def credential(self) -> SecretStr:
+        """The App's, by what is asked about; else the token."""
+        if self.app is None:
+            return super().credential
+        from routing.forges.github.app import AppTokens
+
+        return AppTokens(self.app)
+
+    def credential_for(self, repo: str) -> SecretStr:
+        """For git with one repository."""
+        if self.app is None:
+            return super().credential
+        from routing.forges.github.app import RepositoryToken
+
+        return RepositoryToken(self.app, repo)
 
 
 def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
@@ -55,7 +104,7 @@ def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
     client = ForgeClient(config, dialect, surroundings)
     history = RestHistory(remote=partial(_remote, config), folder=surroundings.folder_of(config.name))
     checks = GitHubChecks(client)
-    issues = GitHubIssues(client, forge=config.name, login=config.login)
+    issues = GitHubIssues(client, forge=config.name, login=config.login, app=config.app)
     return RestForge(
         name=config.name,
         client=client,

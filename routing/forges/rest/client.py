@@ -76,7 +76,8 @@ class ForgeClient:
     def __init__(self, config: RemoteConfig, dialect: HttpDialect, surroundings: Surroundings) -> None:
         self._forge = config.name
         self._address = ApiAddress.of(config.address.removesuffix(dialect.api_root) + dialect.api_root)
-        self._token = config.credential
+        auth = TokenAuth(dialect.scheme, config.credential)
+        self._hidden = auth.hidden
         self._limits = limits = surroundings.limits
         self._back_off = BackOff(
             first_seconds=limits.back_off_first_seconds, cap_seconds=limits.back_off_cap_seconds
@@ -87,7 +88,7 @@ class ForgeClient:
         self._sleep = surroundings.sleep
         self._connection = ApiConnection(
             address=self._address,
-            auth=TokenAuth(dialect.scheme, config.credential),
+            auth=auth,
             headers=dialect.headers,
             limits=surroundings.limits,
             clock=surroundings.clock,
@@ -281,7 +282,7 @@ class ForgeClient:
 
     def _plain(self, text: str) -> str:
         """The message without the token, should the forge have repeated it."""
-        return text.replace(self._token.get_secret_value(), "***")
+        return self._hidden(text)
 
 
 def problems_of(error: ValidationError) -> str:

@@ -31,4 +31,4 @@ def clone_remote(config: RemoteConfig, repo: str, *, user: str, root: Callable[[
         shown = without_password(config.git_url or config.address)
         message = f"git's address cannot be made from {shown!r}: {error}"
         raise InvalidInputError(message) from None
-    return Remote(address=address, credential=Credential(user=user, secret=config.credential))
+    return Remote(address=address, credential=Credential(user=user, secret=config.credential_for(repo)))

@@ -1,0 +1,300 @@
+"""A GitHub App's tokens: asked for by ourselves, one an installation, and renewed before they end.
+
+https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app. The App proves who it is
+by a short text that its private key signs (RS256, RFC 7518); for that it is shown which installation serves a
+repository, and is given a token of an hour for it. An App has an installation an account, so what is asked
+about `/repos/OWNER/…` goes out with that owner's token.
+
+The key stays in its file: the program `openssl` signs with it. Tokens are in this process's memory alone.
+"""
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AwareDatetime, SecretStr, ValidationError
+
+from routing.forges.errors import ForgeGoneError, ForgeTokenError, ForgeUnreachableError
+from routing.forges.rest.path import path_segment, repository_path
+from routing.forges.rest.wire import Text, Wire
+from routing.http.address import ApiAddress
+from routing.http.connection import ApiConnection, Call, FailedAttemptError, TokenAuth
+from routing.http.lent_token import LentToken
+from routing.http.reply import Reply, UnreadableReplyError
+from routing.http.settings import HttpLimits, is_token
+from routing.process.bounded_command import capture
+from routing.process.command import Command, SpawnError
+
+#: Seconds before its end at which a token is replaced: no call, and no push, takes so long to begin.
+RENEW_SECONDS = 300.0
+
+#: A proof is of a minute ago, as clocks differ, and ends before the ten minutes that GitHub allows.
+EARLIER_SECONDS, PROOF_SECONDS = 60, 480
+
+#: Seconds by which clocks may differ without the server's being asked for.
+SKEW_SECONDS = 30.0
+
+#: Seconds for the program that signs.
+SIGN_SECONDS = 10.0
+
+_UNKNOWN, _REFUSED, _GONE, _FIRST_ERROR = 401, 403, 404, 400
+
+
+Answered = TypeVar("Answered", bound=Wire)
+
+
+class WireInstallation(Wire):
+    """Where an App is installed."""
+
+    id: int
+
+
+class WireInstallationToken(Wire):
+    """A token, and when it ends."""
+
+    token: Text
+    expires_at: AwareDatetime
+
+
+class WireAppUser(Wire):
+    """The App itself; its user is called `SLUG[bot]`."""
+
+    slug: Text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Lent:
+    """A token of one account."""
+
+    text: str
+    until: float  # seconds since the epoch, the server's
+
+
+class _Proof(LentToken):
+    """Who the App is, signed anew for each use."""
+
+    def __init__(self, app: "GitHubApp") -> None:
+        super().__init__(app.name)
+        self._app = app
+
+    def at(self, url: str) -> str:
+        """The same for all addresses."""
+        del url
+        return self._app.proof()
+
+
+class GitHubApp:
+    """One App, for the API and for git. Threads share it; an account's token is asked for by one of them."""
+
+    def __init__(
+        self, *, address: str, app_id: int, key: Path, limits: HttpLimits | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self.name = f"App {app_id}"
+        self._app_id = app_id
+        self._key = key
+        self._clock = clock
+        self._ahead = 0.0  # seconds by which the server's clock is ahead of ours
+        self._lock = threading.Lock()
+        self._lent: dict[str, _Lent] = {}  # by owner, in lower case
+        self._asking: dict[str, threading.Lock] = {}
+        self._address = ApiAddress.of(address)
+        self._connection = ApiConnection(
+            address=self._address,
+            auth=TokenAuth("Bearer", _Proof(self)),
+            headers={"Accept": "application/vnd.github+json"},
+            limits=limits or HttpLimits(),
+            clock=clock,
+            monotonic=time.monotonic,
+        )
+
+    def token(self, owner: str, repo: str = "") -> str:
+        """The token for what an account owns, with at least RENEW_SECONDS left.
+
+        `repo` is one of its repositories, by which the installation is found; "" asks by the account. Raises
+        ForgeTokenError where GitHub does not take the key, ForgeGoneError where the App is not installed, and
+        ForgeUnreachableError when it gave no answer.
+        """
+        account = owner.casefold()
+        with self._lock:
+            asking = self._asking.setdefault(account, threading.Lock())
+        with asking:
+            known = self._lent.get(account)
+            if known is None or known.until - RENEW_SECONDS < self._now():
+                known = self._lent[account] = self._asked(owner, repo)
+            return known.text
+
+    def forget(self, token: str) -> None:
+        """A token was refused before its end, so it was revoked: another one is asked for at the next use."""
+        for account, known in list(self._lent.items()):
+            if known.text == token:
+                self._lent.pop(account, None)
+
+    def login(self) -> str:
+        """The name under which the App comments."""
+        return f"{self._parsed(WireAppUser, self._exchange('GET', '/app')).slug}[bot]"
+
+    def hidden(self, text: str) -> str:
+        """The text without any of the tokens."""
+        for known in list(self._lent.values()):
+            text = text.replace(known.text, "***")
+        return text
+
+    def proof(self) -> str:
+        """A signed text that says which App asks; ForgeTokenError when it cannot be signed."""
+        now = int(self._now())
+        head = {"alg": "RS256", "typ": "JWT"}
+        body = {"iat": now - EARLIER_SECONDS, "exp": now + PROOF_SECONDS, "iss": str(self._app_id)}
+        signed = b".".join(_base64(json.dumps(part).encode()) for part in (head, body))
+        return b".".join((signed, _base64(self._signature(signed)))).decode()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._connection.close()
+
+    def _now(self) -> float:
+        return self._clock() + self._ahead
+
+    def _asked(self, owner: str, repo: str) -> _Lent:
+        paths = [f"{repository_path(f'{owner}/{repo}')}/installation"] if repo else []
+        paths += [f"/{kind}/{path_segment(owner)}/installation" for kind in ("orgs", "users")]
+        for path in paths:
+            try:
+                installation = self._parsed(WireInstallation, self._exchange("GET", path))
+            except ForgeGoneError:
+                continue
+            given = self._exchange("POST", f"/app/installations/{installation.id}/access_tokens")
+            lent = self._parsed(WireInstallationToken, given)
+            if not is_token(lent.token):
+                message = f"GitHub gave {self.name} a token that is none; ask again later"
+                raise ForgeUnreachableError(message)
+            return _Lent(text=lent.token, until=lent.expires_at.timestamp())
+        message = f"{self.name} is not installed for {owner}, or was suspended there; install it for {owner}"
+        raise ForgeGoneError(message)
+
+    def _exchange(self, method: str, path: str) -> Reply:
+        """Ask as the App itself; with the server's clock where ours is wrong."""
+        reply = self._attempted(method, path)
+        if reply.status == _UNKNOWN and self._takes_the_servers_clock(reply):
+            reply = self._attempted(method, path)
+        if reply.status < _FIRST_ERROR:
+            return reply
+        said = f"GitHub answered {self.name} {reply.status} {reply.said!r} to {method} {path}"
+        if reply.status in {_UNKNOWN, _REFUSED}:
+            message = f"{said}; see that app_id is right and that the key in {self._key} is one of its keys"
+            raise ForgeTokenError(message)
+        if reply.status == _GONE:
+            raise ForgeGoneError(said)
+        raise ForgeUnreachableError(f"{said}; it is asked again later")
+
+    def _attempted(self, method: str, path: str) -> Reply:
+        url = self._address.url(path)
+        try:
+            return self._connection.attempt(Call(method=method, url=url, repeatable=True))
+        except FailedAttemptError as error:
+            message = f"{self.name} got no token: GitHub at {self._address.base} gave no answer: {error}"
+            raise ForgeUnreachableError(message) from error
+
+    def _takes_the_servers_clock(self, reply: Reply) -> bool:
+        """Whether its clock and ours differ more than was known, by the `Date` of its answer."""
+        try:
+            there = parsedate_to_datetime(reply.headers.get("Date", "")).timestamp()
+        except ValueError:
+            return False
+        ahead = there - self._clock()
+        if abs(ahead - self._ahead) <= SKEW_SECONDS:
+            return False
+        self._ahead = ahead
+        return True
+
+    def _parsed(self, model: type[Answered], reply: Reply) -> Answered:
+        try:
+            return model.model_validate(reply.value())
+        except (ValidationError, UnreadableReplyError):
+            message = f"GitHub answered {self.name} with no {model.__name__}; it is asked again later"
+            raise ForgeUnreachableError(message) from None
+
+    def _signature(self, text: bytes) -> bytes:
+        """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017), by the key in the file."""
+        argv = ("openssl", "dgst", "-sha256", "-binary", "-passin", "pass:", "-sign", str(self._key))
+        try:
+            done = capture(Command(argv=argv, environment=None, stdin=text), timeout_seconds=SIGN_SECONDS)
+        except SpawnError as error:
+            message = f"{self.name} cannot sign: {error}; install openssl"
+            raise ForgeTokenError(message) from error
+        if done.ended.exit_code != 0 or not done.output:
+            why = "no RSA key in PEM form, or not to be read"
+            message = f"{self.name} cannot sign: {self._key} is {why} ({done.ended}); correct app_key_path"
+            raise ForgeTokenError(message)
+        return done.output
+
+
+class AppTokens(LentToken):
+    """An App's tokens for the API, by the owner that an address names.
+
+    An address that names none, as GraphQL's, is asked about what this thread asked about last.
+    """
+
+    def __init__(self, app: GitHubApp) -> None:
+        super().__init__(app.name)
+        self._app = app
+        self._last = threading.local()
+
+    def at(self, url: str) -> str:
+        """The token of the owner in the address."""
+        owner, repo = _owner_in(url)
+        if owner:
+            self._last.place = owner, repo
+        else:
+            owner, repo = getattr(self._last, "place", ("", ""))
+        if not owner:
+            message = f"{self._app.name} has a token for each account, and nothing says which one is meant"
+            raise ForgeTokenError(message)
+        return self._app.token(owner, repo)
+
+    def refused(self, token: str) -> None:
+        """Another one is asked for."""
+        self._app.forget(token)
+
+    def hidden(self, text: str) -> str:
+        """Without any of them."""
+        return self._app.hidden(text)
+
+
+class RepositoryToken(SecretStr):
+    """An App's token for git with one repository, as it is when it is used."""
+
+    def __init__(self, app: GitHubApp, repo: str) -> None:
+        super().__init__("")
+        self._app = app
+        self._owner, _, self._repo = repo.partition("/")
+
+    def get_secret_value(self) -> str:
+        """What `GitHubApp.token` gives, or raises."""
+        return self._app.token(self._owner, self._repo)
+
+    def __len__(self) -> int:
+        """Nothing of it is shown."""
+        return 0
+
+
+def _owner_in(url: str) -> tuple[str, str]:
+    """Owner and repository that an address of the API names; "" for what it does not."""
+    parts = [unquote(part) for part in urlsplit(url).path.split("/")]
+    for place, word in enumerate(parts[:-1]):
+        if word == "repos" and len(parts) > place + 2:
+            return parts[place + 1], parts[place + 2]
+        if word in {"orgs", "users"}:
+            return parts[place + 1], ""
+    return "", ""
+
+
+def _base64(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
