@@ -114,6 +114,7 @@ def _arguments(pid: int) -> bytes:
         return b""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(DEMO_SECONDS + 30)
 def test_the_demo_rolls_one_version_back_and_graduates_the_next(tmp_path: Path) -> None:
     """Both verdicts are reached, with evidence above the threshold, and git agrees with the report."""

@@ -105,6 +105,7 @@ def test_a_script_starts_nothing_on_a_red_main(place: Path) -> None:
     assert not (place / ".coalmine" / "running.json").exists()
 
 
+@pytest.mark.long
 def test_agents_that_do_not_start_use_up_a_few_attempts_and_one_command_resumes_all(place: Path) -> None:
     """The fleet stops trying, says why in each place where people look, and goes on when asked to."""
     with (place / "up.log").open("wb") as log:

@@ -205,6 +205,7 @@ def place(folder: Path) -> Mapping[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_five_questions_are_asked_on_a_terminal_and_up_needs_no_option(tmp_path: Path) -> None:
     """An empty line takes what is proposed; the next `up` has the program that was named do an issue."""
     environment = place(tmp_path)
