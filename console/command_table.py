@@ -59,6 +59,7 @@ TABLE = (
         "demo", "demo", "Play the whole story: a worse version is rolled back, a better one graduates."
     ),
     CommandEntry("template", "template", "Templates and their versions.", is_group=True),
+    CommandEntry("version", "version", "Versions, and what they have come to.", is_group=True),
     CommandEntry("trial", "trial", "Trials of new versions.", is_group=True),
     CommandEntry(
         "backtest", "backtest", "Versions on past issues whose answer is known.", is_group=True

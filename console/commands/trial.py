@@ -144,9 +144,9 @@ def status(
     now = coalmine.trial_store.now()
     # The server's clock: the age of a trial must not depend on the machine that asks.
     statuses, damaged = (
-        (read_trials(coalmine, [coalmine.trials.find(trial)], now), [])
+        (read_trials(coalmine, [coalmine.trials.find(trial)], now, priced=True), [])
         if trial
-        else read_open_trials(coalmine, now)
+        else read_open_trials(coalmine, now, priced=True)
     )
     held = [] if trial else coalmine.proposals.held()
     document = {

@@ -32,7 +32,7 @@ class TrialExplanation:
 
 def read_trial(parts: Coalmine, reference: str) -> TrialStatus:
     """Read it by its id, or a template's open or last one; UnknownTrialError where there is none."""
-    (status,) = read_trials(parts, [parts.trials.find(reference)], parts.trial_store.now())
+    (status,) = read_trials(parts, [parts.trials.find(reference)], parts.trial_store.now(), priced=True)
     return status
 
 

@@ -84,7 +84,7 @@ Guardrails = Annotated[
     typer.Option(
         "--guardrail",
         metavar="NAME=CAP[:MARGIN]",
-        help="cost_usd, duration_seconds or fix_forwards, and the amount that scores 0; repeat for more.",
+        help="cost_usd, tokens, duration_seconds or fix_forwards, and what scores 0; repeat for more.",
     ),
 ]
 

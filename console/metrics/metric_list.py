@@ -97,6 +97,17 @@ TRIAL_DIFFERENCE = Metric(
     "`lower` and `upper` that hold at every look",
     labels=("template", "of"),
 )
+TRIAL_CHANGE_USD = Metric(
+    name="coalmine_trial_change_usd",
+    meaning="known US dollars of the open trial's settled jobs for each change that stayed; "
+    "absent before one, and where no dollars are known",
+    labels=("template", "arm"),
+)
+TRIAL_CHANGES = Metric(
+    name="coalmine_trial_changes",
+    meaning="jobs of the open trial whose change was merged and not reverted (of pairs: was judged solved)",
+    labels=("template", "arm"),
+)
 TRIAL_EVIDENCE = Metric(
     name="coalmine_trial_evidence",
     meaning="evidence on each question of the open trial; it decides at its threshold",

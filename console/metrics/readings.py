@@ -10,6 +10,7 @@ from console.metrics import metric_list as m
 from console.metrics.metric_list import Metric
 from console.output.trials.trial_attention import awaits_person
 from console.output.trials.trial_status import status_of
+from harvest.settling.outcome_price import ChangeEnding
 from harvest.trials.harvester import released_checks
 from routing.accounts.breaker import version_of
 from routing.accounts.closed_account import closed_accounts
@@ -192,6 +193,10 @@ def _open_trial(parts: Coalmine, trial: Trial) -> Iterator[MetricReading]:
             yield MetricReading(m.TRIAL_JOBS, getattr(counts, outcome), (name, arm, outcome))
         if counts.mean is not None:
             yield MetricReading(m.TRIAL_SCORE, counts.mean, (name, arm))
+    for arm, price in parts.outcome_prices.of_arms(trial).items():
+        yield MetricReading(m.TRIAL_CHANGES, price.jobs[ChangeEnding.KEPT], (name, arm.value))
+        if price.prices["usd"].each is not None:
+            yield MetricReading(m.TRIAL_CHANGE_USD, price.prices["usd"].each, (name, arm.value))
     difference = parts.differences.of(trial)
     ends = {"value": difference.value, "lower": difference.lower, "upper": difference.upper}
     for end, number in ends.items():

@@ -14,6 +14,7 @@ from console.output.trials.difference_words import (
     signed,
 )
 from console.output.trials.pair_picture import pairs_document
+from console.output.trials.price_words import COLUMNS, JUDGED, MEANING, price_rows
 from console.output.trials.trial_explanation import NO_GROUPS, Groups, explanation_document
 from console.output.trials.trial_status import TrialStatus
 from console.output.trials.trial_words import questions, state_words
@@ -75,6 +76,9 @@ def trial_page(
             for kind, found in groups.items()
         },
         "many_looks": MANY_LOOKS,
+        "price_columns": COLUMNS,
+        "prices": price_rows({arm.value: each for arm, each in status.prices.items()}),
+        "price_meaning": MEANING + (JUDGED if pairs_document(status.evidence) else ""),
         "pairs": pairs_document(status.evidence),
         "outlook": status.outlook.words(status.at),
         "about": _about(status),

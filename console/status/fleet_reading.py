@@ -133,7 +133,9 @@ def _why(item: BacklogItem) -> str:
     return item.reason
 
 
-def read_open_trials(parts: Coalmine, now: float) -> tuple[list[TrialStatus], list[DamagedTrial]]:
+def read_open_trials(
+    parts: Coalmine, now: float, *, priced: bool = False
+) -> tuple[list[TrialStatus], list[DamagedTrial]]:
     """The open trials that can be read, and those that cannot: one must not hide the others."""
     damaged = parts.trials.damaged()
     readable = []
@@ -145,11 +147,16 @@ def read_open_trials(parts: Coalmine, now: float) -> tuple[list[TrialStatus], li
             damaged.append(parts.trials.damage(trial.id, error))
         else:
             readable.append(trial)
-    return read_trials(parts, readable, now), damaged
+    return read_trials(parts, readable, now, priced=priced), damaged
 
 
-def read_trials(parts: Coalmine, trials: Sequence[Trial], now: float) -> list[TrialStatus]:
-    """Trials with their evidence, their costs, and what becomes of their open jobs."""
+def read_trials(
+    parts: Coalmine, trials: Sequence[Trial], now: float, *, priced: bool = False
+) -> list[TrialStatus]:
+    """Trials with their evidence, their costs, and what becomes of their open jobs.
+
+    `priced`: with the prices of changes, which are read from the records of their jobs.
+    """
     costs = parts.costs.of_arms([trial.id for trial in trials])
     outlooks = _outlooks(parts, trials, now)
     return [
@@ -160,6 +167,7 @@ def read_trials(parts: Coalmine, trials: Sequence[Trial], now: float) -> list[Tr
             spent,
             outlook,
             difference=parts.differences.of(trial),
+            prices=parts.outcome_prices.of_arms(trial) if priced else {},
         )
         for trial, spent, outlook in zip(trials, costs, outlooks, strict=True)
     ]

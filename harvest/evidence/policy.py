@@ -14,14 +14,14 @@ from routing.errors import CorruptRecordError, InvalidInputError
 from routing.setting_types import Switch
 from routing.templates.trial import Mode
 
-GuardrailName = Literal["cost_usd", "duration_seconds", "fix_forwards"]
+GuardrailName = Literal["cost_usd", "tokens", "duration_seconds", "fix_forwards"]
 #: A number strictly between 0 and 1.
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 #: What a job is worth.
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 #: A place in the order of dispatch.
 Index = Annotated[int, Field(ge=0)]
-#: An amount in its own unit: USD, seconds or turns.
+#: An amount in its own unit: USD, tokens, seconds or turns.
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 #: Shares of the second and third step of the ramp; the first is the policy's own share.
@@ -42,7 +42,7 @@ class Guardrail(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: GuardrailName  # what is spent: USD, seconds, or fix-forward turns
+    name: GuardrailName  # what is spent: USD, tokens, seconds, or fix-forward turns
     cap: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # in its own unit; this much or more is worth 0
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = (
         0.0  # on the scale 0 to 1, accepted loss

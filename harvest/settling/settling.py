@@ -220,12 +220,18 @@ def amounts(each: Half) -> dict[str, float]:
 
 
 def spent(job: Job) -> Mapping[str, float]:
-    """What a job has spent in all of its turns, by guardrail: USD, seconds, and fix-forward turns.
+    """What a job has spent in all of its turns, by guardrail: USD, tokens, seconds, fix-forward turns.
 
-    The result only covers the last turn; it is used where the end of a turn could not be counted.
+    What its program did not say is left out: unknown is not 0. The result only covers the last turn; it is
+    used where the end of a turn could not be counted.
     """
-    return {
-        "cost_usd": max(job.spent_usd, job.result.cost_usd or 0.0),
+    found = {
         "duration_seconds": max(job.spent_seconds, job.result.duration_seconds),
         "fix_forwards": float(job.fix_forwards),
     }
+    cost, tokens = job.cost, max(job.spent_tokens, job.cost.input_tokens + job.cost.output_tokens)
+    if cost.is_whole:
+        found["cost_usd"] = max(job.spent_usd, job.result.cost_usd or 0.0)
+    if tokens or not cost.turns:
+        found["tokens"] = float(tokens)
+    return found

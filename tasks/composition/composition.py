@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harvest.trials.differences import Differences
     from harvest.trials.harvester import Harvester
     from harvest.trials.opening import Proposals
+    from harvest.trials.outcome_prices import OutcomePrices
     from routing.accounts.pool import Pools
     from routing.generator import Generator
     from routing.jobs.children import Children
@@ -310,6 +311,21 @@ class Coalmine(Stores):
         from harvest.trials.differences import Differences
 
         return Differences(self.harvester.counted_ledger)
+
+    @cached_property
+    def outcome_prices(self) -> OutcomePrices:
+        """What changes cost that stayed, by version and arm."""
+        from harvest.settling.outcome_price import MOST_TOKENS, MOST_USD, measures
+        from harvest.trials.outcome_prices import OutcomePrices
+
+        agent = self.settings.agent
+        measured = measures(
+            most_usd=agent.job_cost_usd or MOST_USD, most_tokens=agent.job_tokens or MOST_TOKENS
+        )
+        return OutcomePrices(
+            jobs=self.job_store, signals=self.signals, measured=measured,
+            ledger=self.harvester.counted_ledger,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close the connections of this process; those that were never made are not made for it."""

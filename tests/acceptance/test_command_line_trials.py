@@ -61,6 +61,7 @@ def test_status_shows_arms_evidence_and_verdict(coalmine: CommandLine, template:
     assert found["verdict"] == "hold"
     canary = found["arms"]["canary"]
     assert canary.pop("cost") == cost_document(NO_COST)
+    assert canary.pop("price")["changes"] == 0
     assert canary == {
         "dispatched": 2, "settled": 2, "open": 0, "excluded": 0, "rerouted": 0, "mean": 0.5,
     }  # fmt: skip

@@ -87,3 +87,14 @@ def test_nothing_was_paid_yet(coalmine: CommandLine) -> None:
     """An empty list says where to look."""
     assert "coalmine status" in coalmine.shown("cost")
     assert coalmine.document("cost")["together"]["usd"] is None
+
+
+def test_a_version_says_what_its_changes_cost(coalmine: CommandLine, paid: list[str]) -> None:
+    """Before anything is settled nothing has a price; a version that has had no job says so."""
+    found = coalmine.document("version", "cost", "implementer@v2")["versions"]
+    assert [(line["version"], line["open"], line["changes"]) for line in found] == [("implementer@v2", 1, 0)]
+    assert found[0]["usd"]["per_change"] is None
+    assert "implementer@v1" in coalmine.shown("version", "cost", "implementer")
+    coalmine.shown("template", "propose", "implementer", "--prompt", "another")
+    assert "None of the newest" in coalmine.shown("version", "cost", "implementer@v3")
+    del paid

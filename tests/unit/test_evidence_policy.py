@@ -58,7 +58,7 @@ def test_refuses_unknown_fields_and_guardrails() -> None:
     with pytest.raises(InvalidInputError, match="shares"):
         TrialPolicy.checked(shares=0.1)
     with pytest.raises(InvalidInputError, match="guardrails"):
-        TrialPolicy.checked(guardrails=[{"name": "tokens", "cap": 3}])
+        TrialPolicy.checked(guardrails=[{"name": "patience", "cap": 3}])
     with pytest.raises(InvalidInputError, match="named once"):
         TrialPolicy.checked(guardrails=[{"name": "cost_usd", "cap": 3}, {"name": "cost_usd", "cap": 4}])
 

@@ -30,6 +30,7 @@ from console.output.rendering import (
 )
 from console.output.trials.difference_words import difference_cell, difference_words
 from console.output.trials.pair_picture import MODES, pairs_document, pairs_view
+from console.output.trials.price_words import prices_view
 from console.output.trials.trial_outlook import NOTHING_OPEN, TrialOutlook
 from console.output.trials.trial_words import questions, state_words
 from harvest.evidence.arm_counts import ArmCounts
@@ -37,6 +38,7 @@ from harvest.evidence.difference import Difference
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import AnyTest
 from harvest.evidence.verdict import Decision
+from harvest.settling.outcome_price import OutcomePrice
 from harvest.trials.harvester import released_checks
 from routing.cost import NO_COST, Cost
 from routing.templates.trial import Arm, Mode, Trial
@@ -59,6 +61,7 @@ class TrialStatus:
     decision: Decision  # from the evidence now; for a closed trial, `trial.review` has the one that counted
     costs: Mapping[str, Cost]  # of its jobs, by arm; none for an arm without a turn
     outlook: TrialOutlook  # what becomes of its open jobs
+    prices: Mapping[Arm, OutcomePrice]  # of changes that stayed; empty where it was not asked for
     difference: Difference | None  # of the evidence now; None where it was not asked for
     at: float  # when it was read, seconds since the epoch
     age_seconds: float  # from its opening to its end, or to now
@@ -100,8 +103,10 @@ class TrialStatus:
             "thresholds": dict(self.decision.thresholds),
             "inputs": dict(self.decision.inputs),
             "arms": {
-                "canary": _arm(self.evidence.canary, self.cost("canary")),
-                "champion": _arm(self.evidence.champion, self.cost("champion")),
+                "canary": _arm(self.evidence.canary, self.cost("canary"), self.prices.get(Arm.CANARY)),
+                "champion": _arm(
+                    self.evidence.champion, self.cost("champion"), self.prices.get(Arm.CHAMPION)
+                ),
             },
             "outlook": self.outlook.document(),
             "difference": None if self.difference is None else self.difference.document(),
@@ -135,6 +140,7 @@ def trial_document(trial: Trial) -> dict[str, Any]:
 def status_of(
     trial: Trial, found: AnyTest, now: float, costs: Mapping[str, Cost] = MappingProxyType({}),
     outlook: TrialOutlook = NOTHING_OPEN, *, difference: Difference | None = None,
+    prices: Mapping[Arm, OutcomePrice] = MappingProxyType({}),
 ) -> TrialStatus:  # fmt: skip
     """The status of a trial at `now`, in seconds since the epoch by the server's clock.
 
@@ -147,6 +153,7 @@ def status_of(
         costs=costs,
         outlook=outlook,
         difference=difference,
+        prices=prices,
         at=now,
         decision=found.decide(elapsed_days=age / _SECONDS_A_DAY, released=released_checks(trial)),
         age_seconds=age,
@@ -190,6 +197,9 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
     if words := difference_words(status.difference):
         yield ""
         yield Prose(words)
+    if any(price.settled for price in status.prices.values()):
+        yield ""
+        yield from prices_view("arm", {arm.value: each for arm, each in status.prices.items()}, none="")
     if open_words := status.outlook.words(status.at):
         yield Prose(f"Open: {open_words}.")
     yield ""
@@ -265,6 +275,9 @@ def _evidence(status: TrialStatus) -> RenderableType:
     return table(("evidence that it is", "?on the way to the threshold", ">now", ">threshold"), rows)
 
 
-def _arm(counts: ArmCounts, cost: Cost) -> dict[str, Any]:
-    """The counts of an arm for JSON, and its cost; `mean` is null before its first score."""
-    return {name: getattr(counts, name) for name in (*_COUNTS, "mean")} | {"cost": cost_document(cost)}
+def _arm(counts: ArmCounts, cost: Cost, price: OutcomePrice | None) -> dict[str, Any]:
+    """The counts of an arm for JSON, its cost and price; `mean` is null before its first score."""
+    return {name: getattr(counts, name) for name in (*_COUNTS, "mean")} | {
+        "cost": cost_document(cost),
+        "price": None if price is None else price.document(),
+    }
