@@ -37,12 +37,11 @@ test test-real bench bench-quick demo: export PYTHONDONTWRITEBYTECODE =
 test: lint  ## all that is quick and needs nothing but Python, git and make
 	$(BIN)/python -m pytest -n 4 --dist loadgroup -m "not long"
 
-# A module of them often has a fleet of its own, so that it stays with one process.
 LONG_SUITES := tests/real tests/integration tests/acceptance
 
 test-real: $(VENV)/.developed  ## long stories, and suites that need programs of others (installs them)
 	PYTHON=$(BIN)/python tests/real/install.sh .real
-	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 3 --dist loadscope -m long $(LONG_SUITES)
+	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 3 --dist loadgroup -m long $(LONG_SUITES)
 
 bench: $(VENV)/.developed  ## measure; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks.run $(ARGS)

@@ -60,7 +60,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
 
 
 #: Suites whose tests wait more than they compute, for processes and servers of their own.
-_WAITING_SUITES = frozenset({"integration", "acceptance"})
+_WAITING_SUITES = frozenset({"integration", "acceptance", "real"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

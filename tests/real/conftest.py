@@ -18,11 +18,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if named or _HERE not in [collection_path, *collection_path.parents] else True
 
 
+#: What takes minutes by itself begins first, so that the others fill the time.
+_LONGEST = ("test_server_restarts", "test_installed", "test_two_users")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All that is here is long."""
+    """All that is here is long, and a module, which often has a fleet, stays with one process."""
     for item in items:
         if _HERE in item.path.parents:
             item.add_marker("long")
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: item.path.stem not in _LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,12 @@ def server(tmp_path: Path) -> Iterator[PrivateServer]:
         yield own
 
 
-@pytest.fixture(params=["threads", "prefork", "solo"])
+@pytest.fixture(
+    params=[
+        pytest.param(pool, marks=pytest.mark.xdist_group(f"restarts-{pool}"))
+        for pool in ("threads", "prefork", "solo")
+    ]
+)
 def made(request: pytest.FixtureRequest, tmp_path: Path, server: PrivateServer) -> Iterator[WorkerFleet]:
     """A worker for jobs with the pool, one for ticks, and beat."""
     with fleet(tmp_path, server.url, COALMINE_JOB__MAX_ATTEMPTS="5") as processes:
