@@ -41,12 +41,14 @@ class ForgeAddress:
             return None
         parts = urlsplit(rest)
         names = parts.path.removesuffix(".git").strip("/").split("/")
-        repository = "/".join(names[-2:])
+        nested = REMOTE_KINDS[kind].nested  # then all of the path is the name
+        repository = "/".join(names if nested else names[-2:])
         has_own = REMOTE_KINDS[kind].config(name=kind).model_dump().get("base_url") is not None
-        if "/" not in repository or not is_repository_name(repository) or bool(parts.netloc) == has_own:
+        elsewhere = bool(parts.netloc) == has_own and not nested
+        if "/" not in repository or not is_repository_name(repository) or elsewhere:
             message = f"{text} is not a repository of a forge; write one of: {_forms()}"
             raise InvalidInputError(message)
-        above = "/".join(["", *names[:-2]]).rstrip("/")
+        above = "" if nested else "/".join(["", *names[:-2]]).rstrip("/")
         base_url = f"{parts.scheme}://{parts.netloc}{above}" if parts.netloc else ""
         return cls(kind=kind, repository=repository, base_url=base_url)
 

@@ -27,6 +27,7 @@ class ForgeKind(Generic[Config]):
     # when the configuration is not enough
     remote: Callable[[Config, str], Remote]  # where git finds a repository of the allow-list, and as whom
     webhook: WebhookDialect | None = None  # None: forges of this kind send none
+    nested: bool = False  # whether an owner may be a group within groups: `acme/tools/shop`
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from routing.errors import SettingsError
 from routing.forges.gitea.kind import FORGEJO, GITEA
 from routing.forges.github.kind import GITHUB
+from routing.forges.gitlab.kind import GITLAB
 from routing.forges.kind import ForgeKind
 from routing.forges.local.kind import LOCAL
 
@@ -16,6 +17,7 @@ KINDS: dict[str, ForgeKind[Any]] = {
         GITHUB,
         GITEA,
         FORGEJO,
+        GITLAB,
     )
 }
 

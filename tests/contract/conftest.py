@@ -9,14 +9,17 @@ from tests.fakes.forge_world import ForgeWorld
 from tests.repositories import new_repository
 from tests.servers.gitea_server import gitea_server
 from tests.servers.github_server import github_server
+from tests.servers.gitlab_server import gitlab_server
 from tests.servers.served_forges import ServedForge, forge_of
 
+SERVERS = {"github": github_server, "gitea": gitea_server, "gitlab": gitlab_server}
 
-@pytest.fixture(params=["github", "gitea"])
+
+@pytest.fixture(params=list(SERVERS))
 def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedForge]:
-    """Each of the two in turn."""
+    """Each of the three in turn."""
     world = ForgeWorld(new_repository(tmp_path, bare=True))
-    server = github_server(world) if request.param == "github" else gitea_server(world)
+    server = SERVERS[request.param](world)
     forge = forge_of(request.param, server.address)
     yield ServedForge(kind=request.param, forge=forge, server=server, world=world)
     forge.close_connections()

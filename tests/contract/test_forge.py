@@ -29,6 +29,7 @@ from routing.forges.errors import (
 from routing.forges.forge import Forge
 from routing.forges.gitea.kind import GiteaConfig, gitea_forge
 from routing.forges.github.kind import GitHubConfig, github_forge
+from routing.forges.gitlab.kind import GitLabConfig, gitlab_forge
 from routing.forges.local.config import LocalConfig
 from routing.forges.local.forge import LocalForge
 from routing.forges.rest.forge import RestForge
@@ -43,6 +44,7 @@ from tests.repositories import TemporaryRepository, new_repository
 from tests.servers.forge_server import ForgeServer
 from tests.servers.gitea_server import gitea_server
 from tests.servers.github_server import github_server
+from tests.servers.gitlab_server import gitlab_server
 
 BRANCH = "coalmine/0123456789abcdef"
 
@@ -168,6 +170,12 @@ def gitea(address: str) -> RestForge:
     return gitea_forge(settings, unhurried())
 
 
+def gitlab(address: str) -> RestForge:
+    """Our client of GitLab."""
+    settings = GitLabConfig(base_url=address, token=SecretStr(TOKEN), merge="green")
+    return gitlab_forge(settings, unhurried())
+
+
 def memory_forge(_folder: Path) -> ForgeUnderTest:
     """The stand-in that other suites use: it must be honest."""
     forge = MemoryForge(time.time)
@@ -201,6 +209,7 @@ FORGES: dict[str, Callable[[Path], ForgeUnderTest]] = {
     "memory": memory_forge,
     "github": partial(served_forge, server_of=github_server, forge_of=github),
     "gitea": partial(served_forge, server_of=gitea_server, forge_of=gitea),
+    "gitlab": partial(served_forge, server_of=gitlab_server, forge_of=gitlab),
 }
 
 

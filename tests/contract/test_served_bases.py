@@ -1,4 +1,4 @@
-"""Where pull requests go, on GitHub and Gitea: to the branch that the work began from."""
+"""Where pull requests go, on forges over HTTP: to the branch that the work began from."""
 
 import pytest
 
@@ -69,6 +69,7 @@ def test_what_was_taken_out_since_is_not_merged(served: ServedForge) -> None:
     assert served.world.pull_of(BRANCH).merged_at is None
 
 
+@pytest.mark.parametrize("served", ["github", "gitea"], indirect=True)
 def test_what_must_pass_is_what_the_branch_of_the_work_requires(served: ServedForge) -> None:
     """Not what the default branch does: neither is enough for the other, by protection and by rulesets."""
     base = unreleased(served)

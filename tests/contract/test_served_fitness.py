@@ -1,4 +1,4 @@
-"""Whether our branches can be pushed to a repository: what GitHub and Gitea say before an agent is paid."""
+"""Whether our branches can be pushed to a repository: what forges over HTTP say before an agent is paid."""
 
 import pytest
 

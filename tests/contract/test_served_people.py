@@ -1,4 +1,4 @@
-"""Who asked for agents, what a token may do, and what became of a commit, on GitHub and on Gitea."""
+"""Who asked for agents, what a token may do, and what became of a commit, on forges over HTTP."""
 
 from typing import Any
 
@@ -138,7 +138,7 @@ def test_access_is_what_the_user_may_do(
     assert writable or "may not write" in first or "archived" in first, "what lacks is said first"
     if served.kind == "gitea":
         assert ("administrator" in access.note) is (rights != "admin")
-    assert access.knows_people is (served.kind == "github" or rights == "admin")
+    assert access.knows_people is (served.kind != "gitea" or rights == "admin")
 
 
 def test_a_repository_without_issues_is_not_written(served: ServedForge) -> None:
@@ -152,9 +152,8 @@ def test_a_repository_without_issues_is_not_written(served: ServedForge) -> None
 def test_access_to_the_issues_is_asked_too(served: ServedForge) -> None:
     """A token may see a repository and not its issues; one that is not valid at all is an error."""
     refused = Answer(status=403, value={"message": "Resource not accessible by personal access token"})
-    served.server.after = lambda asked: (
-        served.server.next.append(refused) if asked.path == f"/repos/{served.world.repo}" else None
-    )
+    paths = {f"/repos/{served.world.repo}", f"/projects/{served.world.repo}"}
+    served.server.after = lambda asked: served.server.next.append(refused) if asked.path in paths else None
     access = served.forge.access(served.world.repo)
     assert (access.readable, access.writable) == (False, False)
     assert "not accessible" in access.note
@@ -164,6 +163,7 @@ def test_access_to_the_issues_is_asked_too(served: ServedForge) -> None:
     stranger.close_connections()
 
 
+@pytest.mark.parametrize("served", ["github", "gitea"], indirect=True)
 @pytest.mark.parametrize(
     ("version", "said"),
     [

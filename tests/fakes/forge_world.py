@@ -52,6 +52,9 @@ class WorldPull:
     reviews: list[dict[str, object]] = field(default_factory=list)
     remarks: list[dict[str, object]] = field(default_factory=list)  # of reviews, as GitHub has them
     asked: list[str] = field(default_factory=list)  # reviewers who were asked to look again
+    resolved: list[str] = field(default_factory=list)  # threads
+    is_squashed: bool = False  # it was merged as one commit
+    merge_error: str = ""  # of a rebase, on GitLab
 
 
 @dataclass(kw_only=True, slots=True)
@@ -96,11 +99,12 @@ class ForgeWorld:
         self.elsewhere: dict[str, tuple[list[str], list[str]]] = {}  # the same two of other branches
         self.history = ForgeHistory()
         self.api_versions = ["2022-11-28"]  # that the suite's GitHub speaks
-        self.version = "1.22.3"  # of the suite's Gitea
+        self.version = "1.22.3"  # of the suite's Gitea, or GitLab
         self.archived = False
         self.shut: list[str] = []  # types of rules that hold for branches of ours, on GitHub
         self.bypass = "never"  # whether our user may bypass those
-        self.protections: list[dict[str, object]] = []  # of branches, on Gitea
+        self.protections: list[dict[str, object]] = []  # of branches, on Gitea and GitLab
+        self.former_names: list[str] = []  # of the project, on GitLab
         self.classic: list[dict[str, object]] = []  # the classic protections of branches, on GitHub
         self.has_issues = True
         self.users = {
@@ -247,7 +251,9 @@ class ForgeWorld:
         """The newest pull request of a branch."""
         return [pull for pull in self.pulls.values() if pull.branch == branch][-1]
 
-    def merge(self, pull: WorldPull, message: str, expected_head: str | None = None) -> str:
+    def merge(
+        self, pull: WorldPull, message: str, expected_head: str | None = None, *, squash: bool = False
+    ) -> str:
         """Merge it, or raise RefusedMergeError as the forges do."""
         if pull.issue.state != "open" or not pull.mergeable:
             raise RefusedMergeError(405, "Pull Request is not mergeable")
@@ -255,13 +261,18 @@ class ForgeWorld:
         if expected_head not in {None, head}:
             raise RefusedMergeError(409, "Head branch was modified. Review and try the merge again.")
         bench = self._bench(pull.base)
-        bench("merge", "--quiet", "--no-ff", "-m", message, head)
+        pull.is_squashed = squash
+        if squash:
+            bench("merge", "--quiet", "--squash", head)
+            bench("commit", "--quiet", "--message", message)
+        else:
+            bench("merge", "--quiet", "--no-ff", "-m", message, head)
         bench("push", "--quiet", "origin", f"HEAD:refs/heads/{pull.base}")
         pull.issue.state, pull.merged_at = "closed", now()
         pull.merge_commit = bench("rev-parse", "HEAD")
         return pull.merge_commit
 
-    def update(self, pull: WorldPull) -> str:
+    def update(self, pull: WorldPull, *, rebase: bool = False) -> str:
         """Merge the branch that it goes to into the pull request's, or raise RefusedMergeError.
 
         CI says of the result what it said of the head before, unless the test has it say something else.
@@ -269,11 +280,11 @@ class ForgeWorld:
         head = self.head(pull)
         bench = self._bench(pull.branch)
         try:
-            bench("merge", "--quiet", "--no-edit", f"origin/{pull.base}")
+            bench(*(["rebase"] if rebase else ["merge", "--no-edit"]), "--quiet", f"origin/{pull.base}")
         except GitError as error:
-            bench("merge", "--abort")
+            bench("rebase" if rebase else "merge", "--abort")
             raise RefusedMergeError(422, "merge conflict between base and head") from error
-        bench("push", "--quiet", "origin", f"HEAD:refs/heads/{pull.branch}")
+        bench("push", "--quiet", *(["--force"] if rebase else []), "origin", f"HEAD:refs/heads/{pull.branch}")
         made = self.head(pull)
         if self.judges_updates and made != head:
             said = [one for one in self.statuses if one["commit"] == head]
@@ -303,7 +314,7 @@ class ForgeWorld:
     def reply(self, pull: WorldPull, remark: int, actor: str, body: str) -> dict[str, object]:
         """Someone answers a remark in its thread."""
         first = next(one for one in pull.remarks if one["id"] == remark and "in_reply_to_id" not in one)
-        made = {**first, "id": next(self._ids), "user": {"login": actor}, "body": body}
+        made = {**first, "id": next(self._ids), "user": {"login": actor}, "body": body, "at": now()}
         pull.remarks.append(made | {"in_reply_to_id": remark, "pull_request_review_id": next(self._ids)})
         return pull.remarks[-1]
 

@@ -25,6 +25,7 @@ class AskedRequest:
     headers: Mapping[str, str]
     body: Any
     quoted_path: str = ""  # the path as it was sent
+    pairs: tuple[tuple[str, str], ...] = ()  # the query, where a name comes more than once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +120,7 @@ class ForgeServer:
             headers=dict(handler.headers),
             body=json.loads(body) if body else None,
             quoted_path=parts.path.removeprefix(self._root),
+            pairs=tuple(parse_qsl(parts.query)),
         )
         self.asked.append(asked)
         answer = self.next.popleft() if self.next else self._carry_out(asked)

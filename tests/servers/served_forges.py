@@ -1,4 +1,4 @@
-"""Our clients of the suite's own GitHub and Gitea, with the world that they serve."""
+"""Our clients of the suite's own GitHub, Gitea and GitLab, with the world that they serve."""
 
 import random
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from routing.forges.gitea.kind import GiteaConfig, gitea_forge
 from routing.forges.github.kind import GitHubConfig, github_forge
+from routing.forges.gitlab.kind import GitLabConfig, gitlab_forge
 from routing.forges.rest.forge import RestForge
 from routing.http.connection import Surroundings
 from routing.http.settings import HttpLimits
@@ -41,4 +42,6 @@ def forge_of(kind: str, address: str, **changes: Any) -> RestForge:
     surroundings = Surroundings(limits=limits, generator=random.Random(3), sleep=lambda _seconds: None)
     if kind == "github":
         return github_forge(GitHubConfig(**(given | changes)), surroundings)
+    if kind == "gitlab":
+        return gitlab_forge(GitLabConfig(**(given | changes)), surroundings)
     return gitea_forge(GiteaConfig(**(given | changes)), surroundings)

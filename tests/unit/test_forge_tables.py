@@ -66,7 +66,10 @@ def test_a_table_a_forge_each_of_its_kind(load: Load, said: list[str]) -> None:
     ("text", "says"),
     [
         ('[[forge]]\nkind = "github"\n[[forge]]\nkind = "github"', "two forges are called github"),
-        ('[[forge]]\nkind = "gitlab"', "no kind of forge is called 'gitlab'; use one of: local, github"),
+        (
+            '[[forge]]\nkind = "bitbucket"',
+            "no kind of forge is called 'bitbucket'; use one of: local, github",
+        ),
         ('[[forge]]\nname = "corp"', r"forge\.corp\.kind \(COALMINE_FORGE__CORP__KIND\): kind is missing"),
         ("[[forge]]", r"forge\.0\.kind .*kind is missing"),
         ('[[forge]]\nkind = "gitea"\nname = "Corp"', r"forge\.Corp\.name \(COALMINE_FORGE__CORP__NAME\)"),

@@ -13,9 +13,8 @@ from routing.forges.change_request import Review, ReviewVerdict, in_rounds
 from routing.forges.commit_status import CiVerdict, CombinedStatus
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError
 from routing.forges.github.runs import WireCheckRun, statuses_of_runs
-from routing.forges.rest.changes import is_of
 from routing.forges.rest.path import path_segment, repository_path
-from routing.forges.rest.wire import WireIssue, WirePull
+from routing.forges.rest.wire import WireIssue, WirePull, is_of
 from routing.http.rate_limit import LONGEST_SECONDS, is_limited_answer, resumes_at
 
 RECORDED = Path(__file__).parents[1] / "recordings" / "webhooks" / "gitea-1.14.jsonl"

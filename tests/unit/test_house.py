@@ -183,12 +183,13 @@ SMALL_FILES = {
 }
 SMALL_LINES = 60
 
-#: Words of the APIs of GitHub and Gitea, by pattern, and the only rooms where they may occur.
+#: Words of the APIs of forges, by pattern, and the only rooms where they may occur.
 WORDS_OF_FORGES = {
     r"/repos/": ("routing/forges/rest", "routing/forges/github", "routing/forges/gitea"),
     r"/collaborators/": ("routing/forges/rest", "routing/forges/github", "routing/forges/gitea"),
     r"x-(?:hub-signature|github)": ("routing/forges/github", "routing/forges/gitea"),
     r"x-(?:gitea|forgejo)": ("routing/forges/gitea",),
+    r"/merge_requests": ("routing/forges/gitlab",),
 }
 
 #: Files of Python in a room, without `__init__.py`.

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from routing.forges.change_request import ReviewVerdict
 from routing.forges.errors import ForgeGoneError, ForgeUnreachableError
-from routing.forges.rest.changes import NOT_MERGED, NOT_UPDATED, RestChanges, is_of
+from routing.forges.rest.changes import NOT_MERGED, NOT_UPDATED, RestChanges
 from routing.forges.rest.path import path_segment, repository_path
-from routing.forges.rest.wire import Wire, WireCommit, WirePull
+from routing.forges.rest.wire import Wire, WireCommit, WirePull, is_of
 from routing.http.paging import Listing
 
 #: Clocks of machines that commit differ; commits this much older than the one looked for are still read.

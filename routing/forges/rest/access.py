@@ -7,11 +7,21 @@ write will succeed.
 from abc import ABC, abstractmethod
 
 from routing.forges.errors import ForgeGoneError, ForgeRefusedError
-from routing.forges.forge import Access
+from routing.forges.forge import Access, Permission
 from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import path_segment, repository_path
-from routing.forges.rest.wire import WireRepository, WireRights
+from routing.forges.rest.wire import WirePermission, WireRepository, WireRights
 from routing.forges.written_text import checked_name
+
+#: What the forges' words for permissions mean; an unknown word gives no permission.
+_PERMISSIONS = {
+    "owner": Permission.ADMIN,
+    "admin": Permission.ADMIN,
+    "maintain": Permission.WRITE,
+    "write": Permission.WRITE,
+    "triage": Permission.READ,
+    "read": Permission.READ,
+}
 
 
 class RestAccess(ABC):
@@ -27,12 +37,11 @@ class RestAccess(ABC):
         forges' design: not readable. The note says all that is lacking, in words for the operator.
         """
         try:
-            path = repository_path(repo)
-            repository = self._client.parsed(WireRepository, self._client.get(path))
+            repository = self._read(repo)
         except ForgeGoneError as error:
             return Access(readable=False, writable=False, note=str(error))
         try:
-            self._client.get(f"{path}/issues", {"state": "open", "page": "1"})
+            self._look_at_issues(repo)
         except (ForgeGoneError, ForgeRefusedError) as error:
             return Access(readable=False, writable=False, note=f"its issues cannot be read: {error}")
         lacks = [*_lacks(repository), *self._lacks(repository.permissions)]
@@ -50,9 +59,8 @@ class RestAccess(ABC):
 
         Only what the forge says plainly: rights that it does not show keep nobody from trying.
         """
-        path = repository_path(repo)
         try:
-            repository = self._client.parsed(WireRepository, self._client.get(path))
+            repository = self._read(repo)
         except ForgeGoneError as error:
             return str(error)
         if repository.archived:
@@ -61,7 +69,7 @@ class RestAccess(ABC):
             return f"the user whose token it is may not write in {repo}; give it write access"
         main = checked_name(repository.default_branch)
         try:
-            self._client.get(f"{path}/branches/{path_segment(main)}")
+            self._client.get(self._branch_path(repo, main))
         except ForgeGoneError:
             return f"{repo} has no commit on its main branch {main}; make a first one there"
         return self._shut(repo)
@@ -79,6 +87,33 @@ class RestAccess(ABC):
         """The repositories of a user that the token may see; ForgeGoneError for an unknown one."""
         listing = self._client.read_all(f"/users/{path_segment(owner)}/repos")
         return self._client.parsed_all(WireRepository, listing)
+
+    def permission(self, repo: str, user: str) -> Permission:
+        """Ask what the user may do; a user whom the forge does not know may do nothing.
+
+        It decides who may put agents to work, so a word that is not known counts for nothing, and a forge
+        that does not answer raises.
+        """
+        path = repository_path(repo)
+        if not user.strip():
+            return Permission.NONE
+        try:
+            said = self._client.get(f"{path}/collaborators/{path_segment(user)}/permission")
+        except ForgeGoneError:
+            self._client.get(path)  # the repository itself may be gone
+            return Permission.NONE
+        return _PERMISSIONS.get(self._client.parsed(WirePermission, said).permission, Permission.NONE)
+
+    def _read(self, repo: str) -> WireRepository:
+        """The repository as it is now, or ForgeGoneError."""
+        return self._client.parsed(WireRepository, self._client.get(repository_path(repo)))
+
+    def _look_at_issues(self, repo: str) -> None:
+        """Raise what a listing of its issues raises."""
+        self._client.get(f"{repository_path(repo)}/issues", {"state": "open", "page": "1"})
+
+    def _branch_path(self, repo: str, branch: str) -> str:
+        return f"{repository_path(repo)}/branches/{path_segment(branch)}"
 
     @abstractmethod
     def _shut(self, repo: str) -> str:

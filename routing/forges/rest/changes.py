@@ -11,6 +11,7 @@ came to the main branch by another way) is read from the content of that branch,
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -30,7 +31,7 @@ from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.default_branch import default_branch
 from routing.forges.rest.history import HistoryAwaitedError, RestHistory, SoughtWork
 from routing.forges.rest.path import path_segment, repository_path
-from routing.forges.rest.wire import WireBranchName, WireCommit, WirePull, WireReview, WireTip
+from routing.forges.rest.wire import WireBranchName, WireCommit, WirePull, WireReview, WireTip, is_of
 from routing.forges.work_branch import (
     WORK_PREFIX,
     branch_to_delete,
@@ -67,6 +68,8 @@ class RestChanges(ABC):
 
     #: What its states of a review mean; the others say nothing, or nothing any more.
     verdicts: Mapping[str, ReviewVerdict]
+    #: The shape of a request, where a forge has other words for the same.
+    pull_model: type[WirePull] = WirePull
 
     def __init__(
         self,
@@ -104,22 +107,15 @@ class RestChanges(ABC):
             return known
         target = self.target(repo, base)
         self._refuse_foreign(repo, branch, target, base)
-        asked = {
-            "title": checked_text(title).replace("\n", " "),
-            "body": checked_text(body) if body.strip() else "",
-            "head": branch,
-            "base": target,
-        }
-        # Not repeatable: after a lost answer the caller asks again, and finds the request if it was made.
-        path = f"{repository_path(repo)}/pulls"
+        words, text = checked_text(title).replace("\n", " "), checked_text(body) if body.strip() else ""
         try:
-            pull = self._client.write("POST", path, asked, repeatable=False)
+            pull = self._send_open(repo, branch, target, words, text)
         except ForgeInvalidError:
             other = self.of_branch(repo, branch)  # that somebody opened meanwhile
             if other is None or other.state is not ChangeState.OPEN:
                 raise
             return other
-        return self._change(repo, branch, self._client.parsed(WirePull, pull))
+        return self._change(repo, branch, self._client.parsed(self.pull_model, pull))
 
     def newest(self, repo: str, base: Base | None) -> Base:
         """Return the branch that work goes to, as it is now."""
@@ -242,6 +238,14 @@ class RestChanges(ABC):
     def _pulls_of(self, repo: str, branch: str) -> list[WirePull]:
         """Pull requests among which those of the branch are; others may be among them."""
 
+    def _send_open(self, repo: str, branch: str, target: str, title: str, text: str) -> Any:
+        """Ask for a pull request; ForgeInvalidError when there is an open one.
+
+        Not repeatable: after a lost answer the caller asks again, and finds the request if it was made.
+        """
+        asked = {"title": title, "body": text, "head": branch, "base": target}
+        return self._client.write("POST", f"{repository_path(repo)}/pulls", asked, repeatable=False)
+
     def _ask_to_merge(self, repo: str, number: int, head: str, title: str, text: str) -> None:
         """Ask for a merge as it is done there."""
         self._send_merge(f"{self._path(repo, number)}/merge", head, title, text)
@@ -294,7 +298,7 @@ class RestChanges(ABC):
         if number is None:
             message = f"{change.repo} has no pull request of the branch {change.branch}"
             raise ForgeGoneError(message)
-        pull = self._client.parsed(WirePull, self._client.get(self._path(change.repo, number)))
+        pull = self._client.parsed(self.pull_model, self._client.get(self._path(change.repo, number)))
         if not is_of(pull, change.repo, change.branch):
             message = f"pull request {number} of {change.repo} is not of the branch {change.branch}"
             raise ForgeInvalidError(message)
@@ -334,13 +338,11 @@ class RestChanges(ABC):
 
     def _branch(self, repo: str, branch: str) -> WireBranchName:
         """A branch as it is now, or raise ForgeGoneError."""
-        wire = self._client.get(f"{repository_path(repo)}/branches/{path_segment(branch)}")
-        return self._client.parsed(WireBranchName, wire)
+        return self._client.parsed(WireBranchName, self._client.get(self._branch_path(repo, branch)))
 
     def _tip(self, repo: str, branch: str) -> str:
         """The newest commit of a branch."""
-        wire = self._client.get(f"{repository_path(repo)}/branches/{path_segment(branch)}")
-        return self._client.parsed(WireTip, wire).commit.sha
+        return self._client.parsed(WireTip, self._client.get(self._branch_path(repo, branch))).commit.sha
 
     def _main_branch(self, repo: str) -> str:
         """The branch that work is merged into."""
@@ -369,18 +371,11 @@ class RestChanges(ABC):
             return False
         return pull.mergeable is None or (pull.mergeable and "not mergeable" in said)
 
+    def _branch_path(self, repo: str, branch: str) -> str:
+        return f"{repository_path(repo)}/branches/{path_segment(branch)}"
+
     def _path(self, repo: str, number: int) -> str:
         return f"{repository_path(repo)}/pulls/{int(number)}"
-
-
-def is_of(pull: WirePull, repo: str, branch: str) -> bool:
-    """Whether it is of this branch of this repository, and not of a fork's branch of the same name."""
-    if pull.head.repo is not None and pull.head.repo.full_name.casefold() != repo.casefold():
-        return False
-    owner = repo.partition("/")[0].casefold()
-    label_owner, _, label_branch = pull.head.label.rpartition(":")
-    named = branch in {pull.head.ref, label_branch}
-    return named and (not label_owner or label_owner.casefold() == owner)
 
 
 def _with_landing(change: ChangeRequest, landing: Landing | None, now: datetime) -> ChangeRequest:

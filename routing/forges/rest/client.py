@@ -111,6 +111,10 @@ class ForgeClient:
         """
         return self._value(self._exchange(self._reading(self._url(path, params))))
 
+    def text(self, path: str) -> str:
+        """Read one thing that is plain text, such as a log; raises as `get` does."""
+        return self._exchange(self._reading(self._url(path, None))).body.decode("utf-8", errors="replace")
+
     def read_all(
         self, path: str, params: Mapping[str, str] | None = None, *, under: str = "",
         enough: Callable[[list[Any]], bool] = lambda _: False, counted: bool = True,

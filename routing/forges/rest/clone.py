@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from routing.errors import InvalidInputError
 from routing.forges.config import RemoteConfig
-from routing.forges.rest.path import repository_path
+from routing.forges.rest.path import repository_name
 from routing.git.remote import Credential, Remote, without_password
 from routing.http.address import ApiAddress
 
@@ -16,14 +16,16 @@ from routing.http.address import ApiAddress
 ANY_USER = "x-access-token"
 
 
-def clone_remote(config: RemoteConfig, repo: str, *, user: str, root: Callable[[str], str]) -> Remote:
+def clone_remote(
+    config: RemoteConfig, repo: str, *, user: str, root: Callable[[str], str], nested: bool = False
+) -> Remote:
     """Return `owner/name` as git reaches it over HTTPS with the forge's token.
 
     `root` makes of the API's address what stands before `/owner/name.git`, unless `git_url` is set; it raises
     ValueError for an address that says nothing of git's. That, and an address that the token must not be sent
-    to, becomes InvalidInputError; a wrong name raises what `repository_path` does.
+    to, becomes InvalidInputError; a wrong name raises what `repository_name` does, which takes `nested`.
     """
-    name = repository_path(repo).removeprefix("/repos/")
+    name = repository_name(repo, nested=nested)
     try:
         base = config.git_url or root(ApiAddress.of(config.address).base)
         address = f"{ApiAddress.of(base).base}/{name}.git"

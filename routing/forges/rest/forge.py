@@ -10,28 +10,15 @@ from typing import Protocol
 from routing.base import Base
 from routing.forges.change_request import ChangeRequest, Revert, Review
 from routing.forges.commit_status import CombinedStatus
-from routing.forges.errors import ForgeGoneError, ForgeInvalidError
+from routing.forges.errors import ForgeInvalidError
 from routing.forges.feedback import Feedback
 from routing.forges.forge import Access, Permission
 from routing.forges.rest.access import RestAccess
 from routing.forges.rest.changes import RestChanges
 from routing.forges.rest.client import ForgeClient
-from routing.forges.rest.feedback import RestFeedback
 from routing.forges.rest.issues import RestIssues
-from routing.forges.rest.path import path_segment, repository_path
-from routing.forges.rest.wire import WirePermission
 from routing.forges.skip_marker import skip_marker
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
-
-#: What the forges' words for permissions mean; an unknown word gives no permission.
-_PERMISSIONS = {
-    "owner": Permission.ADMIN,
-    "admin": Permission.ADMIN,
-    "maintain": Permission.WRITE,
-    "write": Permission.WRITE,
-    "triage": Permission.READ,
-    "read": Permission.READ,
-}
 
 
 class ReadsStatuses(Protocol):
@@ -43,6 +30,18 @@ class ReadsStatuses(Protocol):
 
     def failing_log(self, repo: str, commit: str, *, most_characters: int) -> str:
         """Return what failed checks say, at most so many characters; "" when none failed."""
+        ...
+
+
+class HearsFeedback(Protocol):
+    """Reads what was said of a request, and answers."""
+
+    def of(self, change: ChangeRequest) -> tuple[Feedback, ...]:
+        """Return it without our own words, oldest first."""
+        ...
+
+    def answer(self, change: ChangeRequest, feedback: Feedback, body: str, *, resolved: bool) -> None:
+        """Answer one piece of it, once; with `resolved` its threads are marked so where they can be."""
         ...
 
 
@@ -60,7 +59,7 @@ class RestForge:
     checks: ReadsStatuses
     changes: RestChanges
     rights: RestAccess
-    said: RestFeedback
+    said: HearsFeedback
 
     def close_connections(self) -> None:
         """Give the sockets back; the next call opens new ones."""
@@ -123,20 +122,8 @@ class RestForge:
         return self.issues.dependencies(self._ours(ref))
 
     def permission(self, repo: str, user: str) -> Permission:
-        """Ask what the user may do; a user whom the forge does not know may do nothing.
-
-        It decides who may put agents to work, so a word that is not known counts for nothing, and a forge
-        that does not answer raises.
-        """
-        path = repository_path(repo)
-        if not user.strip():
-            return Permission.NONE
-        try:
-            said = self.client.get(f"{path}/collaborators/{path_segment(user)}/permission")
-        except ForgeGoneError:
-            self.client.get(path)  # the repository itself may be gone
-            return Permission.NONE
-        return _PERMISSIONS.get(self.client.parsed(WirePermission, said).permission, Permission.NONE)
+        """Ask what the user may do."""
+        return self.rights.permission(repo, user)
 
     def statuses(self, repo: str, commit: str, *, base: Base | None = None) -> CombinedStatus:
         """Return all statuses and checks of the commit, and why there may be none."""

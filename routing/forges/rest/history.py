@@ -165,6 +165,7 @@ class RestHistory:
 
     remote: Callable[[str], Remote]  # where git finds a repository
     folder: Path | None = None  # of the repositories; None: one that ends with the process
+    request_ref: str = "refs/pull/{number}/head"  # under which a request's head is kept
     monotonic: Callable[[], float] = time.monotonic
     _fetches: dict[str, _Fetches] = field(default_factory=dict)  # by repository
     _answers: OrderedDict[SoughtWork, Landing | None] = field(default_factory=OrderedDict)
@@ -254,7 +255,7 @@ class RestHistory:
             if not repository.has_commit(work.tip):
                 self._take(repository, work, f"refs/heads/{checked_branch(work.base)}")
             sources = [f"refs/heads/{checked_branch(work.branch)}"] if work.branch else []
-            sources += [f"refs/pull/{work.number}/head"] if work.number is not None else []
+            sources += [self.request_ref.format(number=work.number)] if work.number is not None else []
             for source in sources:
                 if work.head and not repository.has_commit(work.head):
                     try:

@@ -26,6 +26,14 @@ class RestIssues(ABC):
     repeated: they bring the issue into a state rather than add to it.
     """
 
+    #: The shapes of bodies, where a forge has other words for the same.
+    issue_model: type[WireIssue] = WireIssue
+    comment_model: type[WireComment] = WireComment
+    user_model: type[WireUser] = WireUser
+    repository_model: type[WireRepository] = WireRepository
+    #: With which method a comment is edited.
+    edit_method = "PATCH"
+
     def __init__(self, client: ForgeClient, *, forge: str, login: str) -> None:
         self._client = client
         self._forge = forge
@@ -38,14 +46,14 @@ class RestIssues(ABC):
         more pages than are read: then an issue that is missing may still be there.
         """
         query = {"state": "open", **self._listing(), **({"labels": checked_name(label)} if label else {})}
-        listing = self._client.read_all(f"{repository_path(repo)}/issues", query)
+        listing = self._client.read_all(f"{self.repository(repo)}/issues", query)
         issues: dict[int, Issue] = {}  # an issue may be on two pages when others are closed meanwhile
         problems: list[IssueProblem] = []
         for item in listing.items:
             try:
-                wire = WireIssue.model_validate(item)
+                wire = self.issue_model.model_validate(item)
             except ValidationError as error:
-                where = f"{repo}#{item.get('number', '?')}" if isinstance(item, Mapping) else repo
+                where = f"{repo}#{self._number(item)}" if isinstance(item, Mapping) else repo
                 problems.append(IssueProblem(where=where, message=problems_of(error)))
                 continue
             if wire.pull_request is None and wire.state == "open" and self.carries(wire, label):
@@ -62,9 +70,7 @@ class RestIssues(ABC):
         ForgeGoneError when it does not exist, ForgeMovedError when it is in another repository now.
         """
         wire = self.wire(ref)
-        listing = self._client.read_all(f"{self.path(ref)}/comments")
-        comments = self._client.parsed_all(WireComment, listing)
-        said = tuple(_comment(one) for one in sorted(comments, key=lambda one: one.id))
+        said = tuple(_comment(one) for one in sorted(self._comments(ref), key=lambda one: one.id))
         return self._issue(ref.repo, wire).model_copy(update={"comments": said})
 
     def wire(self, ref: IssueRef) -> WireIssue:
@@ -74,7 +80,7 @@ class RestIssues(ABC):
         number, or by its repository, as the numbers may be the same. A repository that was merely renamed is
         the same one.
         """
-        issue = self._client.parsed(WireIssue, self._client.get(self.path(ref)))
+        issue = self._client.parsed(self.issue_model, self._client.get(self.path(ref)))
         if issue.number != ref.number or self._is_elsewhere(issue, ref.repo):
             message = f"{ref} was moved: it is {_repository(issue) or 'elsewhere'}#{issue.number} now"
             raise ForgeMovedError(message, state=issue.state)
@@ -85,14 +91,14 @@ class RestIssues(ABC):
         there = _repository(issue).casefold()
         if not there or there == repo.casefold():
             return False
-        now = self._client.parsed(WireRepository, self._client.get(repository_path(repo)))
+        now = self._client.parsed(self.repository_model, self._client.get(self.repository(repo)))
         return now.full_name.casefold() != there
 
     def comment(self, ref: IssueRef, body: str) -> Comment:
         """Write a comment: never twice, so that a lost answer is ForgeOutcomeUnknownError."""
-        text = {"body": checked_text(body)}
-        written = self._client.write("POST", f"{self.path(ref)}/comments", text, repeatable=False)
-        return _comment(self._client.parsed(WireComment, written))
+        text = {"body": self._text(body)}
+        written = self._client.write("POST", self._comments_path(ref), text, repeatable=False)
+        return _comment(self._client.parsed(self.comment_model, written))
 
     def edit_comment(self, ref: IssueRef, comment_id: int, body: str) -> Comment:
         """Replace the text of one of our comments; a token that may edit all of them changes nothing.
@@ -100,19 +106,17 @@ class RestIssues(ABC):
         Ids of comments are counted over the whole repository, so it is checked that this one is on this
         issue.
         """
-        text = {"body": checked_text(body)}
-        path = f"{repository_path(ref.repo)}/issues/comments/{int(comment_id)}"
-        known = self._client.parsed(WireComment, self._client.get(path))
-        on = urlsplit(known.issue_url or known.pull_request_url).path.rpartition("/")[2]
-        if on != str(ref.number):
+        text = {"body": self._text(body)}
+        path = self._comment_path(ref, int(comment_id))
+        known = self._client.parsed(self.comment_model, self._client.get(path))
+        if not self._is_on(ref, known):
             message = f"{ref} has no comment {comment_id}"
             raise ForgeGoneError(message)
         if not _comment(known).is_by(self.own_login()):
             message = f"comment {comment_id} of {ref} is not ours; only its author may change it"
             raise ForgeRefusedError(message)
-        return _comment(
-            self._client.parsed(WireComment, self._client.write("PATCH", path, text, repeatable=True))
-        )
+        written = self._client.write(self.edit_method, path, text, repeatable=True)
+        return _comment(self._client.parsed(self.comment_model, written))
 
     def requested_by(self, ref: IssueRef, label: str | None) -> str:
         """Name who put the label on last, or with None who assigned the issue, else its author.
@@ -137,7 +141,7 @@ class RestIssues(ABC):
     def own_login(self) -> str:
         """Whose token it is: as it is configured, else as the forge says, asked once."""
         if not self._login:
-            self._login = self._client.parsed(WireUser, self._client.get("/user")).login
+            self._login = self._client.parsed(self.user_model, self._client.get("/user")).login
         return self._login
 
     def carries(self, issue: WireIssue, label: str | None) -> bool:
@@ -163,10 +167,11 @@ class RestIssues(ABC):
         except ForgeGoneError:
             self.wire(ref)  # gone itself, or on a forge where dependencies are switched off
             return ()
-        blockers = self._client.parsed_all(WireIssue, listing)
+        blockers = self._client.parsed_all(self.issue_model, listing)
         named = [
             IssueRef(forge=self._forge, repo=_repository(one) or ref.repo, number=one.number)
             for one in blockers
+            if self._blocks(one)
         ]
         return tuple(dict.fromkeys(named))
 
@@ -197,9 +202,42 @@ class RestIssues(ABC):
     def _blockers(self, ref: IssueRef) -> str:
         """The path of the issues that block one."""
 
+    def repository(self, repo: str) -> str:
+        """The path of a repository."""
+        return repository_path(repo)
+
     def path(self, ref: IssueRef) -> str:
         """The path of an issue."""
-        return f"{repository_path(ref.repo)}/issues/{ref.number}"
+        return f"{self.repository(ref.repo)}/issues/{ref.number}"
+
+    def _comments_path(self, ref: IssueRef) -> str:
+        return f"{self.path(ref)}/comments"
+
+    def _comment_path(self, ref: IssueRef, comment_id: int) -> str:
+        return f"{self.repository(ref.repo)}/issues/comments/{comment_id}"
+
+    def _comments(self, ref: IssueRef) -> Sequence[WireComment]:
+        """What was said on an issue, in any order."""
+        return self._client.parsed_all(self.comment_model, self._client.read_all(self._comments_path(ref)))
+
+    def _is_on(self, ref: IssueRef, comment: WireComment) -> bool:
+        """Whether a comment is on the issue."""
+        on = urlsplit(comment.issue_url or comment.pull_request_url).path.rpartition("/")[2]
+        return on == str(ref.number)
+
+    def _text(self, body: str) -> str:
+        """A comment as it may be sent."""
+        return checked_text(body)
+
+    def _blocks(self, linked: WireIssue) -> bool:
+        """Whether an issue that `_blockers` lists blocks the one asked for."""
+        del linked
+        return True
+
+    @staticmethod
+    def _number(item: Mapping[str, object]) -> object:
+        """The number of an issue that could not be read."""
+        return item.get("number", "?")
 
     def _issue(self, repo: str, wire: WireIssue) -> Issue:
         """Our record of an issue, with the forge's name; line ends are made those of Unix."""

@@ -11,7 +11,12 @@ from routing.issues.issue import is_repository_name
 
 
 def repository_path(repo: str) -> str:
-    """The path of `owner/name`.
+    """The path of `owner/name`; see `repository_name`."""
+    return f"/repos/{repository_name(repo)}"
+
+
+def repository_name(repo: str, *, nested: bool = False) -> str:
+    """The name itself, once it is known to be one; `nested`: its owner may be a group within groups.
 
     ForgeInvalidError for what cannot be a name anywhere, ForgeGoneError for a name that this kind of forge
     cannot have, such as the local forge's.
@@ -19,10 +24,10 @@ def repository_path(repo: str) -> str:
     if not is_repository_name(repo):
         message = f"{repo[:80]!r} is not the name of a repository; write OWNER/NAME"
         raise ForgeInvalidError(message)
-    if repo.count("/") != 1:
+    if "/" not in repo or (repo.count("/") > 1 and not nested):
         message = f"there is no repository {repo!r} here; this forge's are called OWNER/NAME"
         raise ForgeGoneError(message)
-    return f"/repos/{repo}"
+    return repo
 
 
 def path_segment(text: str) -> str:

@@ -204,3 +204,13 @@ class WireReview(Wire):
     commit_id: Text = ""
     submitted_at: AwareDatetime | None = None  # null while it is being written
     dismissed: bool | None = None  # Gitea's; GitHub says it in the state
+
+
+def is_of(pull: WirePull, repo: str, branch: str) -> bool:
+    """Whether it is of this branch of this repository, and not of a fork's branch of the same name."""
+    if pull.head.repo is not None and pull.head.repo.full_name.casefold() != repo.casefold():
+        return False
+    owner = repo.partition("/")[0].casefold()
+    label_owner, _, label_branch = pull.head.label.rpartition(":")
+    named = branch in {pull.head.ref, label_branch}
+    return named and (not label_owner or label_owner.casefold() == owner)
