@@ -176,3 +176,10 @@ class Merging:
 
     def _conclude(self, job: Job, state: JobState, reason: str, facts: Sequence[Signal]) -> bool:
         return self.jobs.conclude(job, state, reason=reason, signals=facts)
+
+
+def left_to_merge(site: ForgeSite, job: Job) -> str:
+    """What the reason of done work says when nobody has merged it; "" where its forge shows that."""
+    if site.config.has_change_requests or not job.result.commit:
+        return ""
+    return f"; {job.branch} is left to be merged"

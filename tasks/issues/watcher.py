@@ -28,6 +28,7 @@ from routing.store.jobs.run_store import RunNotes, merge_asked
 from tasks.issues.checklist import RunProgress
 from tasks.issues.ci_look import CiLook, CiSeen
 from tasks.issues.landings import Fate, SeenWork, may_wait, seen_work
+from tasks.issues.merging import left_to_merge
 from tasks.issues.opening import JobOverError
 from tasks.issues.projection import RunLabel
 from tasks.issues.site import issue_of, place_of
@@ -308,7 +309,7 @@ class Watcher:
                 return self._parts.merging.merge(site, job, reason, now)
             except ForgeError as error:
                 return self._not_merged(site, job, error, facts, now, why="green, but not merged")
-        return self._conclude(job, JobState.SUCCEEDED, reason, facts)
+        return self._conclude(job, JobState.SUCCEEDED, reason + left_to_merge(site, job), facts)
 
     def _bring_up_to_date(self, site: ForgeSite, job: Job, reason: str, now: float) -> bool:
         """Have the branch hold what repaired the main branch."""

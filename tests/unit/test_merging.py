@@ -1,6 +1,7 @@
 """The two steps that change branches, where something is in their way, or people are quicker."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import redis
@@ -8,8 +9,10 @@ import redis
 from routing.errors import ConflictError
 from routing.forges.commit_status import StatusState
 from routing.forges.errors import ForgeOutcomeUnknownError, ForgeTokenError, ForgeUnreachableError
+from routing.forges.local.config import LocalConfig
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
+from tasks.issues.merging import left_to_merge
 from tests.fakes.mishaps import Mishap
 from tests.fleets.forge_fleet import ForgeFleet
 
@@ -144,3 +147,12 @@ def test_a_person_who_pushes_after_our_update_is_not_taken_for_us(fleet_of: Flee
     fleet.watch()
     job = job_of(fleet, ref)
     assert (job.state, job.result.commit) == (JobState.SUCCEEDED, ours)
+
+
+def test_done_work_that_nobody_merged_names_its_branch(fleet_of: Fleets) -> None:
+    """Where a folder of issues is the forge; elsewhere its change request shows it."""
+    fleet = fleet_of()
+    job = job_of(fleet, pushed(fleet))
+    served = fleet.site(fleet.forge)
+    assert left_to_merge(served, job) == ""
+    assert left_to_merge(replace(served, config=LocalConfig()), job) == f"; {job.branch} is left to be merged"
