@@ -77,10 +77,16 @@ def check_has_commit(repository: Path) -> None:
     how to allow it. Raises InvalidInputError.
     """
     asked = Git(repository).attempt("for-each-ref", "--count=1", "refs/heads/")
-    if asked.returncode != 0 or not asked.stdout:
+    if asked.returncode != 0:
         message = (
             f"the repository {repository} is not a git repository with a commit that git lets us use; "
-            f"git says: {asked.stderr.strip()[:300] or 'it has no branch'}"
+            f"git says: {asked.stderr.strip()[:300]}"
+        )
+        raise InvalidInputError(message)
+    if not asked.stdout:
+        message = (
+            f"the repository {repository} has no commit yet, and work begins from one; make the first: "
+            f"git -C {shlex.quote(str(repository))} commit --allow-empty -m Begin"
         )
         raise InvalidInputError(message)
 

@@ -36,9 +36,14 @@ def agent_environment(
     identity: AgentIdentity,
     turn_kind: str,
     prompt_file: Path,
+    folder: Path,
 ) -> dict[str, str]:
-    """Build the whole environment of an agent. Raises what `secret_values` raises."""
-    return program_environment(worker, spec) | _said(identity, turn_kind, prompt_file)
+    """Build the whole environment of an agent at work in a folder. Raises what `secret_values` raises.
+
+    Its git finds no repository above the folder: one without a repository may lie in somebody's checkout.
+    """
+    ceiling = {"GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
+    return program_environment(worker, spec) | _said(identity, turn_kind, prompt_file) | ceiling
 
 
 def program_environment(worker: Mapping[str, str], spec: RuntimeSpec) -> dict[str, str]:

@@ -323,21 +323,18 @@ class AgentRunner:
         files = turn_files(self._rules.work_dir, job.id, job.fence)
         prompt_file = files.resolve() / "prompt.md"
         identity = AgentIdentity(
-            job_id=job.id,
-            agent=run.agent,
-            version=claim.version.id,
-            issue=job.request.issue,
-            attempt=job.attempts,
-            branch=tree.branch if tree else "",
-        )
+            job_id=job.id, agent=run.agent, version=claim.version.id, issue=job.request.issue,
+            attempt=job.attempts, branch=tree.branch if tree else "",
+        )  # fmt: skip
         parts = prompt_input(
             claim, start, branch=identity.branch, resumed=tree is not None and tree.resumed,
             aside=tree.aside if tree else (),
         )  # fmt: skip
         prompt = compose(parts)
         environment = agent_environment(
-            leased.worker, spec=spec, identity=identity, turn_kind=parts.kind, prompt_file=prompt_file
-        )
+            leased.worker, spec=spec, identity=identity, turn_kind=parts.kind, prompt_file=prompt_file,
+            folder=run.folder,
+        )  # fmt: skip
         turn = SandboxTurn(
             work_dir=self._rules.work_dir, job_id=job.id, fence=job.fence, agent=job.request.agent, spec=spec,
             tree=run.folder.resolve(), prompt_file=prompt_file, borrowed=tree.borrowed if tree else (),

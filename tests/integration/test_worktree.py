@@ -173,6 +173,7 @@ def test_the_same_commits_of_two_agents_are_two(place: RepositoryPlace, remote: 
             identity=AgentIdentity(job_id=job, agent="b-1", version="implementer@v1"),
             turn_kind="first",
             prompt_file=place.work_dir / "prompt.md",
+            folder=tree.path,
         )  # fmt: skip
         second = {"GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
         for command in (["add", "--all"], ["commit", "--quiet", "--message=Same"]):

@@ -1,11 +1,14 @@
 """The environment of an agent: what it gets, and above all what it does not get."""
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from routing.errors import InvalidInputError, SettingsError
+from routing.git.git import Git
 from tasks.agents.environment import AgentIdentity, agent_environment
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tasks.settings.settings import NOT_SETTINGS, PREFIX
@@ -32,6 +35,7 @@ def _environment(**spec: Any) -> dict[str, str]:
         identity=IDENTITY,
         turn_kind="fix_forward",
         prompt_file=Path("/turns/prompt.md"),
+        folder=Path("/work/00ff00ff00ff00ff"),
     )
 
 
@@ -80,3 +84,25 @@ def test_the_workers_own_variables_cannot_be_asked_for_or_set(spec: dict[str, An
     """Neither the worker's secrets nor what we tell the agent is the version's to name."""
     with pytest.raises(InvalidInputError, match="COALMINE_"):
         _environment(**spec)
+
+
+def test_git_of_an_agent_finds_no_repository_above_its_folder(tmp_path: Path) -> None:
+    """A job without a repository has an empty folder, which may lie in the checkout of a person."""
+    git = Git(tmp_path)
+    git("init", "--quiet")
+    (tmp_path / "theirs.txt").write_text("theirs\n")
+    folder = tmp_path / ".coalmine" / "work" / "job"
+    folder.mkdir(parents=True)
+    given = agent_environment(
+        os.environ, spec=RuntimeSpec(), identity=IDENTITY, turn_kind="first",
+        prompt_file=tmp_path / "prompt.md", folder=folder,
+    )  # fmt: skip
+
+    def asked(*words: str) -> int:
+        return subprocess.run(
+            ["git", *words], cwd=folder, env=given, check=False, capture_output=True
+        ).returncode
+
+    assert asked("add", "--all") != 0
+    assert git("status", "--porcelain") == "?? theirs.txt"
+    assert (asked("init"), asked("add", "--all")) == (0, 0), "one of its own is found"

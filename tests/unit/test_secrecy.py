@@ -36,8 +36,9 @@ def test_values_that_agents_are_not_given_are_covered(name: str) -> None:
 def test_what_agents_are_given_stays() -> None:
     """What is visible is what every agent gets of its worker, and which turn a process belongs to."""
     given = agent_environment(
-        WORKER, spec=RuntimeSpec(), identity=IDENTITY, turn_kind="first", prompt_file=Path("prompt.md")
-    )
+        WORKER, spec=RuntimeSpec(), identity=IDENTITY, turn_kind="first", prompt_file=Path("prompt.md"),
+        folder=Path("/work"),
+    )  # fmt: skip
     from_worker = {name for name, value in given.items() if WORKER.get(name) == value}
     assert {name for name in WORKER if stays_visible(name)} == from_worker
     own = _block(PATH="/bin", LC_ALL="C", COALMINE_TURN="1:2:3::f00")
