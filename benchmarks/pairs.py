@@ -271,24 +271,37 @@ def _published_rows(*, quick: bool) -> list[Row]:
                 target=0.8,
                 better="higher",
             ),
+            row(f"pairs: runs of agents, {what}", 2 * float(ending.pairs.mean()), unit="runs"),
+            row(f"pairs: exposed jobs, {what}", 0.0, unit="jobs"),
             *(
-                row(
-                    f"draw at share {share:g}: issues, {what}",
-                    _draw(scores, share, runs=20 if quick else 200),
-                    unit="issues",
-                    baseline=float(ending.pairs.mean()),
-                )
+                each
                 for share in (0.5, 0.1)
+                for each in _draw_rows(
+                    what, scores, share, pairs=float(ending.pairs.mean()), runs=20 if quick else 200
+                )
             ),
         ]
     return found
 
 
-def _draw(scores: Ints, share: float, *, runs: int) -> float:
-    """Jobs of both arms that a trial by draw takes on average for the same two rates."""
+def _draw_rows(what: str, scores: Ints, share: float, *, pairs: float, runs: int) -> list[Row]:
+    """Issues, runs and exposed jobs of a trial by draw for the same two rates: each issue is one run.
+
+    A job is exposed when the canary's work on it is delivered.
+    """
     champion, canary = (float(each) for each in scores.mean(axis=0))
     expected = plan(policy=POLICY, baseline=champion, difference=canary - champion, share=share, runs=runs)
-    return expected.mean_canary_jobs / share
+    issues, name = expected.mean_canary_jobs / share, f"draw at share {share:g}"
+    return [
+        row(f"{name}: issues, {what}", issues, unit="issues", baseline=pairs),
+        row(
+            f"{name}: issues that nine trials in ten need, {what}",
+            expected.p90_canary_jobs / share,
+            unit="issues",
+        ),
+        row(f"{name}: runs of agents, {what}", issues, unit="runs", baseline=2 * pairs),
+        row(f"{name}: exposed jobs, {what}", expected.mean_canary_jobs, unit="jobs"),
+    ]
 
 
 def _identity_row(*, runs: int) -> Row:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from console.output.trials.difference_words import difference_cell
 from harvest.draws.draw_evidence import DrawEvidence
 from harvest.draws.draw_ledger import Dispatched, Settlement
 from harvest.evidence.difference import _GAPS, Difference, difference_of
@@ -22,6 +23,7 @@ from harvest.trials.differences import Differences
 from routing.jobs.signal import SignalKind
 from routing.templates.trial import Arm, Mode, Trial
 from tests.fleets.stepped_fleet import SteppedFleet
+from tests.source import ROOT
 
 POLICY = TrialPolicy()
 PAIRED = TrialPolicy(mode=Mode.SHADOW)
@@ -138,6 +140,24 @@ def test_swapped_versions_have_the_mirrored_interval(units: int) -> None:
     assert found.value == pytest.approx(-(other.value or 0.0))
     assert found.lower == pytest.approx(-other.upper, abs=0.05)
     assert found.upper == pytest.approx(-other.lower, abs=0.05)
+
+
+def test_the_example_of_the_page_is_computed() -> None:
+    """The seven pairs of docs/evidence.md, again and again: the interval narrows until it rolls back."""
+    seven = [(1.0, 1.0), (1.0, 0.0), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 0.0)]
+    state, lines, rows = PairEvidence.begin(PAIRED), list[Any](), []
+    for index, (champion, canary) in enumerate(seven * 5):
+        found = PairDispatched(
+            index=index, champion_job="a", canary_job="b", first=Arm.CHAMPION,
+            discordance=state.bet.discordance,
+        )  # fmt: skip
+        settled = PairSettlement(index=index, kind="settled", champion=champion, canary=canary)
+        state, lines = advance(state, [found], [settled]).state, [*lines, found, settled]
+        if index % 7 == 6:
+            ended = ", rolled back" if state.decide(elapsed_days=0.0).verdict is Verdict.ROLL_BACK else ""
+            cell = difference_cell(difference_of(PairEvidence, PAIRED, lines))
+            rows.append(f"| {index + 1} | {cell}{ended} |")
+    assert "\n".join(rows) in (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
 
 
 def test_excluded_units_say_nothing() -> None:
