@@ -46,6 +46,8 @@ JOB_FINISHED = "job.finished"
 JOB_SETTLED = "job.settled"
 PAIR_SETTLED = "pair.settled"
 PAIR_JUDGED = "pair.judged"
+BACKTEST_STARTED = "backtest.started"
+BACKTEST_ENDED = "backtest.ended"
 JOB_SIGNAL = "job.signal"
 SNAPSHOT_UNREADABLE = "candidate.snapshot_unreadable"
 AGENT_REGISTERED = "agent.registered"
@@ -122,6 +124,8 @@ MEANINGS: dict[str, str] = {
     JOB_SETTLED: "a job's score is settled",
     PAIR_JUDGED: "the judge has scored the work of a pair, in the order that is said",
     PAIR_SETTLED: "both jobs of a pair were judged, or the pair was left out",
+    BACKTEST_STARTED: "two versions are given past issues whose answer is known",
+    BACKTEST_ENDED: "a backtest has its answer, or ended without one",
     JOB_SIGNAL: "a fact about a job was recorded",
     SNAPSHOT_UNREADABLE: "a canary's content could not be read; its jobs go to the champion",
     AGENT_REGISTERED: "an agent has a name now, under which it gets mail",

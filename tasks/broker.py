@@ -19,7 +19,7 @@ from tasks.settings.settings import Settings
 from tasks.work.tick import USEFUL_SECONDS
 
 #: Queues of jobs, and the one of ticks.
-QUEUES = ("champion", "canary", "control")
+QUEUES = ("champion", "canary", "control", "backtest")
 
 #: Name of the task that works a job; its only argument is the job's id.
 WORK = "tasks.work"

@@ -134,6 +134,7 @@ def harvest() -> None:
         parts.harvester.harvest()
         ask_judges(parts, here.tick_requests)
         parts.proposals.open_all_waiting()
+        parts.backtest_runs.tick()
 
     with LogAndContinue("tick.failed", tick="harvest"):
         parts.ticks.run_alone("harvest", tick)

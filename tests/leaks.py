@@ -6,7 +6,7 @@ from routing.jobs.job import JobState
 from routing.store.redis.keys import PERMANENT_KINDS, Keys
 
 #: Kinds whose keys have parts of their own that are as permanent as they are.
-_WITH_PARTS = frozenset({"template", "trial", "trials", "_kombu", "notify"})
+_WITH_PARTS = frozenset({"template", "trial", "trials", "backtest", "backtests", "_kombu", "notify"})
 
 
 def leaks(client: Any, keys: Keys) -> list[str]:

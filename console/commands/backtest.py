@@ -4,19 +4,38 @@ A case is a file of JSON in a folder, `coalmine-cases` unless `--cases` names an
 repository and its issues, and runs the judge; nothing is written outside the folder.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
-from console.invocation import AsJson, examples, opened
-from console.output.trials.backtest_views import cases_view, collected_document, collected_view
+from console.boundary import ExitCode
+from console.completion import complete_version
+from console.invocation import AsJson, Reason, examples, opened, started
+from console.output.terminal import Terminal
+from console.output.trials.backtest_views import (
+    backtest_document,
+    backtests_view,
+    cases_view,
+    collected_document,
+    collected_view,
+    pair_words,
+    report_document,
+    report_view,
+)
 from harvest.backtests.case_proof import Dropped
 from routing.errors import InvalidInputError
+from routing.store.backtests.backtest_store import Backtest, BacktestState
 from tasks.backtests.case_folder import CaseFolder
 from tasks.backtests.collecting import Collected, Looked
 from tasks.backtests.common_form import case_of, common_lines, common_of, true_change, written
+from tasks.backtests.opening import BacktestOrder
 from tasks.backtests.proving import prove
+from tasks.backtests.report import BacktestReport, read_report
+from tasks.broker import HARVEST
 from tasks.composition.backtest_parts import CaseParts
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
@@ -35,6 +54,12 @@ JudgeCommand = Annotated[
         "--judge", metavar="COMMAND", help="A judge in place of the settings', which the cases keep."
     ),
 ]
+Reference = Annotated[
+    str, typer.Argument(metavar="BACKTEST", help="A backtest's id, or a template for its last one.")
+]
+#: Seconds of one wait for news of a backtest that is followed.
+WAIT_SECONDS = 2.0
+
 File = Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines.")]
 
 
@@ -72,8 +97,8 @@ def collect(
     terminal.answer(collected_document(done, cases), *collected_view(done, cases))
 
 
-@backtest_app.command("list", epilog=examples("backtest list", "backtest list --cases shop-cases --json"))
-def list_(ctx: typer.Context, *, cases: Folder = CASES, as_json: AsJson = False) -> None:
+@backtest_app.command("cases", epilog=examples("backtest cases", "backtest cases --cases shop-cases --json"))
+def cases_(ctx: typer.Context, *, cases: Folder = CASES, as_json: AsJson = False) -> None:
     """List the cases of a folder."""
     _, terminal = opened(ctx, as_json=as_json, reads=True)
     found = CaseFolder(cases).read()
@@ -135,6 +160,127 @@ def export(
         lines = written([common_of(case, git) for case in found])
     file.write_text(lines, encoding="utf-8")
     terminal.answer({"file": str(file), "cases": len(found)}, f"{len(found)} cases are in {file}")
+
+
+@backtest_app.command(
+    epilog=examples(
+        "backtest run implementer@v3",
+        "backtest run implementer@v3 --against implementer@v1 --most 60 --budget-usd 50 --refuse",
+    )
+)
+def run(
+    ctx: typer.Context,
+    version: Annotated[
+        str,
+        typer.Argument(
+            metavar="VERSION",
+            autocompletion=complete_version,
+            help="The version to try; NAME means its latest.",
+        ),
+    ],
+    *,
+    against: Annotated[
+        str,
+        typer.Option(metavar="VERSION", autocompletion=complete_version, help="(default: the champion)"),
+    ] = "",
+    cases: Folder = CASES,
+    most: Annotated[
+        int | None, typer.Option(min=1, help="Work on at most so many cases. (default: all)")
+    ] = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0.01, help="End undecided when so much is known to be spent.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Have the champion work anew on every case.")
+    ] = False,
+    refuse: Annotated[bool, typer.Option("--refuse", help="Reject the version if it is worse.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Begin, and do not wait for the end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have two versions work on past issues until the test answers. The exit code is 1 if it is worse.
+
+    It goes on in the fleet when this command is ended.
+    """
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    canary = coalmine.templates.find(version, default="latest")
+    begun = coalmine.backtest_opening.open(
+        BacktestOrder(
+            canary=canary, champion=coalmine.templates.find(against or canary.template),
+            cases=CaseFolder(cases).read(), most=most, budget_usd=budget_usd, fresh=fresh, refuse=refuse,
+            by=started(ctx).user,
+        )
+    )  # fmt: skip
+    terminal.note(
+        f"{begun.id}: {begun.canary_id} against {begun.champion_id} on at most {len(begun.cases)} cases; "
+        f"`coalmine backtest stop {begun.id}` ends it"
+    )
+    _ask_for_harvest(coalmine)
+    if not detach:
+        _follow(coalmine, begun, terminal)
+    report = _report(coalmine, begun.id)
+    terminal.answer(report_document(report), *report_view(report))
+    if report.run.state is BacktestState.WORSE:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@backtest_app.command(epilog=examples("backtest show implementer", "backtest show implementer-b2 --json"))
+def show(ctx: typer.Context, backtest: Reference, *, as_json: AsJson = False) -> None:
+    """Print the report of a backtest: verdict, who solved what, cost, and the cases that the version lost."""
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
+    report = _report(coalmine, backtest)
+    terminal.answer(report_document(report), *report_view(report))
+
+
+@backtest_app.command("list", epilog=examples("backtest list implementer"))
+def list_(
+    ctx: typer.Context,
+    template: Annotated[str | None, typer.Argument(help="Only backtests of this template.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List all backtests, running and ended."""
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
+    names = [coalmine.templates.champion(template).template] if template else coalmine.templates.names()
+    found = [one for name in names for one in coalmine.backtest_opening.of_template(name)]
+    terminal.answer({"backtests": [backtest_document(one) for one in found]}, backtests_view(found))
+
+
+@backtest_app.command(epilog=examples("backtest stop implementer-b2 --reason 'wrong cases'"))
+def stop(ctx: typer.Context, backtest: Reference, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """End a backtest without a verdict."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    found = coalmine.backtest_opening.find(backtest)
+    ended, changed = coalmine.backtest_opening.stop(found, by=started(ctx).user, reason=reason)
+    done = "is stopped" if changed else f"has ended already ({ended.state}); nothing was changed"
+    terminal.answer({"changed": changed, "backtest": backtest_document(ended)}, f"{ended.id} {done}")
+
+
+def _report(coalmine: Coalmine, reference: str) -> BacktestReport:
+    found = coalmine.backtest_opening.find(reference)
+    trials = coalmine.trials.history(found.template)
+    return read_report(coalmine.backtest_store, coalmine.log_store, found, trials)
+
+
+def _ask_for_harvest(coalmine: Coalmine) -> None:
+    """Have the first case given out now; without that, at the next harvest."""
+    with suppress(KombuError, OSError, RedisError):
+        coalmine.app.send_task(HARVEST, queue="control", ignore_result=True)
+
+
+def _follow(coalmine: Coalmine, begun: Backtest, terminal: Terminal) -> None:
+    """Say what becomes of each pair until the backtest has ended."""
+    newest = coalmine.events.newest(1)
+    seen, last = 0, newest[0].id if newest else "0-0"
+    while True:
+        ended = not coalmine.backtest_opening.find(begun.id).is_running
+        report = _report(coalmine, begun.id)
+        for line in report.lines[seen:]:
+            terminal.note(pair_words(report, line))
+        seen = len(report.lines)
+        if ended:
+            return
+        events = coalmine.events.after(last, wait_seconds=WAIT_SECONDS)
+        last = events[-1].id if events else last
 
 
 def _text(file: Path) -> str:

@@ -48,6 +48,9 @@ from tasks.work.fleet_lock import (
     store_name,
 )
 
+#: Slots of the worker that runs ticks, beside those of backtests.
+CONTROL_SLOTS = 4
+
 #: Agents that work at once where neither an option nor the settings say it.
 DEFAULT_AGENTS = 2
 
@@ -245,7 +248,9 @@ class LocalFleet:
         There are two workers, so that ticks never wait for agents to finish.
         """
         jobs = ("-Q", "champion,canary", "-P", "threads", "-c", str(self.agents), "-n", self.worker)
-        control = ("-Q", "control", "-P", "threads", "-c", "4", "-n", _node("control"))
+        slots = CONTROL_SLOTS + 2 * self.coalmine.settings.backtest.pairs_at_once
+        queues = "control,backtest"  # so that no slot of real work is ever taken by a backtest
+        control = ("-Q", queues, "-P", "threads", "-c", str(slots), "-n", _node("control"))
         quiet = ("--without-gossip", "--without-mingle")
         self.supervisor = Supervisor(
             [

@@ -143,9 +143,11 @@ class Job:
     pair: int | None = None  # place of its pair in a trial of pairs, from 0; None outside of one
     partner: str = ""  # id of the pair's other job
     pair_arm: Arm | None = None  # whose version it is in its pair
+    backtest: str = ""  # id of the backtest that it is part of, "" for none
+    case: str = ""  # digest of the past issue that it works on there
     shadow: bool = False  # its work is judged, and never delivered: nobody outside sees anything of it
     rerouted_from: int | None = None  # version that it was drawn to before that was rejected
-    queue: Literal["champion", "canary"] = "champion"
+    queue: Literal["champion", "canary", "backtest"] = "champion"
     parent: str = ""  # id of the job whose agent asked for it, "" for none
     depth: int = 0  # generations below a job without a parent
     parent_arm: Arm | None = None  # its parent's, of whose version it is; the child counts for neither

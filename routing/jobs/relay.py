@@ -65,7 +65,7 @@ class Relay:
     def _lost(self, unclaimed: list[str]) -> list[str]:
         if not unclaimed:
             return []
-        depths = {queue: self._publisher.depth(queue) for queue in ("champion", "canary")}
+        depths = {queue: self._publisher.depth(queue) for queue in ("champion", "canary", "backtest")}
         jobs = self._queued(unclaimed)
         not_alone = [job for job in jobs if depths[job.queue]]
         lost = [job.id for job in jobs if not depths[job.queue]]

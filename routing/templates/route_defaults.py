@@ -33,7 +33,7 @@ class RouteDefaults:
     trial: Trial | None  # the trial that the jobs count in; None when they count in none
     terms: AcceptanceTerms
     pair: AcceptanceTerms | None = None  # of issues that both versions work on; None outside shadow trials
-    own_queue: Literal["champion", "canary"] | None = None  # None: that of the arm
+    own_queue: Literal["champion", "canary", "backtest"] | None = None  # None: that of the arm
 
     @classmethod
     def of(cls, route: Route, policy: MailboxPolicy) -> Self:

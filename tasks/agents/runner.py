@@ -163,7 +163,7 @@ class AgentRunner:
         """The job's tree as its last turn on this host left it."""
         if not job.request.repository:
             return None
-        place, remote = self._place(job.request.repository), self._remote(job.request.repository)
+        place, remote = self._where(job)
         return kept_worktree(
             place, remote=remote, job_id=job.id, base=job.base, pushed=job.pushed_commits, keeps=job.shadow
         )
@@ -174,9 +174,10 @@ class AgentRunner:
     def _run(self, claim: Claim, stop: StopSignal, run: "_JobRun") -> Ran:
         job = claim.job
         leased = self._accounts.lease(job, RuntimeSpec.of(claim.version.snapshot), self._environment)
-        spec = leased.spec
+        leased = replace(leased, spec=(spec := self._pairs.cases.confined(job, leased.spec)))
         runtime_for(spec)  # refused by name before anything changes
         self._sandboxes.announce(spec, job.id)
+        self._pairs.cases.note_reach(job, self._sandboxes.choose(spec).kind, spec.profile)
         if note := self._rules.of_job.reached(job):
             return Ran(ended_by=NotRun.JOB_LIMIT, note=note)
         if job.fence > 1:  # an earlier holder may still have an agent in its tree
@@ -242,6 +243,7 @@ class AgentRunner:
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
         expects_commit = Role(claim.job.request.role).makes_commits
         judged = pushed.commit in claim.job.judged
+        self._pairs.cases.judge(claim.job, tree, result.commit, self._rules.work_dir)
         return replace(ran, result=result, judged=judged, expects_commit=expects_commit, left=left)
 
     def _permit(self, claim: Claim) -> None:
@@ -308,11 +310,10 @@ class AgentRunner:
         """Open the tree and compose the prompt. Called under the turn's lease: nobody else is in the tree."""
         job, spec = claim.job, leased.spec
         if job.request.repository:
-            place = self._place(job.request.repository)
-            remote = self._remote(job.request.repository)
+            place, remote = self._where(job)
             run.tree = open_worktree(
                 place, remote=remote, job_id=job.id, base=job.base, pushed=job.pushed_commits,
-                begin=self._pairs.begin(job, place, remote), keeps=job.shadow,
+                begin=self._pairs.begin(job, place, remote), keeps=job.shadow, alone=bool(job.case),
             )  # fmt: skip
             run.folder = run.tree.path
             if run.tree.base != job.base:
@@ -357,11 +358,10 @@ class AgentRunner:
         if line := log_line(event):
             self._log.say(job, *line)
 
-    def _place(self, repository: str) -> RepositoryPlace:
-        rules = self._rules
-        return RepositoryPlace(
-            work_dir=rules.work_dir, repository=repository, limits=rules.git, group=rules.group
-        )
+    def _where(self, job: Job) -> tuple[RepositoryPlace, Remote]:
+        rules, name = self._rules, job.request.repository
+        place = RepositoryPlace(work_dir=rules.work_dir, repository=name, limits=rules.git, group=rules.group)
+        return self._pairs.cases.where(job, place, self._remote(name))
 
     def _trust(self, tree: Path) -> dict[str, str]:
         """What lets the git of another user work in a tree that is the worker's."""

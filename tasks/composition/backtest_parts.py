@@ -1,19 +1,23 @@
-"""What people have for cases, wired: finding a repository, making and proving cases, and their judge."""
+"""Backtests, wired: making and proving cases, beginning backtests, and running them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from harvest.settling.score import ScoreRules
 from routing.errors import ConflictError, InvalidInputError
 from routing.forges.errors import ForgeGoneError
 from routing.issues.issue import IssueRef
 from tasks.agents.pairs.sealed_repository import scratch_repository
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.backtests.collecting import CaseCollector, IssueText
-from tasks.composition.pair_parts import judge_of_case
+from tasks.backtests.opening import BacktestOpening
+from tasks.backtests.running import BacktestRuns, RunningRules
+from tasks.composition.judges import judge_key, judge_of_case
 
 if TYPE_CHECKING:
     from harvest.backtests.case import Case
@@ -57,7 +61,7 @@ class CaseParts:
     def judge(self, case: Case) -> Judge:
         """The judge of a case. ConflictError when nothing can judge it."""
         asked = case.model_copy(update={"judge": self.command}) if self.command else case
-        found = judge_of_case(self.parts.settings.judge, self.forges.sites, asked)
+        found = judge_of_case(self.parts.settings, asked)
         if found is None:
             message = (
                 f"nothing can judge work on {case.repository}; set `judge.command`, or CI of the local "
@@ -83,3 +87,35 @@ class CaseParts:
         except ForgeGoneError:
             return None
         return IssueText(title=issue.title, body=issue.body, text="now")
+
+
+def backtest_opening_of(parts: Coalmine) -> BacktestOpening:
+    """What begins and stops backtests."""
+    settings = parts.settings
+    return BacktestOpening(
+        store=parts.backtest_store, versions=parts.versions, generator=parts.generator,
+        policy=lambda: settings.canary.policy, judge=partial(judge_key, settings),
+    )  # fmt: skip
+
+
+def backtest_runs_of(parts: Coalmine) -> BacktestRuns:
+    """What gives out cases, settles pairs and ends backtests."""
+    settings, canary = parts.settings, parts.settings.canary
+
+    def is_busy() -> bool:
+        """Whether real work waits for a worker, for room or for an account."""
+        used = parts.job_store.occupancy()
+        queues = ("champion", "canary")
+        return used.held + used.limited > 0 or any(parts.publisher.depth(queue) for queue in queues)
+
+    return BacktestRuns(
+        store=parts.backtest_store, signals=parts.signals, publisher=parts.publisher,
+        generator=parts.generator, templates=parts.templates, judge=partial(judge_key, settings),
+        is_busy=is_busy, cancel=lambda job, by: parts.jobs.cancel(job, by=by, at=parts.now()),
+        rules=RunningRules(
+            scores=ScoreRules(
+                policy=canary.scores, settle_deadline_seconds=canary.policy.settle_deadline_seconds
+            ),
+            pairs_at_once=settings.backtest.pairs_at_once, max_attempts=settings.job.max_attempts,
+        ),
+    )  # fmt: skip

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from tasks.agents.mail.post_office import PostOffice
     from tasks.agents.supervision.waking import Waking
     from tasks.agents.supervision.watchdog import Watchdog
+    from tasks.backtests.opening import BacktestOpening
+    from tasks.backtests.running import BacktestRuns
     from tasks.settings.settings import Settings
     from tasks.work.tick import Ticks
 
@@ -326,6 +328,20 @@ class Coalmine(Stores):
             jobs=self.job_store, signals=self.signals, measured=measured,
             ledger=self.harvester.counted_ledger,
         )  # fmt: skip
+
+    @cached_property
+    def backtest_opening(self) -> BacktestOpening:
+        """Begins and stops backtests, for people."""
+        from tasks.composition.backtest_parts import backtest_opening_of
+
+        return backtest_opening_of(self)
+
+    @cached_property
+    def backtest_runs(self) -> BacktestRuns:
+        """Gives out cases, settles pairs and ends backtests: in the tick that harvests."""
+        from tasks.composition.backtest_parts import backtest_runs_of
+
+        return backtest_runs_of(self)
 
     def close(self) -> None:
         """Close the connections of this process; those that were never made are not made for it."""

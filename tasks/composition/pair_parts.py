@@ -1,16 +1,13 @@
 """What a worker has for pairs, wired: where both jobs begin, and how their work is judged."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from harvest.backtests.case import Case
-from routing.forges.local.ci_sandbox import CiSandbox
-from routing.forges.local.config import LocalConfig
 from routing.jobs.job import Job
-from routing.sandbox.profile import SandboxKind
 from routing.store.judging.judging_store import JudgingClaim, JudgingStore
+from tasks.agents.pairs.case_work import CaseWork
 from tasks.agents.pairs.judge import Judge
 from tasks.agents.pairs.judging import PairJudging
 from tasks.agents.pairs.pair_work import PairWork
@@ -18,57 +15,44 @@ from tasks.agents.repository.mirror import Mirror
 from tasks.agents.repository.place import RepositoryPlace, UnknownRepositoryError
 from tasks.agents.turn.stop_signal import StopReason
 from tasks.broker import HARVEST, JUDGE
+from tasks.composition.judges import judge_of_case, judge_of_repository
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
 from tasks.work.tick import TickRequests
 
 if TYPE_CHECKING:
-    from routing.forges.site import ForgeSite
     from routing.git.remote import Remote
     from tasks.composition.composition import Coalmine
-    from tasks.settings.settings import JudgeSettings
-
-#: In what the judge's own command runs, as it runs code that agents wrote: without a network.
-_SANDBOX = CiSandbox(kind=SandboxKind.AUTO)
 
 
-def judge_of_repository(
-    own: "JudgeSettings", sites: Mapping[str, "ForgeSite"], repository: str
-) -> Judge | None:
-    """Who judges work on a repository: the settings' command, else CI of its local forge; None: nobody."""
-    if own.command:
-        return Judge(command=own.command, timeout_seconds=own.seconds, sandbox=_SANDBOX)
-    forge, _, repo = repository.partition(":")
-    site = sites.get(forge) if repo else None
-    config = site.config if site is not None else None
-    if not isinstance(config, LocalConfig) or not config.has_ci:
-        return None
-    return Judge(command=config.ci or "", timeout_seconds=config.ci_seconds, sandbox=config.sandbox_of_ci)
+def case_work_of(parts: "Coalmine") -> CaseWork:
+    """What a worker does for jobs of backtests."""
+    store = parts.backtest_store
 
+    def case_of(digest: str) -> Case | None:
+        text = store.case(digest)
+        return None if text is None else Case.model_validate_json(text)
 
-def judge_of_case(own: "JudgeSettings", sites: Mapping[str, "ForgeSite"], case: Case) -> Judge | None:
-    """Who judges work on a case, with its hidden tests; its own command and time limit count first."""
-    usual = judge_of_repository(own, sites, case.repository)
-    if usual is None and case.judge:
-        usual = Judge(command=case.judge, timeout_seconds=own.seconds, sandbox=_SANDBOX)
-    if usual is None:
-        return None
-    return replace(
-        usual, command=case.judge or usual.command, timeout_seconds=case.seconds or usual.timeout_seconds,
-        hidden=case.hidden,
+    return CaseWork(
+        case_of=case_of, judge_of=partial(judge_of_case, parts.settings), now=parts.now,
+        add=parts.signals.add, say=parts.log_store.say, reach=store.note_reach,
+        allow=parts.settings.backtest.allow,
     )  # fmt: skip
 
 
 def pair_work_of(parts: "Coalmine") -> PairWork:
     """What a worker does for jobs of pairs, beside their turns."""
-    return PairWork(agree=parts.job_store.agree_on_base, now=parts.now, give=parts.judging.hand_over)
+    return PairWork(
+        agree=parts.job_store.agree_on_base, now=parts.now, give=parts.judging.hand_over,
+        cases=case_work_of(parts),
+    )  # fmt: skip
 
 
-def judge_by(parts: "Coalmine", sites: Mapping[str, "ForgeSite"]) -> Callable[[Job], Judge | None]:
+def judge_by(parts: "Coalmine") -> Callable[[Job], Judge | None]:
     """Who judges a job's work: the settings' command, else CI of its local forge; None for nobody."""
-    own = parts.settings.judge
+    settings = parts.settings
 
     def judge_of(job: Job) -> Judge | None:
-        return judge_of_repository(own, sites, job.request.repository)
+        return judge_of_repository(settings, job.request.repository)
 
     return judge_of
 
@@ -87,8 +71,7 @@ def ask_judges(parts: "Coalmine", requests: TickRequests) -> None:
 
 
 def pair_judging_of(
-    parts: "Coalmine", sites: Mapping[str, "ForgeSite"], remotes: Mapping[str, "Remote"], keeper: LeaseKeeper,
-    requests: TickRequests,
+    parts: "Coalmine", remotes: Mapping[str, "Remote"], keeper: LeaseKeeper, requests: TickRequests
 ) -> PairJudging:  # fmt: skip
     """What judges pairs on this host."""
     work_dir, store = parts.settings.agent.work_dir, parts.judging
@@ -106,7 +89,7 @@ def pair_judging_of(
         keeper=keeper,
         leases=judge_leases(store, keeper.times.lease_seconds),
         find=parts.jobs.find,
-        judge_of=judge_by(parts, sites),
+        judge_of=judge_by(parts),
         mirror_of=mirror_of,
         work_dir=work_dir / ".coalmine" / "judge",
         now=parts.now,

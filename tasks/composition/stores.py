@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from routing.store.accounts.breaker_store import BreakerStore
     from routing.store.backlog.backlog_store import BacklogStore
     from routing.store.backlog.delivery_store import DeliveryStore
+    from routing.store.backtests.backtest_store import BacktestStore
     from routing.store.events.event_store import EventStore
     from routing.store.events.notice_store import NoticeStore
     from routing.store.fleet.clock_store import ClockStore
@@ -62,6 +63,13 @@ class Stores:
         from routing.store.trials.trial_store import TrialStore
 
         return TrialStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def backtest_store(self) -> BacktestStore:
+        """Backtests with their cases and results."""
+        from routing.store.backtests.backtest_store import BacktestStore
+
+        return BacktestStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def job_store(self) -> JobStore:

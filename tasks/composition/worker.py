@@ -186,7 +186,7 @@ class Worker:
     def pair_judging(self) -> PairJudging:
         """Judges the work of pairs, on this host."""
         forges = self.forges
-        return pair_judging_of(self.coalmine, forges.sites, forges.remotes, self.keeper, self.tick_requests)
+        return pair_judging_of(self.coalmine, forges.remotes, self.keeper, self.tick_requests)
 
     @cached_property
     def sandboxes(self) -> AgentSandboxes:

@@ -36,6 +36,7 @@ from routing.sandbox.mount import ProcessLimits
 from routing.sandbox.profile import SandboxKind
 from routing.setting_types import Count, Days, Limit, NotNegative, Positive, Seconds, Switch
 from tasks.notify.settings import NotifySettings
+from tasks.settings.backtest_settings import BacktestSettings
 from tasks.settings.celery_variables import not_read
 from tasks.settings.forge_tables import Forges, ForgeTables, variable_of
 from tasks.settings.issue_settings import IssueSettings
@@ -89,9 +90,7 @@ class JobSettings(_Section):
     back_off_first_seconds: NotNegative = 5.0
     back_off_cap_seconds: NotNegative = 300.0
     delivery_days: Days = 3.0  # for which finished work waits for its push, before a person is asked
-    lost_work_seconds: Seconds = (
-        900.0  # for which it waits for the host that has it, before it counts as lost
-    )
+    lost_work_seconds: Seconds = 900.0  # for which it waits for the host that has it; then it is lost
     no_verdict_seconds: Seconds = 7200.0  # of silent CI, after which a person is asked
     retention_days: Days = 30.0
     agents_at_once: Limit = 0  # running jobs of the fleet; 0: no limit
@@ -178,6 +177,7 @@ class Settings(BaseSettings):
     times: TimeSettings = TimeSettings()  # leases and ticks
     canary: CanarySettings = CanarySettings()
     judge: JudgeSettings = JudgeSettings()
+    backtest: BacktestSettings = BacktestSettings()
     job: JobSettings = JobSettings()
     agent: AgentSettings = AgentSettings()
     account: Annotated[tuple[Account, ...], Field(max_length=100)] = ()  # credentials that agents work with

@@ -65,7 +65,7 @@ class MemoryPublisher:
     """A broker in memory, which can be made to fail or to lose its messages."""
 
     def __init__(self) -> None:
-        self.queues: dict[str, list[str]] = {"champion": [], "canary": []}
+        self.queues: dict[str, list[str]] = {"champion": [], "canary": [], "backtest": []}
         self.sent: list[tuple[str, str, Priority]] = []
         self.down = False
 

@@ -64,7 +64,7 @@ class WorkerFleet:
         return self._parts[-1]
 
     def worker(
-        self, name: str = "w1", *, queues: str = "champion,canary,control", pool: str = "threads",
+        self, name: str = "w1", *, queues: str = "champion,canary,control,backtest", pool: str = "threads",
         concurrency: int = 4, extra: Sequence[str] = (),
     ) -> FleetProcess:  # fmt: skip
         """Start `celery -A tasks worker` and wait until it answers."""

@@ -65,7 +65,7 @@ def test_ticks_never_wait_for_agents(read: Callable[[], dict[str, str]]) -> None
     """No worker serves the ticks' queue together with a queue of jobs."""
     for command in read().values():
         queues = set(served(command))
-        assert queues in ({"champion", "canary"}, {"control"}, set())
+        assert queues in ({"champion", "canary"}, {"control"}, {"backtest"}, set())
 
 
 @pytest.mark.parametrize("read", [procfile, composed])
@@ -74,9 +74,9 @@ def test_processes_are_those_of_a_celery_project_with_options_that_exist(
 ) -> None:
     """Workers, one beat and Flower, each started as `celery -A coalmine …`."""
     commands = {name: command for name, command in read().items() if name != "web"}
-    assert set(commands) == {"worker", "control", "beat", "flower"}
+    assert set(commands) == {"worker", "control", "backtest", "beat", "flower"}
     assert "web" in read()
-    programs = {"worker": worker, "control": worker, "beat": beat}
+    programs = {"worker": worker, "control": worker, "backtest": worker, "beat": beat}
     for name, command in commands.items():
         words = shlex.split(command)
         assert words[:3] == ["celery", "-A", "coalmine"]

@@ -45,6 +45,9 @@ KNOWS = {
     ),
     "routing/store/redis": ("routing", "routing/embedded"),
     "routing/store/backlog": ("routing", "routing/store/redis", "routing/backlog", "routing/issues"),
+    "routing/store/backtests": (
+        "routing", "routing/store/jobs", "routing/store/redis", "routing/templates",
+    ),
     "routing/store/events": ("routing", "routing/store/redis"),
     "routing/store/fleet": ("routing", "routing/store/redis"),
     "routing/store/jobs": ("routing", "routing/accounts", "routing/store/redis", "routing/jobs"),
@@ -78,7 +81,7 @@ KNOWS = {
         ),
     ),
     "harvest": (),
-    "harvest/backtests": ("harvest/pairs",),
+    "harvest/backtests": ("harvest/evidence", "harvest/pairs"),
     "harvest/evidence": (),
     "harvest/draws": ("harvest/evidence",),
     "harvest/pairs": ("harvest/evidence",),
@@ -103,7 +106,10 @@ KNOWS = {
         "tasks/agents/sandbox", "tasks/agents/supervision", "tasks/agents/turn",
     ),
     "tasks/agents/repository": (),
-    "tasks/agents/pairs": ("tasks/agents/repository", "tasks/agents/turn", "tasks/work"),
+    "tasks/agents/pairs": (
+        "tasks/agents/proxy", "tasks/agents/repository", "tasks/agents/runtimes", "tasks/agents/turn",
+        "tasks/work",
+    ),
     "tasks/agents/proxy": (),
     "tasks/agents/sandbox": (
         "tasks/agents", "tasks/agents/proxy", "tasks/agents/repository", "tasks/agents/runtimes",
@@ -177,7 +183,7 @@ SMALL_FILES = {
     "tasks/settings/celery_variables.py": "one table: what Celery would read, apart from our settings",
     "tasks/composition/notify_parts.py": "one file for each group of parts that is wired",
     "tasks/notify/log_sink.py": "one file for each sink",
-    "console/output/trials/backtest_views.py": "views apart from commands",
+    "tasks/settings/backtest_settings.py": "one file for each section that is not in `settings`",
     "harvest/backtests/file_kinds.py": "a rule of its own: pure, apart from git",
     "harvest/backtests/case_text.py": "a rule of its own: pure, apart from git",
 }

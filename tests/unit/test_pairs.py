@@ -469,7 +469,7 @@ def test_the_judges_command_runs_confined(fake_redis: redis.Redis) -> None:
     """It runs code that agents wrote: in a sandbox where there is one, and without a network there."""
     fleet = on_trial(fake_redis)
     champion, _ = pair(fleet)
-    judge = judge_by(fleet.app, {})(champion)
+    judge = judge_by(fleet.app)(champion)
     assert judge is not None
     assert (judge.sandbox.kind, judge.sandbox.network) == (SandboxKind.AUTO, NetworkMode.NONE)
 

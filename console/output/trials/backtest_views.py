@@ -6,10 +6,15 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from console.output.rendering import one_line, table
+from console.output.rendering import Prose, duration, evidence, iso, number, one_line, table, when
+from console.output.trials.pair_picture import pairs_document, pairs_view
 from harvest.backtests.case import Case
 from harvest.backtests.case_proof import Dropped
+from harvest.pairs.pair_counts import SOLVED
+from harvest.pairs.pair_ledger import PairSettlement
+from routing.store.backtests.backtest_store import Backtest, BacktestState
 from tasks.backtests.collecting import Collected
+from tasks.backtests.report import ArmCost, BacktestReport
 
 
 def collected_document(done: Collected, folder: Path) -> dict[str, Any]:
@@ -42,3 +47,147 @@ def cases_view(cases: Sequence[Case]) -> RenderableType:
             for case in cases
         ],
     )
+
+
+#: How a backtest ended, in words.
+_VERDICTS = {
+    BacktestState.RUNNING: "it is running",
+    BacktestState.NOT_WORSE: "the version is not worse",
+    BacktestState.WORSE: "the version is worse",
+    BacktestState.UNDECIDED: "undecided",
+    BacktestState.STOPPED: "stopped",
+}
+
+
+def backtest_document(run: Backtest) -> dict[str, Any]:
+    """A backtest for scripts, without its pairs."""
+    return {
+        "id": run.id,
+        "template": run.template,
+        "version": run.canary_id,
+        "champion": run.champion_id,
+        "state": run.state.value,
+        "reason": run.reason,
+        "cases": len(run.cases),
+        "budget_usd": run.budget_usd,
+        "fresh": run.fresh,
+        "refuse": run.refuse,
+        "by": run.by,
+        "opened_at": iso(run.opened_at),
+        "closed_at": iso(run.closed_at),
+    }
+
+
+def backtests_view(runs: Sequence[Backtest]) -> RenderableType:
+    """Backtests, one a line."""
+    return table(
+        ("backtest", "version", "against", "state", ">cases", "begun"),
+        [
+            (
+                run.id,
+                run.canary_id,
+                run.champion_id,
+                run.state.value,
+                str(len(run.cases)),
+                when(run.opened_at),
+            )
+            for run in runs
+        ],
+    )
+
+
+def report_document(report: BacktestReport) -> dict[str, Any]:
+    """The report for scripts."""
+    decision = report.evidence.decide(elapsed_days=0.0)
+    return {
+        "backtest": backtest_document(report.run),
+        "evidence": dict(decision.evidence),
+        "thresholds": dict(decision.thresholds),
+        "pairs": pairs_document(report.evidence),
+        "kept_results": report.kept,
+        "cost": {"champion": _cost(report.champion), "canary": _cost(report.canary)},
+        "lost": [
+            {
+                "case": one.name, "champion_job": one.champion_job, "canary_job": one.canary_job,
+                "reason": one.reason, "judge": list(one.judge),
+            }
+            for one in report.lost
+        ],
+        "left_out": [
+            {"case": report.name_of(line.index), "reason": line.reason}
+            for line in report.lines
+            if line.kind == "excluded"
+        ],
+        "network_open": report.unconfined,
+        "network_known": report.looked,
+        "later_trials": [
+            {"trial": one.id, "mode": one.mode.value, "state": one.state.value} for one in report.later
+        ],
+    }  # fmt: skip
+
+
+def report_view(report: BacktestReport) -> Iterator[RenderableType]:
+    """The report for people."""
+    run, decision = report.run, report.evidence.decide(elapsed_days=0.0)
+    because = f" ({run.reason})" if run.reason else ""
+    yield f"{run.id}: {run.canary_id} against {run.champion_id}: {_VERDICTS[run.state]}{because}"
+    yield from pairs_view(report.evidence)
+    rows = [
+        (name.replace("_", " "), evidence(value), evidence(decision.thresholds[name]))
+        for name, value in decision.evidence.items()
+    ]
+    yield ""
+    yield table(("evidence for", ">is", ">needs"), rows)
+    yield ""
+    costs = (("champion", run.champion_id, report.champion), ("canary", run.canary_id, report.canary))
+    yield table(
+        ("arm", "version", ">jobs", ">USD", ">unknown", ">time"),
+        [
+            (arm, version, str(cost.jobs), _usd(cost), str(cost.unknown), duration(cost.seconds))
+            for arm, version, cost in costs
+        ],
+    )
+    yield from _remarks(report)
+    for one in report.lost:
+        yield ""
+        yield f"lost: {one.name} (coalmine job logs {one.canary_job}; coalmine job logs {one.champion_job})"
+        yield from (f"    {line}" for line in one.judge)
+
+
+def _remarks(report: BacktestReport) -> Iterator[RenderableType]:
+    """What a reader must know of how it was made."""
+    left_out = [line for line in report.lines if line.kind == "excluded"]
+    if report.kept:
+        words = "of the champion were kept from before, and are not new samples; --fresh makes them anew"
+        yield Prose(f"{report.kept} results {words}.")
+    if report.unconfined:
+        yield Prose(
+            f"{report.unconfined} of {report.looked} jobs ran without a sandbox: their agents could reach "
+            "the network and this machine, and perhaps the answer."
+        )
+    for line in left_out:
+        yield Prose(f"{report.name_of(line.index)} was left out: {line.reason}")
+    for trial in report.later:
+        said = _VERDICTS[report.run.state]
+        yield Prose(f"Since then trial {trial.id} ({trial.mode}) is {trial.state}; this backtest: {said}.")
+
+
+def pair_words(report: BacktestReport, line: PairSettlement) -> str:
+    """One pair that has ended, in a line."""
+    name = report.name_of(line.index)
+    if line.champion is None or line.canary is None:
+        return f"{name}: {line.reason}"
+    solved = [arm for arm, score in (("champion", line.champion), ("canary", line.canary)) if score >= SOLVED]
+    return f"{name}: solved by {' and '.join(solved) or 'neither'}"
+
+
+def _cost(cost: ArmCost) -> dict[str, Any]:
+    known = cost.unknown < cost.jobs
+    return {
+        "jobs": cost.jobs, "usd": cost.usd if known else None, "unknown": cost.unknown,
+        "seconds": cost.seconds,
+    }  # fmt: skip
+
+
+def _usd(cost: ArmCost) -> str:
+    return number(cost.usd if cost.unknown < cost.jobs else None)

@@ -1,6 +1,6 @@
 -- Win the lease of a job that is queued, or whose lease ran out, if the limits leave room for it.
 -- KEYS  job, signals: of the job  day_costs: sums of today  outbox, leases, paused, rejected, events, unclaimed, held, at_work, spent, pulse
---       breakers, limited, gates, trials_open, due, champions
+--       breakers, limited, gates, trials_open, due, champions, backtests_open
 -- ARGV  id: of the job  lease_seconds  worker  call_id: of this claim; with the same one it may be made again
 --       agents_at_once, per_repository, day_cost_usd: the limits; 0 for none
 --       waits: JSON object of why it waits, in words, by fleet, repository, turn, budget, day, version, no_account,
@@ -20,7 +20,7 @@ local now = clock(time)
 local limits = {tonumber(agents_at_once), tonumber(per_repository), tonumber(day_cost_usd)}
 local f = redis.call('HMGET', job, 'state', 'lease_until', 'not_before', 'template', 'version', 'attempts',
   'max_attempts', 'cancel', 'place', 'request', 'created_at', 'finished', 'claim', 'limited', 'held_at', 'trial', 'claimed_at',
-  'shadow')
+  'shadow', 'backtest')
 local state, place = f[1], f[9] or ''
 local function unlist()
   if f[14] then
@@ -93,8 +93,9 @@ if redis.call('EXISTS', paused) == 1 then
   return {'paused'}
 end
 if f[3] and tonumber(f[3]) > now then return {'early'} end
--- Nobody needs a shadow's work when its trial has ended.
-if f[18] and redis.call('SISMEMBER', trials_open, f[16] or '') == 0 then return {'rejected'} end
+-- Nobody needs a shadow's work when its trial, or its backtest, has ended.
+if f[19] and redis.call('SISMEMBER', backtests_open, f[19]) == 0 then return {'rejected'} end
+if f[18] and not f[19] and redis.call('SISMEMBER', trials_open, f[16] or '') == 0 then return {'rejected'} end
 -- A turn that is finished only lacks its delivery: it costs nothing, and stays its version's.
 local begins = not f[12] or f[12] == ''
 if begins and redis.call('SISMEMBER', rejected, f[4] .. '@v' .. f[5]) == 1 then return {'rejected'} end

@@ -65,7 +65,7 @@ _JOB_CLAIM = Script(
     record_or(ClaimRefusal),
     keys="job signals day_costs",
     indexes="outbox leases paused rejected events unclaimed held at_work spent pulse breakers limited gates "
-    "trials:open due champions",
+    "trials:open due champions backtests:open",
     args=f"id lease_seconds worker call_id {_LIMITS} waits gate digest fell_back",
 )
 _JOB_REROUTE = Script(

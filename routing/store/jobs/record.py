@@ -78,7 +78,7 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
         "late_score": stored.get("late"),
         "result": result | {"ended_by": stored_ending(fields.get("ended_by", ""))},
         "cost": _cost(stored),
-        "pair_arm": stored.get("arm") if "partner" in stored else None,
+        "pair_arm": stored.get("arm") if {"partner", "backtest"} & set(stored) else None,
         "bet": _bet(stored) if "baseline" in stored else None,
     }
     return _JOB.validate_python(made)

@@ -16,6 +16,8 @@ PERMANENT_KINDS = frozenset(
         "rejected",  # set of rejected version ids
         "trial",  # trial:ID and its ledger
         "trials",  # trials:open, trials:moved
+        "backtest",  # backtest:ID and its pairs; the broker's queue of that name
+        "backtests",  # backtests:open
         "jobs",  # zset of job ids by creation, trimmed by the sweep
         "pulse",  # hash: when the last sweep began, and until when holders may renew leases that ran out
         "outbox",  # zset of queued jobs whose message is to be published, by time
@@ -117,6 +119,18 @@ class Keys:
     def day_costs(self, day: int) -> str:
         """Hash: what turns that ended on a day (UTC) have cost, TEMPLATE:MEASURE -> sum. Expires."""
         return self("costs", day)
+
+    def backtest(self, backtest: str) -> str:
+        """Hash: the backtest, its cases in their order and the state of its test."""
+        return self("backtest", backtest)
+
+    def backtest_pairs(self, backtest: str) -> str:
+        """List in order of dispatch: one JSON record a case that was given out."""
+        return self("backtest", backtest, "pairs")
+
+    def backtest_settlements(self, backtest: str) -> str:
+        """List in order of arrival: one JSON record of what became of a pair."""
+        return self("backtest", backtest, "settlements")
 
     def spending(self, job: str) -> str:
         """String: what a turn that is run has cost so far, as JSON. Expires."""

@@ -21,6 +21,7 @@ from routing.folder_removal import remove_all
 from routing.forges.local.ci import CANNOT_RUN, NOT_FOUND, LocalCI
 from routing.forges.local.ci_sandbox import CiSandbox
 from routing.git.git import Git, GitAccess
+from routing.printable import printable
 from routing.process.bounded_command import Stop
 from routing.process.command import Ended
 from routing.store.judging.judging_store import HandedWork
@@ -35,6 +36,9 @@ _SCORE = re.compile(r"^coalmine-score:[ \t]*([0-9]+(?:\.[0-9]+)?)[ \t\r]*$", re.
 #: Bytes of the output's end in which a score is looked for.
 _END_BYTES = 64 * 1024
 
+#: Lines of the output that are kept, and characters of each.
+_LINES, _LINE = 15, 300
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
@@ -43,6 +47,7 @@ class Judgement:
     value: float | None  # in [0,1]; None: it could not be run
     note: str  # how it ended, in words
     overdue: bool = False  # whether it was ended at its time limit
+    last_lines: tuple[str, ...] = field(default=(), repr=False)  # of what it printed, printable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +101,7 @@ class Judge:
             ended = ci.run_in_clone(neutral, log, stop=stop)
             if stop is not None and stop.reason is not None:
                 return Judgement(value=None, note="the judge was stopped")
-            return judgement_of(ended, _end_of(log))
+            return replace(judgement_of(ended, _end_of(log)), last_lines=_last_lines(_end_of(log)))
         except (CoalmineError, OSError) as error:
             return Judgement(value=None, note=f"the judge could not be run: {error}"[:300])
         finally:
@@ -126,6 +131,11 @@ def judgement_of(ended: Ended, output: str) -> Judgement:
         return Judgement(value=float(said[-1]), note=f"the judge said {said[-1]}")
     passed = ended.exit_code == 0
     return Judgement(value=float(passed), note=f"the judge {'passed' if passed else 'failed'} it ({ended})")
+
+
+def _last_lines(output: str) -> tuple[str, ...]:
+    """The last lines of an output: text of the code under test, made printable."""
+    return tuple(printable(line)[:_LINE] for line in output.splitlines() if line.strip())[-_LINES:]
 
 
 def _end_of(log: Path) -> str:

@@ -7,7 +7,7 @@ about the pair. What each has spent until then is noted with it.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
@@ -18,6 +18,7 @@ from routing.git.remote import Remote
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal, handed_over, judgement
 from routing.store.judging.judging_store import HandAnswer, HandedWork
+from tasks.agents.pairs.case_work import CaseWork
 from tasks.agents.pairs.handed_work import WorkTooLargeError, packed
 from tasks.agents.repository.mirror import Mirror
 from tasks.agents.repository.our_git import our_git, without_tree
@@ -42,6 +43,7 @@ class PairWork:
     agree: Callable[[Job, Base], Base | None] = lambda _job, base: base  # where it begins: the first decides
     now: Callable[[], float] = time.time  # by the server's clock
     give: Callable[[Job, Signal, HandedWork | None], HandAnswer] = lambda *_given: HandAnswer.OVER
+    cases: CaseWork = field(default_factory=CaseWork)  # for jobs of backtests, which have no partner
 
     def begin(self, job: Job, place: RepositoryPlace, remote: Remote) -> Base | None:
         """Where a job's work is to begin; None where that is up to the job alone.

@@ -1,0 +1,100 @@
+"""What the runner asks of a job of a case: its repository, which ends at the base; its network; its judge.
+
+A job of a case belongs to a backtest: it has no partner that waits for it, and nothing of it is delivered.
+Its work is judged by the worker that ran it, under its lease; what is recorded is the first judgement.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from harvest.backtests.case import Case
+from routing.git.remote import Remote
+from routing.jobs.job import Job
+from routing.jobs.signal import Signal, judgement
+from routing.sandbox.profile import NetworkMode, SandboxKind, SandboxProfile
+from tasks.agents.pairs.judge import Judge, Judgement
+from tasks.agents.pairs.sealed_repository import place_of_case, sealed_remote
+from tasks.agents.proxy.hosts import OF_MODELS
+from tasks.agents.repository.our_git import our_git, without_tree
+from tasks.agents.repository.place import RepositoryPlace, UnknownRepositoryError
+from tasks.agents.repository.worktree import Worktree
+from tasks.agents.runtimes.runtime import RuntimeSpec
+
+_log = structlog.get_logger(__name__)
+
+#: What the agent of a case reaches of the network, as it is stored.
+MACHINE, MODELS, NOTHING = "machine", "models", "nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseWork:
+    """One a worker process. The parts that it is not given know no case."""
+
+    case_of: Callable[[str], Case | None] = lambda _digest: None  # a case by its digest; None: not kept
+    judge_of: Callable[[Case], Judge | None] = lambda _case: None  # with its hidden tests
+    now: Callable[[], float] = time.time  # by the server's clock
+    add: Callable[[str, Sequence[Signal]], object] = lambda _job, _facts: None  # records facts about a job
+    say: Callable[[str, str, str], object] = lambda *_said: None  # adds to a job's log
+    reach: Callable[[str, str, str], object] = lambda *_noted: None  # of a backtest: job, and what it reaches
+    allow: tuple[str, ...] = ()  # hosts that its agent may reach beside the APIs of models
+
+    def where(self, job: Job, place: RepositoryPlace, remote: Remote) -> tuple[RepositoryPlace, Remote]:
+        """Where a job's tree is, and what its mirror fetches from: for a job of a case its sealed repository.
+
+        Raises UnknownRepositoryError when the case is not kept, and what `sealed_remote` raises.
+        """
+        if not job.case:
+            return place, remote
+        case = self._case(job)
+        sealed = sealed_remote(place, remote, digest=job.case, base=case.base)
+        return place_of_case(place, job.case), sealed
+
+    def confined(self, job: Job, spec: RuntimeSpec) -> RuntimeSpec:
+        """How a version is run: on a case it reaches models and nothing else, where it has a sandbox."""
+        if not job.case or spec.profile.network is NetworkMode.NONE:
+            return spec
+        profile = spec.profile
+        hosts = dict.fromkeys((*OF_MODELS, *self.allow, *(one.host for one in profile.inject)))
+        narrow = profile.model_copy(
+            update={"network": NetworkMode.ALLOW_LIST, "allow": tuple(hosts), "usual_hosts": False}
+        )
+        return replace(spec, profile=narrow)
+
+    def note_reach(self, job: Job, kind: SandboxKind, profile: SandboxProfile) -> None:
+        """Note what the agent of a case reaches, so that its report can say so."""
+        if not job.case:
+            return
+        within = NOTHING if profile.network is NetworkMode.NONE else MODELS
+        self.reach(job.backtest, job.id, MACHINE if kind is SandboxKind.NONE else within)
+
+    def judge(self, job: Job, tree: Worktree, commit: str, work_dir: Path) -> None:
+        """Have the judge look at what a job of a case left, and record its word; nothing for other jobs."""
+        if not job.case or not commit:
+            return
+        case = self._case(job)
+        judge = self.judge_of(case)
+        if judge is None:
+            nobody = f"no judge is set for {case.repository}; set judge.command"
+            found = Judgement(value=None, note=nobody)
+        else:
+            git = without_tree(our_git(tree.git_dir, tree.path, tree.limits))
+            name = case.repository.rpartition("/")[2].rpartition(":")[2]
+            found = judge.judge(git, commit, tree.base, work_dir=work_dir / ".coalmine" / "judge", name=name)
+        for line in found.last_lines:
+            self.say(job.id, "judge", line)
+        _log.info("case.judged", case=case.id, value=found.value, note=found.note)
+        fact = judgement(
+            at=self.now(), commit=commit, value=found.value, note=found.note, overdue=found.overdue
+        )
+        self.add(job.id, [fact])
+
+    def _case(self, job: Job) -> Case:
+        case = self.case_of(job.case)
+        if case is None:
+            message = f"the case {job.case} of backtest {job.backtest} is no longer kept; begin it anew"
+            raise UnknownRepositoryError(message)
+        return case

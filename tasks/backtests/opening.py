@@ -1,0 +1,144 @@
+"""Beginning and stopping backtests, for people and for what opens trials."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harvest.backtests.case import Case
+from harvest.evidence.policy import TrialPolicy
+from routing.errors import ConflictError, InvalidInputError, NotFoundError
+from routing.generator import Generator
+from routing.store.backtests.backtest_store import Backtest, BacktestAnswer, BacktestState, BacktestStore
+from routing.store.trials.version_store import VersionStore
+from routing.templates.version import Version, VersionState
+from tasks.backtests.running import request_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BacktestOrder:
+    """What is asked of a backtest."""
+
+    canary: Version
+    champion: Version
+    cases: Sequence[Case]
+    most: int | None = None  # cases that are worked on at most; None: all
+    budget_usd: float | None = None
+    fresh: bool = False  # whether kept results of the champion are passed over
+    refuse: bool = False  # whether a version that is worse is rejected
+    by: str = ""
+
+
+class BacktestOpening:
+    """Begins, finds and stops backtests. What follows is the tick's."""
+
+    def __init__(
+        self, *, store: BacktestStore, versions: VersionStore, generator: Generator,
+        policy: Callable[[], TrialPolicy], judge: Callable[[Case], tuple[str, float] | None],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._versions = versions
+        self._generator = generator  # of the order of cases
+        self._policy = policy
+        self._judge = judge
+
+    def open(self, order: BacktestOrder) -> Backtest:
+        """Begin a backtest; its cases are drawn, and kept for those who work on them.
+
+        Raises ConflictError for two versions that cannot be compared and for a case that nothing judges, and
+        InvalidInputError for cases that cannot be worked on.
+        """
+        self._check(order)
+        chosen = drawn(order.cases, self._generator)[: order.most]
+        for case in chosen:
+            self._store.keep_case(case.digest, case.model_dump_json())
+        fields = {
+            "champion": str(order.champion.number), "canary": str(order.canary.number),
+            "policy": self._policy_for(len(chosen)).to_json(), "by": order.by,
+            "cases": _json_list([case.digest for case in chosen]),
+            "budget_usd": "" if order.budget_usd is None else repr(order.budget_usd),
+            "fresh": "1" if order.fresh else "", "refuse": "1" if order.refuse else "",
+        }  # fmt: skip
+        data = {
+            "version": order.canary.id, "champion": order.champion.id, "cases": len(chosen), "by": order.by,
+        }  # fmt: skip
+        return self._open(order.canary.template, fields, data)
+
+    def _open(self, template: str, fields: Mapping[str, str], data: Mapping[str, object]) -> Backtest:
+        while True:
+            before = int(self._versions.field(template, "backtests") or 0)
+            name, answer = self._store.open(template=template, before=before, fields=fields, data=data)
+            if answer is BacktestAnswer.OK:
+                return self.find(name)
+            if answer is not BacktestAnswer.STALE:
+                message = f"there is no template {template}"
+                raise NotFoundError(message)
+
+    def _check(self, order: BacktestOrder) -> None:
+        champion, canary = order.champion, order.canary
+        if champion.template != canary.template or champion.number == canary.number:
+            message = f"{canary.id} and {champion.id} cannot be compared; name two versions of one template"
+            raise ConflictError(message)
+        if rejected := [one.id for one in (champion, canary) if one.state is VersionState.REJECTED]:
+            message = f"{rejected[0]} was rejected, and gets no work; propose its content with a change"
+            raise ConflictError(message)
+        if not order.cases:
+            message = "there are no cases to work on; make some with `coalmine backtest collect`"
+            raise InvalidInputError(message)
+        for case in order.cases:
+            request_of(case, canary.template)
+            if self._judge(case) is None:
+                message = (
+                    f"nothing can judge case {case.id}; set `judge.command`, or CI of the local forge, or "
+                    "give the case a judge"
+                )
+                raise ConflictError(message)
+
+    def _policy_for(self, cases: int) -> TrialPolicy:
+        """The settings' policy, without what past issues cannot have: fix-forwards and a time limit."""
+        policy = self._policy()
+        guardrails = tuple(one for one in policy.guardrails if one.name != "fix_forwards")
+        return policy.model_copy(
+            update={"guardrails": guardrails, "max_canary_jobs": max(1, cases + 1), "max_days": 3650.0}
+        )
+
+    def find(self, reference: str) -> Backtest:
+        """A backtest by its id, or the last one of a template. NotFoundError."""
+        found = self._store.read(reference)
+        if found is None:
+            count = int(self._versions.field(reference, "backtests") or 0)
+            found = self._store.read(f"{reference}-b{count}") if count else None
+        if found is None:
+            message = f"there is no backtest {reference}, and no template of that name has had one"
+            raise NotFoundError(message)
+        return found
+
+    def of_template(self, template: str) -> list[Backtest]:
+        """Every backtest that a template has had, oldest first."""
+        count = int(self._versions.field(template, "backtests") or 0)
+        found = (self._store.read(f"{template}-b{number}") for number in range(1, count + 1))
+        return [one for one in found if one is not None]
+
+    def stop(self, run: Backtest, *, by: str, reason: str = "") -> tuple[Backtest, bool]:
+        """End a backtest without a verdict; and whether this did it. Its jobs that wait are not begun."""
+        while run.is_running:
+            why = reason or f"stopped by {by}"
+            answer = self._store.advance(
+                run, lines=[], evidence="", state=BacktestState.STOPPED, reason=why,
+                data={"backtest": run.id, "version": run.canary_id, "state": "stopped", "reason": why},
+            )  # fmt: skip
+            run = self.find(run.id)
+            if answer is BacktestAnswer.OK:
+                return run, True
+        return run, False
+
+
+def drawn(cases: Sequence[Case], generator: Generator) -> list[Case]:
+    """The cases in an order drawn by the generator (Fisher and Yates), each once."""
+    left = sorted({case.digest: case for case in cases}.values(), key=lambda case: case.id)
+    for place in range(len(left) - 1, 0, -1):
+        other = int(generator.random() * (place + 1))
+        left[place], left[other] = left[other], left[place]
+    return left
+
+
+def _json_list(names: Sequence[str]) -> str:
+    return "[" + ",".join(f'"{name}"' for name in names) + "]"

@@ -1,0 +1,104 @@
+"""What a backtest came to, for people and scripts: who solved what, its cost, where the canary lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harvest.backtests.case_pair import CasePair
+from harvest.pairs.pair_counts import SOLVED
+from harvest.pairs.pair_evidence import PairEvidence
+from harvest.pairs.pair_ledger import PairSettlement
+from routing.store.backtests.backtest_store import Backtest, BacktestStore
+from routing.store.jobs.log_store import LogStore
+from routing.templates.trial import Trial
+from tasks.backtests.running import evidence_of
+
+#: Lost cases of which the judge's last lines are read.
+MOST_LOST = 20
+
+#: What a job's agent could reach of the network when nothing kept it from it.
+_MACHINE = "machine"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmCost:
+    """What one version's jobs of settled pairs have cost, kept results not counted."""
+
+    jobs: int = 0
+    usd: float = 0.0  # as far as it is known
+    unknown: int = 0  # jobs whose dollars are not known
+    seconds: float = 0.0
+
+    def add(self, spent: dict[str, float]) -> "ArmCost":
+        """One more job."""
+        return ArmCost(
+            jobs=self.jobs + 1,
+            usd=self.usd + spent.get("cost_usd", 0.0),
+            unknown=self.unknown + ("cost_usd" not in spent),
+            seconds=self.seconds + spent.get("duration_seconds", 0.0),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LostCase:
+    """A case that the champion solved and the canary did not."""
+
+    name: str
+    champion_job: str
+    canary_job: str
+    reason: str
+    judge: tuple[str, ...]  # the last lines that it printed about the canary's work
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BacktestReport:
+    """One backtest as it is now."""
+
+    run: Backtest
+    evidence: PairEvidence
+    pairs: Sequence[CasePair]
+    champion: ArmCost
+    canary: ArmCost
+    kept: int  # pairs in which a kept result stood for the champion
+    lost: Sequence[LostCase]
+    unconfined: int  # jobs whose agent could reach the whole network, and so perhaps the answer
+    looked: int = 0  # jobs of which that is known
+    lines: Sequence[PairSettlement] = ()  # what became of the pairs, in the order of arrival
+    later: Sequence[Trial] = ()  # trials of the same version since, which say how well it had predicted them
+
+    def name_of(self, index: int) -> str:
+        """The name of a pair's case."""
+        return self.pairs[index].name
+
+
+def read_report(
+    store: BacktestStore, logs: LogStore, run: Backtest, trials: Sequence[Trial] = ()
+) -> BacktestReport:
+    """Read a backtest with its pairs. Costs O(pairs)."""
+    pairs = [CasePair.model_validate_json(line) for line in store.pairs(run.id)]
+    lines = [PairSettlement.model_validate_json(line) for line in store.settlements(run.id)]
+    by_index = {pair.index: pair for pair in pairs}
+    champion = canary = ArmCost()
+    lost: list[LostCase] = []
+    for line in lines:
+        pair = by_index[line.index]
+        canary = canary.add(line.canary_spent)
+        champion = champion if pair.kept else champion.add(line.champion_spent)
+        if line.champion is not None and line.canary is not None and line.canary < SOLVED <= line.champion:
+            lost.append(_lost(logs, pair, line, reads=len(lost) < MOST_LOST))
+    reaches = store.reaches(run.id)
+    return BacktestReport(
+        run=run, evidence=evidence_of(run), pairs=pairs, champion=champion, canary=canary,
+        kept=sum(pair.kept is not None for pair in pairs), lost=lost,
+        unconfined=sum(reach == _MACHINE for reach in reaches.values()), looked=len(reaches),
+        lines=lines,
+        later=[one for one in trials if one.canary == run.canary and one.opened_at > run.opened_at],
+    )  # fmt: skip
+
+
+def _lost(logs: LogStore, pair: CasePair, line: PairSettlement, *, reads: bool) -> LostCase:
+    job = pair.dispatched.canary_job
+    said = [entry.text for entry in logs.read(job) if entry.kind == "judge"] if reads else []
+    return LostCase(
+        name=pair.name, champion_job=pair.dispatched.champion_job, canary_job=job, reason=line.reason,
+        judge=tuple(said),
+    )  # fmt: skip

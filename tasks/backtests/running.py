@@ -1,0 +1,338 @@
+"""Running backtests: cases are given out to both versions, and the paired test is asked after each pair.
+
+One tick looks at all backtests. A step is computed from what is stored, and written if nobody else was
+faster, so any number of processes may run it. Nothing is given out while real work waits.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+from pydantic import ValidationError
+
+from harvest.backtests.case import Case
+from harvest.backtests.case_pair import CasePair, CaseResult, HalfResult, first_of, result_key, settled
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.trial_test import advance
+from harvest.evidence.verdict import Verdict
+from harvest.pairs.pair_evidence import PairEvidence
+from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
+from harvest.settling.pair_settling import half
+from harvest.settling.score import ScoreRules, ScoreStatus
+from routing.errors import CoalmineError, ConflictError, CorruptRecordError
+from routing.generator import Generator
+from routing.jobs.job import Job, JobRequest, Priority
+from routing.jobs.mailbox import new_job_id
+from routing.jobs.publisher import Publisher, shown
+from routing.jobs.signal import Signal, SignalKind
+from routing.store.backtests.backtest_store import (
+    Backtest,
+    BacktestAnswer,
+    BacktestState,
+    BacktestStore,
+    CaseJob,
+    NewPair,
+)
+from routing.store.signals.signal_store import SignalStore
+from routing.templates.templates import Templates
+from routing.templates.trial import Arm
+from routing.templates.version import Version, VersionState
+
+_log = structlog.get_logger(__name__)
+
+_SECONDS_A_DAY = 86_400.0
+
+#: How a verdict ends a backtest.
+_ENDS = {
+    Verdict.GRADUATE: BacktestState.NOT_WORSE,
+    Verdict.ROLL_BACK: BacktestState.WORSE,
+    Verdict.EXPIRE: BacktestState.UNDECIDED,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    """What is stored of a backtest: the state of its test, and the pairs that are open."""
+
+    state: PairEvidence
+    open: list[CasePair]
+
+    @classmethod
+    def of(cls, run: Backtest, stored: Sequence[str]) -> "_Seen":
+        """From the stored state, and the pairs that were given out since it was written."""
+        state = evidence_of(run)
+        pairs = [CasePair.model_validate_json(line) for line in stored]
+        state = advance(state, [pair.dispatched for pair in pairs[state.dispatched :]], []).state
+        return cls(state=state, open=[pair for pair in pairs if state.worse.is_open(pair.index)])
+
+
+def evidence_of(run: Backtest) -> PairEvidence:
+    """The state of a backtest's test as it is stored, or CorruptRecordError."""
+    if run.evidence:
+        return PairEvidence.from_json(run.evidence)
+    return PairEvidence.begin(TrialPolicy.from_json(run.policy))
+
+
+def request_of(case: Case, template: str) -> JobRequest:
+    """What both versions are asked: the issue's text, as its job would have had it. InvalidInputError."""
+    return JobRequest.checked(
+        template=template, task=case.text, title=case.title, repository=case.repository, priority=Priority.LOW
+    )
+
+
+def spent_of(job: Job) -> dict[str, float]:
+    """What a job has spent, by guardrail; USD only where they are known of every turn."""
+    known = {"cost_usd": job.cost.usd} if job.cost.turns and job.cost.is_whole else {}
+    return {**known, "duration_seconds": job.cost.seconds}
+
+
+def _kept(result: CaseResult | None) -> HalfResult | None:
+    if result is None:
+        return None
+    words = f"kept from job {result.job}"
+    return HalfResult(score=result.score, reason=words, spent=result.spent)
+
+
+def _ended(run: Backtest, state: PairEvidence, end: BacktestState, reason: str) -> Mapping[str, object]:
+    """What the event of an end says."""
+    counts = state.counts
+    return {
+        "backtest": run.id, "version": run.canary_id, "champion": run.champion_id, "state": end.value,
+        "reason": reason, "pairs": counts.settled, "champion_only": counts.champion_only,
+        "canary_only": counts.canary_only,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunningRules:
+    """The settings that concern backtests."""
+
+    scores: ScoreRules
+    pairs_at_once: int
+    max_attempts: int
+
+
+class BacktestRuns:
+    """Gives out cases, settles pairs and ends backtests.
+
+    `tick` is called again and again, in any process. `judge` says which command and time limit judge a case,
+    None for nobody. `is_busy` says whether real work waits.
+    """
+
+    def __init__(
+        self, *, store: BacktestStore, signals: SignalStore, publisher: Publisher, generator: Generator,
+        templates: Templates, judge: Callable[[Case], tuple[str, float] | None], is_busy: Callable[[], bool],
+        cancel: Callable[[str, str], object], rules: RunningRules, ids: Callable[[], str] = new_job_id,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._signals = signals
+        self._publisher = publisher
+        self._generator = generator
+        self._templates = templates
+        self._judge = judge
+        self._is_busy = is_busy
+        self._cancel = cancel  # a job, and by whom
+        self._rules = rules
+        self._ids = ids
+
+    def tick(self) -> None:
+        """Bring every backtest up to date; one that cannot be read is logged, and the others go on."""
+        at_work = 0
+        for name in self._store.open_ids():
+            try:
+                at_work += self.advance(name, room=self._rules.pairs_at_once - at_work)
+            except (CorruptRecordError, ConflictError, ValidationError) as error:
+                _log.error("backtest.stuck", backtest=name, reason=str(error)[:500])
+
+    def advance(self, name: str, *, room: int) -> int:
+        """Bring one up to date, and give out at most so many cases; returns how many pairs are at work."""
+        run = self._store.read(name)
+        if run is None or not run.is_running:
+            return 0
+        seen = _Seen.of(run, self._store.pairs(name))
+        looked = self._settle(run, seen)
+        if looked is None:
+            return 0
+        state, run = looked
+        open_pairs = len(state.worse.open)
+        while open_pairs < room and state.dispatched < len(run.cases) and not self._is_busy():
+            line = self._give_out(run, state)
+            if line is None:
+                break
+            state, open_pairs = state.dispatch(line), open_pairs + 1
+        return open_pairs
+
+    def _settle(self, run: Backtest, seen: "_Seen") -> tuple[PairEvidence, Backtest] | None:
+        """Count the pairs that have ended; None when the backtest has ended with them."""
+        now, state = self._store.now(), seen.state
+        lines: list[PairSettlement] = []
+        days = (now - run.opened_at) / _SECONDS_A_DAY
+        decision = state.decide(elapsed_days=days)
+        for pair in seen.open:
+            line = self._line(pair, now)
+            if line is None or decision.verdict is not Verdict.HOLD:
+                continue  # the verdict comes with the pair that decides it
+            lines.append(line)
+            state = advance(state, [], [line]).state
+            decision = state.decide(elapsed_days=days)
+        end, reason = _ENDS.get(decision.verdict), " ".join(decision.reasons)
+        if end is None:
+            end, reason = self._other_end(run, state, lines)
+        if not lines and end is None:
+            return state, run
+        if end is BacktestState.WORSE and run.refuse:
+            self._refuse(run, reason)
+        answer = self._store.advance(
+            run, lines=[line.model_dump_json() for line in lines], evidence=state.to_json(), state=end,
+            reason=reason, data=_ended(run, state, end, reason) if end else None,
+        )  # fmt: skip
+        if answer is not BacktestAnswer.OK:
+            return None  # another process was faster: the next tick goes on from what it left
+        self._keep(seen, lines)
+        if end is None:
+            return state, replace(run, revision=run.revision + 1, evidence=state.to_json())
+        self._end_jobs(run, seen, {line.index for line in lines})
+        return None
+
+    def _other_end(
+        self, run: Backtest, state: PairEvidence, lines: Sequence[PairSettlement]
+    ) -> tuple[BacktestState | None, str]:
+        """Whether a backtest ends without a verdict."""
+        canary = self._templates.find(run.canary_id)
+        if canary.state is VersionState.REJECTED:
+            return BacktestState.STOPPED, f"{canary.id} was rejected meanwhile"
+        if not state.worse.open and state.dispatched >= len(run.cases):
+            return BacktestState.UNDECIDED, f"all {len(run.cases)} cases were worked on, and do not decide it"
+        if run.budget_usd is not None:
+            before = map(PairSettlement.model_validate_json, self._store.settlements(run.id))
+            used = sum(
+                one.get("cost_usd", 0.0)
+                for line in (*before, *lines)
+                for one in (line.champion_spent, line.canary_spent)
+            )
+            if used >= run.budget_usd:
+                return BacktestState.UNDECIDED, f"it has spent ${used:.2f} of ${run.budget_usd:.2f}"
+        return None, ""
+
+    def _refuse(self, run: Backtest, reason: str) -> None:
+        """Reject the version, before the end is written: a process that dies in between does both again."""
+        try:
+            self._templates.reject(run.canary_id, by=f"backtest {run.id}", reason=reason)
+        except ConflictError as error:  # a person made it champion meanwhile, or it was champion before
+            _log.warning("backtest.not_refused", backtest=run.id, version=run.canary_id, reason=str(error))
+
+    def _end_jobs(self, run: Backtest, seen: "_Seen", done: set[int]) -> None:
+        """Nobody needs the work of open pairs any more."""
+        for pair in seen.open:
+            if pair.index in done:
+                continue
+            own = [pair.dispatched.canary_job] + ([] if pair.kept else [pair.dispatched.champion_job])
+            for job in own:
+                try:
+                    self._cancel(job, f"the end of backtest {run.id}")
+                except CoalmineError as error:  # it has ended, or expired
+                    _log.info("backtest.job_not_ended", job=job, reason=str(error))
+
+    def _line(self, pair: CasePair, now: float) -> PairSettlement | None:
+        """What became of a pair; None while one side goes on."""
+        jobs = [pair.dispatched.canary_job] + ([] if pair.kept else [pair.dispatched.champion_job])
+        found = {name: (job, facts) for name, job, facts in self._signals.read_due(jobs)}
+        canary, late = self._half(found.get(pair.dispatched.canary_job), now)
+        champion, slow = _kept(pair.kept), False
+        if champion is None:
+            champion, slow = self._half(found.get(pair.dispatched.champion_job), now)
+        if canary is None or champion is None:
+            return None
+        if late and slow:
+            canary = HalfResult(score=None, reason="the judge took too long on both")
+        return settled(pair, champion, canary, at=now)
+
+    def _half(
+        self, found: tuple[Job | None, Sequence[Signal]] | None, now: float
+    ) -> tuple[HalfResult | None, bool]:
+        """What a job came to, None while it may still change; and whether its judge was ended."""
+        if found is None:  # it cannot be read now
+            return None, False
+        job, facts = found
+        if job is None:
+            return HalfResult(score=None, reason="the record of its job has expired"), False
+        worth = half(job, facts, now=now, rules=self._rules.scores).worth
+        if worth.status is ScoreStatus.OPEN:
+            return None, False
+        score = None if job.fell_back else worth.value
+        reason = "used a fallback's model" if job.fell_back else worth.reason
+        overdue = any(fact.kind is SignalKind.JUDGED and fact.overdue for fact in facts)
+        return HalfResult(score=score, reason=reason, spent=spent_of(job)), overdue
+
+    def _keep(self, seen: "_Seen", lines: Sequence[PairSettlement]) -> None:
+        """Keep what both versions made of a case, for later backtests with one of them as champion."""
+        pairs = {pair.index: pair for pair in seen.open}
+        for line in lines:
+            pair = pairs[line.index]
+            sides = (
+                ("" if pair.kept else pair.champion_key, pair.dispatched.champion_job, line.champion,
+                 line.champion_spent),
+                (pair.canary_key, pair.dispatched.canary_job, line.canary, line.canary_spent),
+            )  # fmt: skip
+            for key, job, score, used in sides:
+                if key and score is not None:
+                    result = CaseResult(job=job, score=score, spent=used, reason=line.reason)
+                    self._store.keep_result(key, result.model_dump_json())
+
+    def _give_out(self, run: Backtest, state: PairEvidence) -> PairDispatched | None:
+        """Give out the next case; None when another process was faster, or it has ended.
+
+        ConflictError when the case is not kept any more, or nothing judges it.
+        """
+        digest = run.cases[state.dispatched]
+        text = self._store.case(digest)
+        case = Case.model_validate_json(text) if text is not None else None
+        judge = self._judge(case) if case is not None else None
+        if case is None or judge is None:
+            why = "is no longer kept" if case is None else "has no judge"
+            message = f"case {digest} of backtest {run.id} {why}; stop it: coalmine backtest stop {run.id}"
+            raise ConflictError(message)
+        champion, canary = self._templates.find(run.champion_id), self._templates.find(run.canary_id)
+        keys = [result_key(one.id, one.content_hash, judge, digest) for one in (champion, canary)]
+        kept = None if run.fresh else self._store.result(keys[0])
+        first = first_of(self._generator.random())
+        pair = CasePair(
+            case=digest,
+            name=case.id,
+            dispatched=PairDispatched(
+                index=state.dispatched,
+                champion_job=CaseResult.model_validate_json(kept).job if kept else self._ids(),
+                canary_job=self._ids(),
+                first=first,
+                discordance=state.bet.discordance,
+                guardrail_discordances=dict(state.bet.guardrail_discordances),
+            ),
+            kept=CaseResult.model_validate_json(kept) if kept else None,
+            champion_key=keys[0],
+            canary_key=keys[1],
+        )
+        request = request_of(case, run.template)
+        answer = self._store.dispatch(
+            NewPair(
+                backtest=run.id,
+                index=pair.index,
+                line=pair.model_dump_json(),
+                request=request.model_dump_json(exclude_defaults=True),
+                champion=None if kept else self._job(pair.dispatched.champion_job, champion, digest),
+                canary=self._job(pair.dispatched.canary_job, canary, digest),
+                first="champion" if first is Arm.CHAMPION else "canary",
+                settle_seconds=self._rules.scores.settle_deadline_seconds,
+            )
+        )
+        return pair.dispatched if answer is BacktestAnswer.OK else None
+
+    def _job(self, job: str, version: Version, case: str) -> CaseJob:
+        about = shown(issue="", version=version.id, arm=None)
+        pushed = self._publisher.prepared(job, "backtest", Priority.LOW, shown=about)
+        key, message = pushed or ("", "")
+        fields = {
+            "template": version.template, "version": str(version.number), "pinned": "1", "case": case,
+            "content_hash": version.content_hash, "source_commit": version.source_commit,
+            "max_attempts": str(self._rules.max_attempts),
+        }  # fmt: skip
+        return CaseJob(id=job, fields=fields, queue_key=key, message=message)

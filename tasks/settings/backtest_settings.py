@@ -1,0 +1,17 @@
+"""Settings of backtests: versions on past issues."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from routing.sandbox.profile import HostPattern
+from routing.setting_types import Count
+
+
+class BacktestSettings(BaseModel):
+    """How much a backtest takes, and what its agents reach."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pairs_at_once: Annotated[Count, Field(le=50)] = 1  # cases that are at work, over all backtests
+    allow: Annotated[tuple[HostPattern, ...], Field(max_length=100)] = ()  # hosts beside the APIs of models

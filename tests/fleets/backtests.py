@@ -1,0 +1,86 @@
+"""A backtest on a stepped fleet: cases without a repository, and a judge whose words are said by hand."""
+
+from collections.abc import Callable, Sequence
+
+from harvest.backtests.case import Case, HiddenFile
+from harvest.backtests.case_pair import CasePair
+from routing.jobs.job import Job, JobResult, JobState
+from routing.jobs.lifecycle import Claim
+from routing.jobs.signal import judgement
+from routing.store.backtests.backtest_store import Backtest
+from routing.templates.version import Version
+from tasks.agents.runtimes.agent_event import Usage
+from tasks.backtests.opening import BacktestOrder
+from tests.fleets.stepped_fleet import SteppedFleet, spend
+
+
+def some_cases(number: int) -> list[Case]:
+    """Cases that differ in their text."""
+    hidden = (HiddenFile(path="tests/test_it.py", content="assert True\n"),)
+    return [
+        Case(id=f"shop-{place}", repository="shop", base="a" * 40, text=f"Issue {place}", hidden=hidden)
+        for place in range(number)
+    ]
+
+
+class SteppedBacktest:
+    """A backtest whose jobs are worked by hand, each with the score that a test gives its version."""
+
+    def __init__(self, fleet: SteppedFleet, *, cases: Sequence[Case] = (), **order: object) -> None:
+        self.fleet = fleet
+        self.champion: Version = fleet.app.templates.champion("implementer")
+        self.canary: Version = fleet.app.templates.find("implementer@latest")
+        self.run: Backtest = fleet.app.backtest_opening.open(
+            BacktestOrder(
+                canary=self.canary,
+                champion=self.champion,
+                cases=cases or some_cases(40),
+                by="ada",
+                **order,  # type: ignore[arg-type]
+            )
+        )
+
+    @property
+    def now(self) -> Backtest:
+        """The backtest as it is stored."""
+        return self.fleet.app.backtest_opening.find(self.run.id)
+
+    def pairs(self) -> list[CasePair]:
+        """The cases that were given out."""
+        stored = self.fleet.app.backtest_store.pairs(self.run.id)
+        return [CasePair.model_validate_json(line) for line in stored]
+
+    def tick(self) -> None:
+        """One tick, after the sweep published what is to be published."""
+        self.fleet.app.backtest_runs.tick()
+
+    def jobs(self) -> list[Job]:
+        """The jobs of it that wait."""
+        found = (job for job in self.fleet.app.jobs.newest(most=200) if job.backtest == self.run.id)
+        return [job for job in found if job.state is JobState.QUEUED]
+
+    def work(self, score: Callable[[Job], float], *, usd: float = 0.5) -> None:
+        """Work all jobs that wait, and have the judge say what a test says."""
+        for job in self.jobs():
+            won = self.fleet.claim(job.id)
+            spend(self.fleet.app, won, Usage(cost_usd=usd), seconds=60.0)
+            self.judged(won, score(job))
+
+    def judged(self, won: Claim, value: float | None, *, overdue: bool = False) -> None:
+        """End a claimed job with the judge's word."""
+        note = "exit code 0" if value else "exit code 1"
+        word = judgement(at=self.fleet.clock(), commit="c0ffee", value=value, note=note, overdue=overdue)
+        self.fleet.app.signals.add(won.job.id, [word])
+        self.fleet.app.jobs.end(
+            won, JobState.SUCCEEDED, reason="judged", result=JobResult(commit="c0ffee"), signals=[]
+        )
+
+    def play(self, score: Callable[[Job], float], *, most: int = 60) -> Backtest:
+        """Give out cases and work them until the backtest ends."""
+        for _ in range(most):
+            self.tick()
+            if not self.now.is_running:
+                break
+            self.work(score)
+            self.fleet.clock.forward(1.0)
+        return self.now
