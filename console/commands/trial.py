@@ -15,6 +15,7 @@ from console.details.trial_detail import read_explanation
 from console.input.trial_options import (
     Alpha,
     Beta,
+    BudgetUsd,
     Delta,
     Guardrails,
     Margin,
@@ -84,6 +85,7 @@ def open_(
     margin: Margin = None,
     max_canary_jobs: MaxCanaryJobs = None,
     max_days: MaxDays = None,
+    budget_usd: BudgetUsd = None,
     ramp: Ramp = None,
     provisional: Provisional = None,
     revert_window: RevertWindow = None,
@@ -104,6 +106,7 @@ def open_(
         margin=margin,
         max_canary_jobs=max_canary_jobs,
         max_days=max_days,
+        budget_usd=budget_usd,
         ramp=ramp,
         provisional=provisional,
         revert_window=revert_window,

@@ -46,6 +46,9 @@ MaxCanaryJobs = Annotated[
     int | None, _option("max_canary_jobs", help_text="Settled canary jobs after which a person is asked.")
 ]
 MaxDays = Annotated[float | None, _option("max_days", help_text="Days after which a person is asked.")]
+BudgetUsd = Annotated[
+    float | None, _option("budget_usd", help_text="USD that its jobs may cost before a person is asked.")
+]
 Ramp = Annotated[
     bool | None, _option("ramp", "--ramp/--no-ramp", help_text="Let the share follow the evidence.")
 ]

@@ -127,7 +127,11 @@ def _progress(value: float, threshold: float) -> int:
 def _limits(status: TrialStatus) -> list[Gauge]:
     """The limits after which a trial without an answer expires."""
     inputs = status.decision.inputs
-    pairs = (("canary_jobs", "canary jobs settled"), ("elapsed_days", "days open"))
+    limits = (
+        ("canary_jobs", "canary jobs settled", "max_canary_jobs"),
+        ("elapsed_days", "days open", "max_days"),
+        ("spent_usd", "USD spent", "budget_usd"),
+    )
     return [
         Gauge(
             name=name,
@@ -136,7 +140,8 @@ def _limits(status: TrialStatus) -> list[Gauge]:
             threshold=f"{inputs[most]:g}",
             progress=int(100 * min(inputs[name] / inputs[most], 1.0)) if inputs[most] else 100,
         )
-        for (name, said), most in zip(pairs, ("max_canary_jobs", "max_days"), strict=True)
+        for name, said, most in limits
+        if name in inputs
     ]
 
 

@@ -67,6 +67,9 @@ class TrialPolicy(BaseModel):
     beta: Fraction = 0.05  # chance of graduating a canary that is worse by delta or more
     max_canary_jobs: Annotated[int, Field(ge=1)] = 500  # scored canary jobs after which a person is asked
     max_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0  # days after which a person is asked
+    budget_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = (
+        0.0  # that the jobs of both versions may cost before the same happens; 0: no limit
+    )
     mode: Mode = Mode.DRAW  # one version a job, or both versions on the same issue
     share: Fraction = 0.10  # part of the jobs that goes to the canary; where a ramp begins
     pair_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = (

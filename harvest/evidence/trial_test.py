@@ -187,8 +187,10 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
         """Whether the counts agree with the evidences."""
         return self.canary.open + self.champion.open >= len(self.worse.open)
 
-    def decide(self, *, elapsed_days: float, released: Collection[HealthCheck] = ()) -> Decision:
-        """The verdict now, the trial having been open for so many days; 0.0 leaves its time limit out.
+    def decide(
+        self, *, elapsed_days: float, spent_usd: float = 0.0, released: Collection[HealthCheck] = ()
+    ) -> Decision:
+        """The verdict now, after so many days and USD of its jobs; 0.0 leaves that limit out.
 
         `released` are the checks of its health that a person has let go: they no longer hold a verdict.
         """
@@ -199,6 +201,7 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
             ln_guardrails={name: evidence.ln_value for name, evidence in self.guardrails.items()},
             canary_jobs=self.canary_jobs,
             elapsed_days=elapsed_days,
+            spent_usd=spent_usd,
             alarms=tuple(alarm.sentence for alarm in alarms if alarm.check.holds_rollback),
             doubts=tuple(alarm.sentence for alarm in alarms if not alarm.check.holds_rollback),
         )

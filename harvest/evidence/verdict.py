@@ -37,7 +37,7 @@ class Decision(BaseModel):
     reasons: tuple[str, ...]  # whole sentences
     evidence: dict[str, float] = Field(default_factory=dict)  # by question, from 1 upwards
     thresholds: dict[str, float] = Field(default_factory=dict)  # by question: evidence that answers it
-    inputs: dict[str, float] = Field(default_factory=dict)  # canary_jobs, elapsed_days and their limits
+    inputs: dict[str, float] = Field(default_factory=dict)  # canary_jobs, days, USD, and their limits
 
 
 class Readings(BaseModel):
@@ -50,6 +50,7 @@ class Readings(BaseModel):
     ln_guardrails: dict[str, float] = Field(default_factory=dict)  # that it spends more, by guardrail
     canary_jobs: int  # canary jobs that have a score
     elapsed_days: float  # since the trial was opened
+    spent_usd: float = 0.0  # by its jobs, of both versions, as far as it is known
     alarms: tuple[str, ...] = ()  # checks of the trial's health that have fired, in whole sentences
     doubts: tuple[str, ...] = ()  # those that hold a graduation alone
 
@@ -80,7 +81,8 @@ def decide(policy: TrialPolicy, readings: Readings) -> Decision:
             "max_canary_jobs": policy.max_canary_jobs,
             "elapsed_days": readings.elapsed_days,
             "max_days": policy.max_days,
-        },
+        }
+        | ({"spent_usd": readings.spent_usd, "budget_usd": policy.budget_usd} if policy.budget_usd else {}),
     )
 
 
@@ -153,4 +155,8 @@ def _reasons_to_expire(policy: TrialPolicy, readings: Readings) -> tuple[str, ..
     if readings.elapsed_days >= policy.max_days:
         days = f"{readings.elapsed_days:.1f} days"
         reasons.append(f"The trial has been open for {days} (limit {policy.max_days:g}): {ask}")
+    if 0.0 < policy.budget_usd <= readings.spent_usd:
+        reasons.append(
+            f"Its jobs have cost {readings.spent_usd:.2f} USD (budget {policy.budget_usd:.2f}): {ask}"
+        )
     return tuple(reasons)

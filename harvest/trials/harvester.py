@@ -86,7 +86,9 @@ class Harvester:
     def __init__(
         self, *, settling: Settling, trials: Trials, store: TrialStore, enabled: bool,
         rolled_back: Callable[[], object] = lambda: None,
+        spent: Callable[[str], float] = lambda _trial: 0.0,
     ) -> None:  # fmt: skip
+        self._spent = spent  # USD that the jobs of a trial have cost, as far as it is known
         self._settling = settling
         self._trials = trials
         self._store = store
@@ -160,8 +162,9 @@ class Harvester:
             state, late, read = moved.state, late or bool(moved.late), read + 1
             decision = state.decide(elapsed_days=_days(trial, settlement.at), released=released)
         if decision.verdict is Verdict.HOLD and read == len(settlements) < BATCH:
-            # Time decides after all that came in time.
-            decision = state.decide(elapsed_days=_days(trial, now), released=released)
+            # Time, and money, decide after all that came in time.
+            usd = self._spent(trial.id) if trial.is_open and before.policy.budget_usd else 0.0
+            decision = state.decide(elapsed_days=_days(trial, now), spent_usd=usd, released=released)
         after = replace_state(held, read=held.read + read, state=state)
         nothing_new = not dispatches and not read
         if nothing_new and (not trial.is_open or decision.verdict is Verdict.HOLD):

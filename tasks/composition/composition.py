@@ -304,7 +304,7 @@ class Coalmine(Stores):
         canary = self.settings.canary
         return Harvester(
             settling=self.settling, trials=self.trials, store=self.trial_store, enabled=canary.enabled,
-            rolled_back=self.withdrawal.withdraw,
+            rolled_back=self.withdrawal.withdraw, spent=self.costs.of_trial,
         )  # fmt: skip
 
     @cached_property

@@ -13,6 +13,7 @@ NUMBERS = [
     "alpha",
     "beta",
     "max_days",
+    "budget_usd",
     "share",
     "revert_window_seconds",
     "settle_deadline_seconds",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from console.status.fleet_reading import read_trials
 from harvest.draws.draw_ledger import Dispatched, Settlement
 from harvest.evidence.policy import Guardrail, TrialPolicy
 from harvest.evidence.verdict import Verdict
@@ -287,6 +288,22 @@ def test_expiry_by_days_needs_no_outcome(fake_redis: redis.Redis) -> None:
     assert [outcome.verdict for outcome in fleet.app.harvester.harvest().outcomes] == [Verdict.EXPIRE]
     assert fleet.app.templates.find("implementer@v2").state == "pending"
     assert fleet.app.harvester.harvest().outcomes == []
+    assert len(fleet.events("trial.expired")) == 1
+
+
+def test_a_trial_whose_jobs_have_cost_its_budget_expires(fake_redis: redis.Redis) -> None:
+    """Jobs of both versions count; a person is asked, and the status says what it was spent on."""
+    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"budget_usd": 5.0}))
+    for usd in (2.0, 2.5, 1.0):
+        assert fleet.app.harvester.harvest().outcomes == []
+        fleet.spend(fleet.claim(fleet.enqueue().job), usd=usd)
+    trial = fleet.app.trials.find("implementer-t1")
+    status = read_trials(fleet.app, [trial], fleet.clock())[0]
+    assert (status.decision.inputs["spent_usd"], status.decision.verdict) == (5.5, Verdict.EXPIRE)
+    assert [outcome.verdict for outcome in fleet.app.harvester.harvest().outcomes] == [Verdict.EXPIRE]
+    trial = fleet.app.trials.find("implementer-t1")
+    assert "5.50 USD (budget 5.00)" in trial.reason
+    assert fleet.app.templates.find("implementer@v2").state == "pending"
     assert len(fleet.events("trial.expired")) == 1
 
 

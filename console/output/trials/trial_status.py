@@ -147,6 +147,7 @@ def status_of(
     The verdict is computed here from the evidence and the trial's age, without storing it.
     """
     age = (trial.closed_at or now) - trial.opened_at
+    usd = sum(cost.usd for cost in costs.values())
     return TrialStatus(
         trial=trial,
         evidence=found,
@@ -155,7 +156,9 @@ def status_of(
         difference=difference,
         prices=prices,
         at=now,
-        decision=found.decide(elapsed_days=age / _SECONDS_A_DAY, released=released_checks(trial)),
+        decision=found.decide(
+            elapsed_days=age / _SECONDS_A_DAY, spent_usd=usd, released=released_checks(trial)
+        ),
         age_seconds=age,
     )
 

@@ -23,6 +23,10 @@ class CostStore(Store):
         """What the jobs of each trial have cost, by arm."""
         return self._read([self.keys.trial_costs(trial) for trial in trials])
 
+    def of_trial(self, trial: str) -> float:
+        """USD that the jobs of a trial have cost, of both arms, as far as it is known."""
+        return sum(cost.usd for cost in self.of_arms([trial])[0].values())
+
     def of_days(self, days: Sequence[int]) -> list[dict[str, Cost]]:
         """What the turns that ended on days have cost, by template."""
         return self._read([self.keys.day_costs(day) for day in days])
