@@ -327,7 +327,7 @@ def _module(outcomes: Ints) -> tuple[int, int]:
     names = {Verdict.ROLL_BACK: ROLL_BACK, Verdict.GRADUATE: GRADUATE}
     for index, outcome in enumerate(outcomes):
         pair = PairDispatched(
-            index=index, champion_job="a", canary_job="b", first=Arm.CHAMPION,
+            index=index, champion_job="a", canary_job="b", first=Arm.CHAMPION if index % 2 else Arm.CANARY,
             discordance=state.bet.discordance,
         )  # fmt: skip
         scores = PairSettlement(

@@ -13,13 +13,17 @@ from pydantic import ConfigDict
 
 from harvest.evidence.arm_counts import ArmCounts
 from harvest.evidence.evidence import Evidence
+from harvest.evidence.health import LATE_PART, HealthCheck, TrialHealth
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import Outcome, TrialTest
 from harvest.evidence.wager import Null
 from harvest.pairs.pair_counts import Discordance, PairCounts
 from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
 from harvest.pairs.pair_wager import PRIOR_DISCORDANCE, OpenPair, pair_not_worse
-from routing.templates.trial import PairBet
+from routing.templates.trial import Arm, PairBet
+
+#: The chance of either half, where a coin chooses, or where nothing but chance should.
+_COIN = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,18 +116,37 @@ class PairEvidence(TrialTest[OpenPair, PairDispatched, PairSettlement]):
             "guardrail_discordances": json.dumps(bet.guardrail_discordances),
         }
 
-    def _counting_dispatch(self, line: PairDispatched) -> Self:  # noqa: ARG002 - all pairs are alike
-        return replace(self, counts=self.counts.add_dispatched())
+    @property
+    def lacks_health(self) -> bool:
+        """Each dispatch has a coin that its health watches, so that only a state of before has none."""
+        return self.dispatched > 0 and not self.health.balances
+
+    def _counting_dispatch(self, line: PairDispatched) -> Self:
+        health = self.health.add(HealthCheck.DRAWS, line.first, _COIN)
+        return replace(self, counts=self.counts.add_dispatched(), health=health)
+
+    def _watched(self, line: PairSettlement) -> TrialHealth:
+        """What the end of a pair says about the trial's health: what hit one of its halves alone.
+
+        If all is well that is either half, with the same chance. An exclusion hits both.
+        """
+        health, late = self.health, LATE_PART * self.policy.settle_deadline_seconds
+        if len(line.waited) == 1:
+            health = health.add(HealthCheck.LIMITS, line.waited[0], _COIN)
+        ages = {Arm.CHAMPION: line.champion_age_seconds, Arm.CANARY: line.canary_age_seconds}
+        aged = [arm for arm, age in ages.items() if age is not None and age >= late]
+        return health.add(HealthCheck.AGES, aged[0], _COIN) if len(aged) == 1 else health
 
     def _counting_settlement(self, line: PairSettlement, outcome: Outcome) -> Self:
         if outcome.score is None or line.champion is None or line.canary is None:
-            return replace(self, counts=self.counts.add_excluded())
+            return replace(self, counts=self.counts.add_excluded(), health=self._watched(line))
         spent = dict(self.guardrail_discordances)
         for name, difference in outcome.guardrails.items():
             spent[name] = spent.get(name, Discordance()).add(difference)
         return replace(
             self,
             counts=self.counts.add_settled(line.champion, line.canary),
+            health=self._watched(line),
             discordance=self.discordance.add(outcome.score),
             guardrail_discordances=spent,
         )

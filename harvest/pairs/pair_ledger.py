@@ -14,6 +14,9 @@ from routing.templates.trial import Arm, PairBet
 Discordance = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
+Age = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class PairDispatched(BaseModel):
     """Both versions were given an issue: the pair's bet, frozen before anything was known of the outcome."""
 
@@ -55,6 +58,9 @@ class PairSettlement(BaseModel):
     canary: Score | None = None
     champion_spent: dict[str, Amount] = Field(default_factory=dict)  # USD, seconds or turns, by guardrail
     canary_spent: dict[str, Amount] = Field(default_factory=dict)
+    champion_age_seconds: Age | None = None  # from dispatch until it had work or had ended, less its waits
+    canary_age_seconds: Age | None = None
+    waited: tuple[Arm, ...] = ()  # the halves that had to wait for a limit of their account
     judged_first: Arm | None = None  # whose work was judged first, by a coin; None where nothing was judged
     reason: str = ""  # what settled it, in words
     at: Annotated[float, Field(allow_inf_nan=False)] = 0.0  # seconds since the epoch

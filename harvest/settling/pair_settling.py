@@ -26,6 +26,13 @@ AWAITS_JUDGE = "its work waits for its judge"
 JUDGE_SECONDS = 86_400.0
 
 
+#: What says that a job had work for its judge while it was its version's.
+_WORK = frozenset({SignalKind.HANDED_OVER, SignalKind.JUDGED})
+
+#: The arms of a pair's halves, in their order.
+_ARMS = (Arm.CHAMPION, Arm.CANARY)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Half:
     """One job of a pair with its signals, in the order of time, and what it is worth."""
@@ -34,9 +41,11 @@ class Half:
     signals: Sequence[Signal]
     worth: Score
 
-
-#: What says that a job had work for its judge while it was its version's.
-_WORK = frozenset({SignalKind.HANDED_OVER, SignalKind.JUDGED})
+    def age(self, now: float) -> float:
+        """Seconds from its dispatch until it had work or had ended, less what it waited for accounts."""
+        kinds = _WORK | FAILURES | EXCLUSIONS
+        ended = next((fact.at for fact in self.signals if fact.kind in kinds), now)
+        return max(ended - self.job.created_at - self.job.waited(ended), 0.0)
 
 
 def half(job: Job, signals: Sequence[Signal], *, now: float, rules: ScoreRules) -> Half:
@@ -106,6 +115,9 @@ def pair_scoring(
         canary=canary.worth.value if is_settled else None,
         champion_spent=amounts[0] if is_settled else {},
         canary_spent=amounts[1] if is_settled else {},
+        champion_age_seconds=champion.age(now),
+        canary_age_seconds=canary.age(now),
+        waited=tuple(arm for each, arm in zip(halves, _ARMS, strict=True) if each.job.waited(now) > 0),
         judged_first=_first(halves),
         reason=reason[:500],
         at=now,
@@ -143,7 +155,7 @@ def _written(
 
 def _first(halves: tuple[Half, Half]) -> Arm | None:
     """Whose work was judged first; None where nothing was, or before that was drawn."""
-    for each, arm in zip(halves, (Arm.CHAMPION, Arm.CANARY), strict=True):
+    for each, arm in zip(halves, _ARMS, strict=True):
         if any(fact.id == "judgement" and fact.round == 1 for fact in each.signals):
             return arm
     return None

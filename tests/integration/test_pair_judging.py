@@ -169,13 +169,15 @@ def test_swapping_the_arms_changes_names_alone(bench: Bench) -> None:
     look = (
         'f=$(ls | grep -v README | grep -v cart); { env | grep -v "^PWD\\|^OLDPWD\\|::" | sort;'
         ' pwd | sed "s/judge-[^/]*/J/;s/ci-[^/]*/C/"; git log --all --format=fuller; git for-each-ref;'
-        f' git reflog | wc -l; ls; }} > "{bench.folder}/seen-$f"'
+        f' git reflog | wc -l; ls; }} > "{bench.folder}/seen-$f"; test -e a.txt'
     )
     for works in (("a.txt", "b.txt"), ("b.txt", "a.txt")):
         champion, _ = bench.handed(*works)
         assert bench.judging(look).judge(champion.id, worker="w1") is Judging.JUDGED
         for name in works:
             seen.setdefault(name, []).append((bench.folder / f"seen-{name}").read_text())
+    scores = [(line.champion, line.canary) for line in bench.settled()]
+    assert scores == [(1.0, 0.0), (0.0, 1.0)]
     for one, other in seen.values():
         assert one == other
     text = "".join(text for texts in seen.values() for text in texts)

@@ -37,7 +37,7 @@ def dispatched(state: PairEvidence) -> PairDispatched:
         index=state.dispatched,
         champion_job=f"a{state.dispatched}",
         canary_job=f"b{state.dispatched}",
-        first=Arm.CANARY,
+        first=Arm.CANARY if state.dispatched % 2 else Arm.CHAMPION,
         discordance=bet.discordance,
         guardrail_discordances=dict(bet.guardrail_discordances),
     )

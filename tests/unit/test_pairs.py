@@ -1,8 +1,10 @@
 """A trial of pairs on a whole fleet: both versions on the same issue, one delivered, one judged alone."""
 
 import io
+import itertools
 import json
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +18,7 @@ from console.output.trials.trial_status import trial_view
 from console.status.fleet_reading import read_trials
 from console.web.app import web_of
 from harvest.evidence.explanation import explain
+from harvest.evidence.health import HealthCheck
 from harvest.evidence.policy import Guardrail, TrialPolicy
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
@@ -49,17 +52,20 @@ JUDGE = JudgeSettings(command="true")
 NO_TREE = cast("Worktree", None)
 
 
-class Halves:
-    """A generator whose numbers choose a pair each time, and send the champion first."""
+class Cycle:
+    """A generator whose first number of a request makes a pair, and whose second, in turn, is its coin."""
+
+    def __init__(self, coins: list[float]) -> None:
+        self._numbers = itertools.cycle(number for coin in coins for number in (0.75, coin))
 
     def random(self) -> float:
-        """Below any share of 1, and above a fair coin."""
-        return 0.75
+        """The next one."""
+        return next(self._numbers)
 
 
 def on_trial(client: redis.Redis, policy: TrialPolicy = PAIRS, **settings: Any) -> SteppedFleet:
     """A fleet with a trial of pairs."""
-    given: dict[str, Any] = {"generator": Halves(), "judge": JUDGE} | settings
+    given: dict[str, Any] = {"generator": Cycle([0.75, 0.25]), "judge": JUDGE} | settings
     fleet = SteppedFleet(client, policy=policy, **given)
     fleet.on_trial()
     return fleet
@@ -564,3 +570,46 @@ def test_a_shadow_is_marked_where_jobs_are_shown(fake_redis: redis.Redis) -> Non
     assert "never delivered" in page
     page = client.get(f"/jobs/{champion.id}", Accept="text/html").text
     assert f'its shadow is job <a class="id" href="/jobs/{canary.id}">' in page
+
+
+@pytest.mark.parametrize("check", ["draws", "limits", "ages"])
+def test_a_trial_of_pairs_that_hits_one_half_alone_holds_itself(fake_redis: redis.Redis, check: str) -> None:
+    """A coin that falls on one side; waits for accounts, or late work, of one half."""
+    coins = [0.75, 0.25] if check != "draws" else [0.75]
+    policy = PAIRS.model_copy(update={"max_days": 1000.0})
+    fleet = on_trial(fake_redis, policy, generator=Cycle(coins))
+    for _ in range(16):
+        champion, canary = pair(fleet)
+        if check == "limits":
+            fleet.redis.hset(fleet.app.keys.job(canary.id), "held_seconds", "60")
+        judged(fleet, champion, 1.0)
+        if check == "ages":
+            fleet.clock.forward(PAIRS.settle_deadline_seconds * 0.6)
+        judged(fleet, canary, 1.0)
+    fleet.app.harvester.harvest()
+    trial = fleet.app.trials.find("implementer-t1")
+    assert trial.alarms == (check,)
+    state = fleet.app.harvester.evidence(trial)
+    assert fleet.app.harvester.replayed(trial) == state
+    assert state.health.balances[HealthCheck(check)].has_fired
+
+
+def test_ten_harvests_that_race_settle_and_decide_once(fake_redis: redis.Redis) -> None:
+    """One line a pair and one verdict, whichever was faster."""
+    fleet = on_trial(fake_redis)
+    for _ in range(40):
+        for job, score in zip(pair(fleet), (1.0, 0.0), strict=True):
+            judged(fleet, job, score)
+    answers: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(fleet.app.harvester.harvest())) for _ in range(10)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 10
+    assert [line.index for line in lines(fleet, PairSettlement)].count(0) == 1
+    assert len(lines(fleet, PairSettlement)) == 40
+    assert sum(len(done.outcomes) for done in answers) == 1
+    assert fleet.app.trials.find("implementer-t1").state is TrialState.ROLLED_BACK

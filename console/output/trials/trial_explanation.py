@@ -30,7 +30,7 @@ SHOWN = 40
 _LARGEST_LN = 700.0
 #: The first columns, by the unit of the test.
 _OF_JOBS = ("!>#", "!job", "!arm", ">share", "?>draw", "?>baseline")
-_OF_PAIRS = ("!>#", "!champion's job", "!canary's job", "?first", "?>discordance")
+_OF_PAIRS = ("!>#", "!champion's job", "!canary's job", "?first", "?judged first", "?>discordance")
 #: The two questions that every trial asks; all other readings are guardrails.
 _MAIN = ("worse", "not_worse")
 
@@ -74,6 +74,7 @@ def _unit(line: ExplainedUnit) -> dict[str, Any]:
         return found.model_dump(mode="json", exclude={"v"}) | {
             "champion_score": line.settlement.champion if line.settlement else None,
             "canary_score": line.settlement.canary if line.settlement else None,
+            "judged_first": line.settlement.judged_first if line.settlement else None,
         }
     return {
         "index": found.index,
@@ -128,7 +129,7 @@ def _row(line: ExplainedUnit, guardrails: Sequence[str]) -> list[Any]:
     score = number(line.score) if line.settlement is None or line.score is not None else line.status
     worse, not_worse = (line.readings[name] for name in _MAIN)
     return [
-        *_cells(line.dispatched),
+        *_cells(line),
         "open" if line.settlement is None else score,
         f"{worse.factor:.3f}",
         _shown(worse.ln_evidence),
@@ -138,11 +139,13 @@ def _row(line: ExplainedUnit, guardrails: Sequence[str]) -> list[Any]:
     ]
 
 
-def _cells(found: Any) -> list[Any]:
+def _cells(line: ExplainedUnit) -> list[Any]:
     """The first columns of a line: what was dispatched, and what its bet was computed from."""
+    found = line.dispatched
     if isinstance(found, PairDispatched):
         jobs = (found.champion_job, found.canary_job)
-        return [str(found.index), *jobs, word(found.first), number(found.discordance)]
+        judged = (line.settlement.judged_first if line.settlement else None) or "-"
+        return [str(found.index), *jobs, word(found.first), word(judged), number(found.discordance)]
     return [
         str(found.index),
         found.job_id,
