@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from console.commands.plan import EXAMPLES, plan_
+from console.commands.plan import EXAMPLES, pace_of, plan_, said_of_pairs
 from console.completion import complete_template, complete_trial, complete_version
 from console.details.trial_detail import read_explanation
 from console.input.trial_options import (
@@ -44,6 +44,7 @@ from console.output.trials.trial_replay import replayed
 from console.output.trials.trial_status import status_view, trial_document, trials_view
 from console.status.fleet_reading import read_open_trials, read_trials
 from routing.errors import CorruptRecordError
+from routing.templates.trial import Mode
 
 trial_app = typer.Typer(help="Trials of new versions.", no_args_is_help=True)
 
@@ -120,9 +121,12 @@ def open_(
     step = coalmine.proposals.open(canary, policy, by=started(ctx).user)
     trial = step.trial
     done = "is open" if step.changed else "is open already with its own policy; nothing was changed"
+    is_pairs = step.changed and trial.mode is Mode.SHADOW
+    costs = [said_of_pairs(policy, pace_of(coalmine, trial.template))] if is_pairs else []
     terminal.answer(
         {"changed": step.changed, "trial": trial_document(trial)},
         f"{trial.id} {done}: {trial.canary_id} against {trial.champion_id}, share {trial.share:g}",
+        *costs,
     )
 
 

@@ -154,6 +154,12 @@ def test_plan_says_how_many_jobs_a_verdict_takes(coalmine: CommandLine) -> None:
     (plan,) = found["plans"]
     assert plan["roll_back"] > 0.95
     assert plan["mean_canary_jobs"] < 30
+    ways = {(way["mode"], way["share"]): way for way in found["modes"]}
+    assert list(ways) == [("draw", 0.3), ("draw", 0.5), ("shadow", 1.0)]
+    assert ways["shadow", 1.0]["exposed"] == 0 < ways["draw", 0.5]["exposed"]
+    assert ways["shadow", 1.0]["issues"] < ways["draw", 0.5]["issues"] < ways["draw", 0.3]["issues"]
+    assert ways["shadow", 1.0]["runs"] == 2 * ways["shadow", 1.0]["issues"]
+    assert {way["usd"] for way in found["modes"]} == {None}
 
 
 def test_a_version_that_gets_no_trial_is_named_where_people_look(coalmine: CommandLine) -> None:

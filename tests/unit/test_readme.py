@@ -7,7 +7,9 @@ import pytest
 from console.local.fleet import LOG_BYTES, LOG_FILES
 from harvest.draws.draw_plan import plan
 from harvest.evidence.policy import TrialPolicy
+from harvest.trials.mode_plan import Pace, plan_shadow
 from routing.forges.local.ci import MAX_LOG_BYTES
+from routing.templates.trial import Mode
 from tasks.agents.runtimes.registry import PROGRAMS
 from tasks.agents.turn.limits import TurnLimits
 from tasks.settings.settings import Settings
@@ -22,9 +24,27 @@ ROWS = re.findall(
 )
 
 
+#: The rows of pairs: delta, issues for three canaries, weeks.
+PAIRS = re.findall(
+    r"^\| shadow \| (0\.\d) \| (\d+) \| (\d+) \| (\d+) \| (\d+) to (\d+) \|$", README, re.MULTILINE
+)
+
+
 def test_the_table_of_verdicts_is_there() -> None:
     """With a row for each share and delta that people would choose."""
-    assert len(ROWS) == 6
+    assert (len(ROWS), len(PAIRS)) == (6, 3)
+
+
+@pytest.mark.parametrize("row", PAIRS, ids=lambda row: row[0])
+def test_verdicts_of_pairs_take_as_many_issues_as_the_readme_says(row: tuple[str, ...]) -> None:
+    """By the simulation of `trial plan`, and as many weeks at 50 issues a week."""
+    delta, written = float(row[0]), [int(number) for number in row[1:4]]
+    policy = TrialPolicy(mode=Mode.SHADOW, delta=delta)
+    for difference, number in zip((-delta, 0.0, 0.1), written, strict=True):
+        planned = plan_shadow(policy, baseline=0.7, difference=difference, pace=Pace())
+        assert round(planned.issues) == number
+    weeks = [max(1, round(number / 50)) for number in (min(written), max(written))]
+    assert weeks == [int(number) for number in row[4:]]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}-{row[1]}")

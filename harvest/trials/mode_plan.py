@@ -1,0 +1,86 @@
+"""The ways to try a version, beside each other: what a verdict takes in issues, runs, money and days.
+
+Each way is simulated with its own test (`draw_plan`, `pair_plan`); here their units are made comparable. An
+issue of a draw is one run, and the canary's runs are what users see. An issue of a pair is two runs, of which
+users see the champion's; issues that are not paired are one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harvest.draws.draw_plan import Plan, plan
+from harvest.evidence.policy import TrialPolicy
+from harvest.pairs.pair_plan import AGREEMENT, plan_pairs
+from routing.templates.trial import Mode
+
+#: The share at which a draw needs the fewest jobs.
+HALF = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """What a template's work was like so far."""
+
+    usd_per_run: float | None = None  # mean of its jobs whose cost is known; None: of none
+    issues_per_day: float | None = None  # None: too few to say
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModePlan:
+    """What to expect of one way, for one difference of the canary."""
+
+    mode: Mode
+    share: float  # part of the issues: of the canary, or that both versions work on
+    difference: float  # assumed: canary's mean score - champion's mean score
+    issues: float  # that come in until the trial ends, on average, like all below
+    runs: float  # jobs of both versions
+    exposed: float  # jobs of the canary whose work users see
+    roll_back: float  # part of the trials that ends so, like the next two
+    graduate: float
+    undecided: float
+    usd: float | None  # of all runs
+    extra_usd: float | None  # of the runs that would not be without the trial
+    days: float | None
+
+
+def compare(
+    policy: TrialPolicy, *, baseline: float, drawn: Plan, pace: Pace, agreement: float = AGREEMENT
+) -> Iterator[ModePlan]:
+    """The ways for the difference of `drawn`, which is the plan of a draw at the policy's share."""
+    yield _of_draw(drawn, policy.share, pace)
+    gap = drawn.difference
+    if policy.share != HALF:
+        yield _of_draw(plan(policy=policy, baseline=baseline, difference=gap, share=HALF), HALF, pace)
+    yield plan_shadow(policy, baseline=baseline, difference=gap, pace=pace, agreement=agreement)
+
+
+def plan_shadow(
+    policy: TrialPolicy, *, baseline: float, difference: float, pace: Pace, agreement: float = AGREEMENT
+) -> ModePlan:
+    """What to expect of a trial of pairs on live issues."""
+    found = plan_pairs(policy=policy, baseline=baseline, difference=difference, agreement=agreement)
+    issues = found.mean_pairs / policy.pair_share
+    return ModePlan(
+        mode=Mode.SHADOW, share=policy.pair_share, difference=difference, issues=issues,
+        runs=issues + found.mean_pairs, exposed=0.0, roll_back=found.roll_back, graduate=found.graduate,
+        undecided=found.undecided, usd=_times(issues + found.mean_pairs, pace.usd_per_run),
+        extra_usd=_times(found.mean_pairs, pace.usd_per_run), days=_days(issues, pace),
+    )  # fmt: skip
+
+
+def _of_draw(found: Plan, share: float, pace: Pace) -> ModePlan:
+    issues = found.mean_canary_jobs / share
+    return ModePlan(
+        mode=Mode.DRAW, share=share, difference=found.difference, issues=issues, runs=issues,
+        exposed=found.mean_canary_jobs, roll_back=found.roll_back, graduate=found.graduate,
+        undecided=found.undecided, usd=_times(issues, pace.usd_per_run),
+        extra_usd=None if pace.usd_per_run is None else 0.0, days=_days(issues, pace),
+    )  # fmt: skip
+
+
+def _times(runs: float, usd: float | None) -> float | None:
+    return None if usd is None else runs * usd
+
+
+def _days(issues: float, pace: Pace) -> float | None:
+    return issues / pace.issues_per_day if pace.issues_per_day else None
