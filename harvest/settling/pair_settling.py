@@ -45,7 +45,12 @@ class Half:
         """Seconds from its dispatch until it had work or had ended, less what it waited for accounts."""
         kinds = _WORK | FAILURES | EXCLUSIONS
         ended = next((fact.at for fact in self.signals if fact.kind in kinds), now)
-        return max(ended - self.job.created_at - self.job.waited(ended), 0.0)
+        return max(ended - self.job.created_at - self.waited(ended), 0.0)
+
+    def waited(self, now: float) -> float:
+        """Seconds for which it waited for accounts, until it had work: what follows no shadow can meet."""
+        noted = next((fact.spent for fact in self.signals if fact.spent is not None), None)
+        return self.job.waited(now) if noted is None else noted.get("waited_seconds", 0.0)
 
 
 def half(job: Job, signals: Sequence[Signal], *, now: float, rules: ScoreRules) -> Half:
@@ -117,7 +122,7 @@ def pair_scoring(
         canary_spent=amounts[1] if is_settled else {},
         champion_age_seconds=champion.age(now),
         canary_age_seconds=canary.age(now),
-        waited=tuple(arm for each, arm in zip(halves, _ARMS, strict=True) if each.job.waited(now) > 0),
+        waited=tuple(arm for each, arm in zip(halves, _ARMS, strict=True) if each.waited(now) > 0),
         judged_first=_first(halves),
         reason=reason[:500],
         at=now,

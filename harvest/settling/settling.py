@@ -216,7 +216,9 @@ def amounts(each: Half) -> dict[str, float]:
     The same for both: what follows the champion's first push, for CI or a review, no shadow can meet.
     """
     noted = next((fact.spent for fact in each.signals if fact.spent is not None), None)
-    return dict(spent(each.job) if noted is None else noted)
+    found = dict(spent(each.job) if noted is None else noted)
+    found.pop("waited_seconds", None)
+    return found
 
 
 def spent(job: Job) -> Mapping[str, float]:

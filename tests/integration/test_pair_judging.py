@@ -194,11 +194,12 @@ def test_amounts_are_those_of_the_first_work(bench: Bench) -> None:
     for job, usd in ((champion, "1.5"), (canary, "2.5")):
         bench.fleet.redis.hset(keys.job(job.id), "spent_usd", usd)
         bench.hand_over(job, "good.txt")
-    bench.fleet.redis.hset(keys.job(champion.id), "spent_usd", "9")
+    bench.fleet.redis.hset(keys.job(champion.id), mapping={"spent_usd": "9", "held_seconds": "60"})
     bench.fleet.app.harvester.harvest()
     bench.judging().judge(champion.id, worker="w1")
     (line,) = bench.settled()
     assert (line.champion_spent["cost_usd"], line.canary_spent["cost_usd"]) == (1.5, 2.5)
+    assert line.waited == ()
 
 
 def test_only_the_first_work_counts(bench: Bench) -> None:

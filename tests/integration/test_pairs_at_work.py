@@ -7,6 +7,7 @@ import pytest
 from redis import Redis
 
 from harvest.pairs.pair_evidence import PairEvidence
+from harvest.pairs.pair_ledger import PairSettlement
 from routing.embedded.private_server import PrivateServer
 from routing.events import AUTO_PROMOTED, ROLLED_BACK
 from routing.git.git import Git
@@ -16,6 +17,7 @@ from routing.templates.trial import Trial, TrialState
 from routing.templates.version import Snapshot
 from tasks.agents.repository.place import shadow_ref
 from tests.fleets.shop import ShopFleet, shop
+from tests.fleets.worker_fleet import until_state
 from tests.waiting import wait_until
 
 #: A few pairs decide; the same for both stories.
@@ -123,3 +125,72 @@ def test_a_canary_that_is_as_good_graduates_by_pairs(tmp_path: Path, url: str) -
         assert state.counts.both == state.counts.settled > 3
         landed = Git(made.repository.path)("ls-tree", "--name-only", "HEAD").split()
         assert not [job.id for job in shadows(made) if f"work-{job.id}.txt" in landed]
+
+
+#: No verdict, whatever becomes of the few pairs of a story.
+LONG = '{"mode": "shadow", "delta": 0.9, "alpha": 0.0001, "beta": 0.0001, "revert_window_seconds": 0}'
+
+#: By the number of the issue: the champion crashes, and does work that its server refuses.
+CHAMPION = f"""case "$COALMINE_ISSUE" in *'#4') exit 7;; *'#5') echo refused > refused.txt;; esac; {GOOD}"""
+
+#: The canary crashes, and hangs.
+CANARY = f"""case "$COALMINE_ISSUE" in *'#3') exit 7;; *'#6'|*'#7') tail -f /dev/null;; esac; {GOOD}"""
+
+#: What the server of the repository refuses.
+REFUSAL = """#!/bin/sh
+while read -r old new name; do
+  case "$(git ls-tree --name-only "$new" 2>/dev/null)" in *refused.txt*) echo no >&2; exit 1;; esac
+done
+"""
+
+
+def pair_of(made: ShopFleet, number: int) -> tuple[Job, Job]:
+    """Both jobs of an issue's pair, once they are there."""
+
+    def found() -> list[Job]:
+        return [job for job in made.parts.jobs.newest(most=100) if job.request.issue.endswith(f"#{number}")]
+
+    made.open_issue(number)
+    wait_until(lambda: len(found()) == 2, description=f"issue {number} is a pair", timeout=30)
+    canary, champion = sorted(found(), key=lambda job: not job.shadow)
+    return champion, canary
+
+
+def line_of(made: ShopFleet, trial: Trial, champion: Job) -> PairSettlement:
+    """What became of a pair, once that is known."""
+
+    def found() -> list[PairSettlement]:
+        ledger = made.parts.harvester.ledger(trial.id)
+        return [line for line in ledger if isinstance(line, PairSettlement) and line.index == champion.pair]
+
+    wait_until(found, description=f"the pair of job {champion.id} is settled", timeout=60)
+    (line,) = found()
+    return line
+
+
+def test_faults_in_one_half_hit_the_pair_and_no_version_alone(tmp_path: Path, url: str) -> None:
+    """A crash is its version's; a refused push changes nothing; a cancel and a lost worker leave it out."""
+    lease = {"COALMINE_TIMES__LEASE_SECONDS": "3"}
+    with shop(tmp_path, url, CHAMPION, ci=CI, policy=LONG, variables=lease) as made:
+        hook = made.repository.path / ".git" / "hooks" / "pre-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(REFUSAL)
+        hook.chmod(0o755)
+        parts = made.parts
+        step, _ = parts.proposals.propose("implementer", Snapshot(prompt="Do it well.", command=CANARY))
+        trial = parts.proposals.open(step.version, parts.settings.canary.policy, by="a test").trial
+        for number, scores in ((3, (1.0, 0.0)), (4, (0.0, 1.0)), (5, (1.0, 1.0))):
+            champion, _ = pair_of(made, number)
+            line = line_of(made, trial, champion)
+            assert (line.champion, line.canary) == scores, (number, line)
+        champion, canary = pair_of(made, 6)
+        parts.jobs.cancel(canary.id, by="ada", at=parts.now())
+        assert line_of(made, trial, champion).kind == "excluded"
+        champion, canary = pair_of(made, 7)
+        until_state(parts, canary.id, JobState.RUNNING)
+        made.fleet.kill("w1")
+        made.fleet.worker("w2")
+        assert line_of(made, trial, champion).kind == "excluded"
+        assert len(parts.harvester.ledger(trial.id)) == 10
+        found = parts.trials.find(trial.id)
+        assert parts.harvester.replayed(found) == parts.harvester.evidence(found)

@@ -1,13 +1,13 @@
 -- Hand over the work of a job of a pair to its judge: the first time counts, whatever is delivered later.
 -- KEYS  job, signals: of the job  pair: its record  trials_open, due
 -- ARGV  id: of the job  fence: of its claim  arm: 'champion' or 'canary'  work: JSON of what is to be judged, or ''
---       signal: id of the fact  fact: its JSON without its end, to which is added what the job has spent until now
+--       signal: id of the fact  fact: its JSON without its end, to which is added what the job has spent, and waited, until now
 --       retention_seconds
 -- Returns 'ok'|'known' (it was handed over before)|'stale' (the lease)|'cancelled' (people ended it before)|'over' (its trial)
 -- @include prelude
 local now = clock(time)
 local f = redis.call('HMGET', job, 'fence', 'cancel', 'handed_at', 'trial', 'spent_usd', 'spent_seconds', 'spent_tokens',
-  'fix_forwards')
+  'fix_forwards', 'held_seconds')
 if f[1] ~= fence then return 'stale' end
 if f[3] then return 'known' end
 if f[2] then return 'cancelled' end
@@ -18,6 +18,6 @@ if work ~= '' then
   redis.call('EXPIRE', pair, retention_seconds)
 end
 redis.call('HSETNX', signals, signal, fact .. ',"spent":{"cost_usd":' .. (f[5] or '0') .. ',"duration_seconds":'
-  .. (f[6] or '0') .. ',"tokens":' .. (f[7] or '0') .. ',"fix_forwards":' .. (f[8] or '0') .. '}}')
+  .. (f[6] or '0') .. ',"tokens":' .. (f[7] or '0') .. ',"fix_forwards":' .. (f[8] or '0') .. ',"waited_seconds":' .. (f[9] or '0') .. '}}')
 redis.call('ZADD', due, 'LT', now, id)
 return 'ok'
