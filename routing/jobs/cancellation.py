@@ -14,6 +14,7 @@ from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.events import JOB_FINISHED
 from routing.jobs.job import Job, JobState
 from routing.jobs.signal import Signal, SignalKind, signal
+from routing.jobs.turn import HindranceKind
 from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.move import Move, MoveAnswer
 
@@ -114,7 +115,14 @@ class Cancellation:
 
 
 def _with_kept(job: Job, to: JobState, reason: str) -> str:
-    """The reason, and where finished work is that nobody delivers any more."""
-    if to is not JobState.CANCELLED or job.finished is None or " is kept " in reason:
+    """The reason, and where work is that nobody delivers any more.
+
+    A turn that a limit of its account ended has left its work in its tree, neither finished nor pushed.
+    """
+    if to is not JobState.CANCELLED:
+        return reason
+    if job.hindrance is not None and job.hindrance.kind is HindranceKind.LIMIT and job.turns and job.worker:
+        return f"{reason}; what its turn did is as it is in its work tree on {job.worker.rpartition('@')[2]}"
+    if job.finished is None or " is kept " in reason:
         return reason
     return f"{reason}; its finished work is kept in its work tree on {job.finished.host}"

@@ -10,6 +10,7 @@ from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, StaleLeaseError, UnknownJobError
 from routing.jobs.retry import UNCOUNTED
 from routing.jobs.signal import SignalKind
+from routing.jobs.turn import Hindrance, HindranceKind
 from routing.store.jobs.job_store import ClaimRefusal
 from routing.store.jobs.move import Move, MoveAnswer
 from routing.store.redis.lease import LeaseStatus
@@ -296,6 +297,18 @@ def test_cancel_of_a_queued_job_ends_it(fleet: SteppedFleet) -> None:
     assert fleet.app.jobs.cancel(job, by="ada", at=START).state is JobState.CANCELLED
     assert fleet.app.jobs.claim(job, worker="w1", lease_seconds=30) == ClaimRefusal.FINAL
     assert signals(fleet, job) == ["cancelled"]
+
+
+def test_cancel_of_a_job_that_a_limit_put_off_names_the_host_of_its_work(fleet: SteppedFleet) -> None:
+    """What its turn did is in the tree there: neither pushed nor finished."""
+    job = fleet.enqueue().job
+    won = fleet.app.jobs.claim(job, worker="celery@bench-7", lease_seconds=30)
+    assert isinstance(won, Claim)
+    fleet.spend(won)
+    hindrance = Hindrance(kind=HindranceKind.LIMIT, since=fleet.clock(), seen_at=fleet.clock())
+    fleet.app.jobs.hindered(won, UNCOUNTED, reason="its account has reached a limit", hindrance=hindrance)
+    ended = fleet.app.jobs.cancel(job, by="ada", at=fleet.clock())
+    assert ended.reason.endswith("what its turn did is as it is in its work tree on bench-7")
 
 
 def test_cancel_of_a_waiting_job_ends_it(fleet: SteppedFleet) -> None:
