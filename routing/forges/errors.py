@@ -31,6 +31,10 @@ class ForgeRefusedError(ForgeError, ConflictError):
     """The forge answered that this may not be done (HTTP 401 and 403, a conflict, a dirty work tree)."""
 
 
+class ForgeDequeuedError(ForgeRefusedError):
+    """The forge's merge queue took the change out, as its checks failed beside what is merged before it."""
+
+
 class ForgeBaseGoneError(ForgeRefusedError):
     """The work began from a commit that its branch no longer has: a merge would bring that one back."""
 

@@ -10,7 +10,13 @@ import structlog
 
 from routing.base import Base
 from routing.forges.change_request import ChangeRequest, ChangeState
-from routing.forges.errors import ForgeBaseGoneError, ForgeError, ForgeRefusedError, ForgeTokenError
+from routing.forges.errors import (
+    ForgeBaseGoneError,
+    ForgeDequeuedError,
+    ForgeError,
+    ForgeRefusedError,
+    ForgeTokenError,
+)
 from routing.forges.site import ForgeSite
 from routing.jobs.correction import Correction
 from routing.jobs.job import Job
@@ -30,7 +36,7 @@ class Conflict:
     """What keeps work from being merged."""
 
     onto: Base  # the branch that it goes to, as it is now
-    files: tuple[str, ...]  # at least one
+    files: tuple[str, ...] = ()  # none where the forge's merge queue alone says no
 
     def __str__(self) -> str:
         more = f" and {len(self.files) - NAMED} more" if len(self.files) > NAMED else ""
@@ -82,10 +88,13 @@ class ConflictTurns:
         if change is None or change.state is not ChangeState.OPEN or change.head != job.result.commit:
             return None
         conflict = conflict_of(site, job, change)
+        if conflict is None and isinstance(refused, ForgeDequeuedError):
+            onto = site.forge.newest(place_of(job)[1], job.base)
+            return self._send(site, job, Conflict(onto=onto), str(refused), said=str(refused))
         return None if conflict is None else self._send(site, job, conflict, f"it was not merged: {conflict}")
 
-    def _send(self, site: ForgeSite, job: Job, conflict: Conflict, reason: str) -> bool:
-        repair = Repair(commit=job.result.commit, onto=conflict.onto.branch, files=conflict.files)
+    def _send(self, site: ForgeSite, job: Job, conflict: Conflict, reason: str, *, said: str = "") -> bool:
+        repair = Repair(commit=job.result.commit, onto=conflict.onto.branch, files=conflict.files, log=said)
         return self.back.send(site, job, Correction(
             kind=TurnKind.CONFLICT, repair=repair, reason=reason, most=self.most_rounds
         ))  # fmt: skip

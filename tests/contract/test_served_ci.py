@@ -4,7 +4,7 @@ import pytest
 
 from routing.forges.change_request import ChangeState
 from routing.forges.commit_status import CiReason, CiVerdict, CombinedStatus, read_ci
-from routing.forges.errors import ForgeQueuedError, ForgeRefusedError
+from routing.forges.errors import ForgeDequeuedError, ForgeQueuedError, ForgeRefusedError
 from tests.servers.served_forges import ServedForge
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -162,6 +162,30 @@ def test_a_merge_queue_is_used_where_there_is_one(served: ServedForge) -> None:
         forge.merge(change, onto=onto)
     world.merge(pull, "Merged by the queue")
     assert forge.merge(change, onto=onto).state is ChangeState.MERGED
+
+
+@pytest.mark.parametrize("served", ["github"], indirect=True)
+def test_what_the_queue_took_out_is_the_agents_and_another_commit_another_try(served: ServedForge) -> None:
+    """What a person took out is theirs to see to."""
+    world, forge = served.world, served.forge
+    head = world.repository.work(BRANCH, {"new.txt": "new\n"})
+    change = forge.open_change(world.repo, BRANCH, title="New", body="")
+    world.merge_queue = True
+    world.say(head, "ci/build", "success")
+    with pytest.raises(ForgeQueuedError):
+        forge.merge(change)
+    pull = world.pull_of(BRANCH)
+    world.throw_out(pull, by="ann")
+    with pytest.raises(ForgeRefusedError, match="took pull request") as refused:
+        forge.merge(change)
+    assert not isinstance(refused.value, ForgeDequeuedError)
+    world.throw_out(pull)
+    with pytest.raises(ForgeDequeuedError, match="took pull request"):
+        forge.merge(change)
+    newer = world.repository.work(BRANCH, {"newer.txt": "new\n"}, onto=f"origin/{BRANCH}")
+    world.say(newer, "ci/build", "success")
+    with pytest.raises(ForgeQueuedError):
+        forge.merge(change.model_copy(update={"head": newer}))
 
 
 def test_what_is_no_longer_wanted_is_taken_out_of_the_merge_queue(served: ServedForge) -> None:

@@ -17,7 +17,13 @@ from routing.forges.change_request import (
     in_rounds,
 )
 from routing.forges.commit_status import CombinedStatus, CommitStatus, StatusState
-from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeQueuedError, ForgeRefusedError
+from routing.forges.errors import (
+    ForgeDequeuedError,
+    ForgeGoneError,
+    ForgeInvalidError,
+    ForgeQueuedError,
+    ForgeRefusedError,
+)
 from routing.forges.feedback import Feedback
 from routing.forges.forge import Access, Permission
 from routing.forges.work_branch import branch_to_delete
@@ -104,6 +110,7 @@ class MemoryForge:
         self.said_of: list[str] = []  # the commit of each
         self.given_feedback: list[tuple[int, Feedback]] = []
         self.resolved: set[str] = set()  # ids of feedback whose threads are marked as dealt with
+        self.thrown_out: set[str] = set()  # heads that the merge queue took out
         self.answers: list[tuple[int | None, str, str]] = []  # to which feedback of which change
         self.given_reviews: list[tuple[int, Review]] = []
         self.history: list[tuple[str, str]] = []  # what happened to which issue
@@ -304,6 +311,8 @@ class MemoryForge:
         known = self._current(self._change(change.number))
         if not self._merges or known.head != change.head or known.state is ChangeState.CLOSED:
             raise ForgeRefusedError(f"{change.branch} was not merged; merge it by hand")
+        if known.head in self.thrown_out:
+            raise ForgeDequeuedError("the merge queue took it out")
         if self.has_queue and known.state is ChangeState.OPEN:
             if known.number not in self.queue:
                 self.queue.append(known.number)

@@ -364,6 +364,10 @@ class GitHubRoutes:
         pull = self.world.pulls[int(wanted["pull"].removeprefix("PR_"))]
         number = pull.issue.number
         queued = self.world.queued
+        if "timelineItems" in query:
+            is_out = self.world.thrown_out.get(number) == self.world.head(pull)
+            newest = {"__typename": "RemovedFromMergeQueueEvent" if is_out else "PullRequestCommit"}
+            return Answer(value={"data": {"node": {"timelineItems": {"nodes": [newest]}}}})
         if "dequeuePullRequest" in query:
             if number not in queued:
                 return Answer(value={"data": None, "errors": [{"message": "Pull request is not queued"}]})

@@ -142,3 +142,34 @@ def test_nobody_is_paid_for_work_that_is_no_longer_wanted(fake_redis: redis.Redi
     fleet.clock.forward(400)
     fleet.watch()
     assert (job_of(fleet).state, job_of(fleet).merge_rounds) == (JobState.CANCELLED, 0)
+
+
+def test_what_the_merge_queue_took_out_goes_back_once(fake_redis: redis.Redis) -> None:
+    """Its checks failed beside what was merged before it: the agent looks into it, and it is queued again."""
+    fleet = fleet_of(fake_redis, "green")
+    fleet.forge.has_queue = True
+    pushed(fleet)
+    fleet.watch()
+    job = job_of(fleet)
+    (change,) = fleet.forge.changes
+    assert fleet.forge.queue == [change.number]
+    fleet.forge.queue.clear()
+    fleet.forge.thrown_out.add(change.head)
+    fleet.watch()
+    sent = job_of(fleet)
+    assert (sent.id, sent.kind, sent.merge_rounds) == (job.id, TurnKind.CONFLICT, 1)
+    assert (sent.reason, sent.kind_again) == ("the merge queue took it out", TurnKind.CONFLICT)
+    settles(fleet)
+    fleet.watch()
+    assert fleet.forge.queue == [change.number]
+    fleet.forge.queue.clear()
+    fleet.forge.thrown_out.add(job_of(fleet).result.commit)
+    fleet.watch()
+    assert job_of(fleet).merge_rounds == 2
+    settles(fleet)
+    fleet.watch()
+    fleet.forge.thrown_out.add(job_of(fleet).result.commit)
+    fleet.watch()
+    ended = job_of(fleet)
+    assert ended.state is JobState.ESCALATED
+    assert ended.reason == "the merge queue took it out, and it has had 2 of 2 turns for conflicts"

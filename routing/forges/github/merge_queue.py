@@ -8,9 +8,10 @@ one in, or takes it out: https://docs.github.com/graphql/reference/mutations#enq
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import AliasPath, Field
 
 from routing.forges.errors import (
+    ForgeDequeuedError,
     ForgeError,
     ForgeGoneError,
     ForgeInvalidError,
@@ -32,6 +33,18 @@ _ENQUEUE = (
 )
 _DEQUEUE = "mutation($pull: ID!) { dequeuePullRequest(input: {id: $pull}) { mergeQueueEntry { position } } }"
 _PLACE = "query($pull: ID!) { node(id: $pull) { ... on PullRequest { mergeQueueEntry { position state } } } }"
+
+
+#: Whether a commit came since it was taken out: timelines are in the order in which things happened.
+_SINCE = (
+    "query($pull: ID!) { node(id: $pull) { ... on PullRequest { timelineItems(last: 1, itemTypes: "
+    "[REMOVED_FROM_MERGE_QUEUE_EVENT, PULL_REQUEST_COMMIT, HEAD_REF_FORCE_PUSHED_EVENT]) { nodes { "
+    "__typename } } } } }"
+)
+_TAKEN_OUT = "RemovedFromMergeQueueEvent"
+
+#: How logins of programs end: the queue is one.
+_PROGRAM = "[bot]"
 
 
 class WireQueueEvent(Wire):
@@ -60,10 +73,17 @@ class WireQueueEntry(Wire):
     state: Text = ""
 
 
+class WireTimelineItem(Wire):
+    """What kind of thing happened."""
+
+    kind: Text = Field("", validation_alias="__typename")
+
+
 class WireQueued(Wire):
     """A pull request with its place in the queue."""
 
     entry: WireQueueEntry | None = Field(None, validation_alias="mergeQueueEntry")
+    newest: Items[WireTimelineItem] = Field((), validation_alias=AliasPath("timelineItems", "nodes"))
 
 
 class WireGraphData(Wire):
@@ -98,13 +118,15 @@ def enqueue(
 ) -> ForgeQueuedError:
     """Put a pull request into the queue at exactly its head, once; returns its place there, to be raised.
 
-    ForgeRefusedError when the queue, or a person, took it out, or it is not taken: a person sees why. One
-    that we took out ourselves, as its job was cancelled, goes in again.
+    ForgeDequeuedError when the queue took it out, ForgeRefusedError when a person did, or it is not taken:
+    they see why. One that we took out ourselves, as its job was cancelled, goes in again, and so does one
+    that has another commit since.
     """
     last, by = _last_move(client, repo, number)
-    if last == _REMOVED and by.casefold() != own_login().casefold():
+    is_out = last == _REMOVED and by.casefold() != own_login().casefold()
+    if is_out and not _has_moved(client, repo, number):
         message = f"the merge queue took pull request {number} of {repo} out; see why, then put it back"
-        raise ForgeRefusedError(message)
+        raise (ForgeDequeuedError if by.endswith(_PROGRAM) else ForgeRefusedError)(message)
     if last != _ADDED:
         try:
             said = _ask(client, repo, number, _ENQUEUE, head=head)
@@ -134,6 +156,16 @@ def _last_move(client: ForgeClient, repo: str, number: int) -> tuple[str, str]:
     return (moves[-1].event, moves[-1].actor) if moves else ("", "")
 
 
+def _has_moved(client: ForgeClient, repo: str, number: int) -> bool:
+    """Whether it got a commit since it was taken out; False where that is not shown."""
+    try:
+        said = _ask(client, repo, number, _SINCE)
+    except (ForgeGoneError, ForgeInvalidError, ForgeRefusedError):
+        return False
+    newest = said.data.node.newest if said.data and said.data.node else ()
+    return bool(newest) and newest[-1].kind != _TAKEN_OUT
+
+
 def _place(client: ForgeClient, repo: str, number: int) -> str:
     """Where in the queue it is, "" where that is not known; that makes nobody wait less."""
     try:
@@ -149,7 +181,7 @@ def _ask(client: ForgeClient, repo: str, number: int, query: str, **variables: s
     path = f"{repository_path(repo)}/pulls/{int(number)}"
     pull = client.parsed(WirePullNode, client.get(path))
     asked = {"query": query, "variables": {"pull": pull.node_id, **variables}}
-    repeatable = query is _PLACE
+    repeatable = query in {_PLACE, _SINCE}
     return client.parsed(WireGraphAnswer, client.write("POST", "/graphql", asked, repeatable=repeatable))
 
 

@@ -48,7 +48,7 @@ DEFAULT_TEMPLATES: Mapping[str, str] = {
     ),
     TurnKind.CONFLICT: (
         "Your work on the task below was pushed as commit $commit to branch $branch, and it cannot be "
-        "merged: the branch that it goes to has changed the same lines since. That branch is here under its "
+        "merged as it is: the branch that it goes to has changed since. That branch is here under its "
         "name below. Merge it into yours, or rebase yours onto it; keep what both sides meant, see that all "
         "still works, and commit that; it is pushed for you. Do not take the others' changes back."
     ),
@@ -137,6 +137,7 @@ def _of_kind(given: PromptInput) -> list[str]:
         TurnKind.CONFLICT: [
             ("The branch that it goes to", given.onto),
             ("Files in conflict", "\n".join(given.files)),
+            ("What the forge said", given.log[-LOG_END_CHARACTERS:]),
             ("Recap of the earlier turn", given.recap),
         ],
         TurnKind.EDITED: [("Recap of the earlier turn", given.recap)],
