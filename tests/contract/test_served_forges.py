@@ -53,6 +53,19 @@ def test_repositories_of_an_owner_are_listed(served: ServedForge) -> None:
         served.forge.repositories_of("nobody")
 
 
+def test_work_in_a_repository_that_was_renamed_keeps_its_request(served: ServedForge) -> None:
+    """Forges redirect from the old name, and send the new one; a fork's request is still not ours."""
+    asked = served.world.repo
+    served.world.repository.work(BRANCH, {"new.txt": "new\n"})
+    change = served.forge.open_change(asked, BRANCH, title="Socks", body="")
+    served.world.repo = f"{asked}-and-more"
+    assert "acme/shop-and-more now: write that" in served.forge.access(asked).note
+    found = served.forge.change_of_branch(asked, BRANCH)
+    assert found is not None
+    assert (found.number, found.state) == (change.number, ChangeState.OPEN)
+    assert served.forge.open_change(asked, BRANCH, title="Socks", body="").number == change.number
+
+
 def test_a_label_that_nobody_knows_lists_nothing(served: ServedForge) -> None:
     """A forge may ignore a label that it does not know; what it lists then is not for agents."""
     served.world.open_issue("Slow", "text", labels=["bug"])

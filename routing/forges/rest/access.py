@@ -12,6 +12,7 @@ from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import WirePermission, WireRepository, WireRights
 from routing.forges.written_text import checked_name
+from routing.printable import printable
 
 #: What the forges' words for permissions mean; an unknown word gives no permission.
 _PERMISSIONS = {
@@ -45,6 +46,8 @@ class RestAccess(ABC):
         except (ForgeGoneError, ForgeRefusedError) as error:
             return Access(readable=False, writable=False, note=f"its issues cannot be read: {error}")
         lacks = [*_lacks(repository), *self._lacks(repository.permissions)]
+        if repository.full_name.casefold() != repo.casefold():
+            lacks.append(f"it is called {printable(repository.full_name)} now: write that in the settings")
         rights = repository.permissions
         writable = bool(rights and rights.push) and not repository.archived and repository.has_issues
         return Access(

@@ -208,9 +208,11 @@ class WireReview(Wire):
 
 def is_of(pull: WirePull, repo: str, branch: str) -> bool:
     """Whether it is of this branch of this repository, and not of a fork's branch of the same name."""
-    if pull.head.repo is not None and pull.head.repo.full_name.casefold() != repo.casefold():
+    # Forges redirect from a repository's old name, and send the new one.
+    ours = pull.base.repo.full_name if pull.base.repo is not None else repo
+    if pull.head.repo is not None and pull.head.repo.full_name.casefold() != ours.casefold():
         return False
-    owner = repo.partition("/")[0].casefold()
+    owner = ours.partition("/")[0].casefold()
     label_owner, _, label_branch = pull.head.label.rpartition(":")
     named = branch in {pull.head.ref, label_branch}
     return named and (not label_owner or label_owner.casefold() == owner)
