@@ -202,9 +202,8 @@ class _Examination:
         try:
             return _judged(check, self._site.forge.access(repo), self._section)
         except ForgeRefusedError as error:
-            return problem(
-                check, f"the token was refused: {error}", f"give {self._section} a valid token, or App"
-            )
+            remedy = f"give {self._section}.token a valid one, or correct what is set in its place"
+            return problem(check, f"the token was refused: {error}", remedy)
         except ForgeUnreachableError:
             raise
         except CoalmineError as error:

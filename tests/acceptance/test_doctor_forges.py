@@ -19,6 +19,7 @@ from tests.programs.command_line import CommandLine
 from tests.repositories import new_repository
 from tests.servers.forge_server import Answer, ForgeServer
 from tests.servers.gitea_server import gitea_server
+from tests.servers.github_app import AppServer, make_key
 from tests.servers.github_server import github_server
 
 Found = dict[str, tuple[str, str]]
@@ -275,3 +276,18 @@ def test_an_intake_that_nobody_empties_is_found(coalmine: CommandLine, backlog: 
         parts.redis.zadd(parts.keys("intake"), {str(shop(1)): backlog.now() - 121})
     status, said = examined(coalmine, 0)["intake"]
     assert (status, "control" in said) == ("warning", True)
+
+
+@pytest.mark.parametrize("patient", ["github"], indirect=True)
+def test_a_github_app_is_asked_for_a_token(patient: Patient, tmp_path: Path) -> None:
+    """Its key and its installation are looked at; the suite's git knows no tokens that were lent."""
+    key = make_key(tmp_path)
+    app = {"TOKEN": "-", "APP_ID": "4711", "APP_KEY_PATH": str(key)}
+    AppServer(patient.server, app_id=4711, key=key)
+    status, said = patient.found(1, **app)[patient.check("access")]
+    assert (status, "API of 2022-11-28" in said) == ("ok", True)
+    lost = patient.found(1, **(app | {"APP_KEY_PATH": str(tmp_path / "none.pem")}))
+    status, said = lost[patient.check("access")]
+    assert status == "problem"
+    assert "none.pem is no RSA key in PEM form, or not to be read" in said
+    assert "or correct what is set in its place" in said
