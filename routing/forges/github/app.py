@@ -10,6 +10,7 @@ The key stays in its file: the program `openssl` signs with it. Tokens are in th
 
 import base64
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -225,7 +226,8 @@ class GitHubApp:
         """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017), by the key in the file."""
         argv = ("openssl", "dgst", "-sha256", "-binary", "-passin", "pass:", "-sign", str(self._key))
         try:
-            done = capture(Command(argv=argv, environment=None, stdin=text), timeout_seconds=SIGN_SECONDS)
+            command = Command(argv=argv, environment={"PATH": os.environ.get("PATH", os.defpath)}, stdin=text)
+            done = capture(command, timeout_seconds=SIGN_SECONDS)
         except SpawnError as error:
             message = f"{self.name} cannot sign: {error}; install openssl"
             raise ForgeTokenError(message) from error
