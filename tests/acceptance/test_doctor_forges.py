@@ -289,5 +289,5 @@ def test_a_github_app_is_asked_for_a_token(patient: Patient, tmp_path: Path) -> 
     lost = patient.found(1, **(app | {"APP_KEY_PATH": str(tmp_path / "none.pem")}))
     status, said = lost[patient.check("access")]
     assert status == "problem"
-    assert "none.pem is no RSA key in PEM form, or not to be read" in said
+    assert "no RSA key in PEM form, or not to be read" in said
     assert "or correct what is set in its place" in said
