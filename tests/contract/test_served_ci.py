@@ -156,8 +156,7 @@ def test_a_merge_queue_is_used_where_there_is_one(served: ServedForge) -> None:
         world.queued[:] = [number for number in world.queued if number != 77]
     assert world.queued == [change.number]
     pull = world.pull_of(BRANCH)
-    world.history.add(pull.issue.number, "removed_from_merge_queue", "ann")
-    world.queued.clear()
+    world.throw_out(pull, by="ann")
     with pytest.raises(ForgeRefusedError, match=r"took (pull|merge) request"):
         forge.merge(change, onto=onto)
     world.merge(pull, "Merged by the queue")

@@ -53,6 +53,7 @@ def test_repositories_of_an_owner_are_listed(served: ServedForge) -> None:
         served.forge.repositories_of("nobody")
 
 
+@pytest.mark.parametrize("served", ["github", "gitea"], indirect=True)  # GitLab names projects by id
 def test_work_in_a_repository_that_was_renamed_keeps_its_request(served: ServedForge) -> None:
     """Forges redirect from the old name, and send the new one; a fork's request is still not ours."""
     asked = served.world.repo
