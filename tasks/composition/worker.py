@@ -27,6 +27,7 @@ from tasks.agents.accounts.leased_accounts import LeasedAccounts
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.server import MailServer
 from tasks.agents.pairs.judging import PairJudging
+from tasks.agents.pairs.sealed_repository import CASE_SECONDS, sweep_case_places
 from tasks.agents.repository.hand_out import sweep_worktrees
 from tasks.agents.repository.mirror_packs import repack_mirrors
 from tasks.agents.runner import AgentRunner, RunnerRules
@@ -350,6 +351,7 @@ class Worker:
             return []
         agent = self.coalmine.settings.agent
         kept_seconds = agent.keep_failed_days * 86_400
+        sweep_case_places(agent.work_dir, before=time.time() - CASE_SECONDS)
         sweep_session_folders(agent.work_dir, unused_seconds=self.coalmine.settings.retention_seconds)
         return sweep_worktrees(agent.work_dir, is_wanted=self._wants(kept_seconds))
 

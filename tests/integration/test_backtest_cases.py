@@ -22,6 +22,7 @@ from tasks.agents.pairs.sealed_repository import (
     place_of_case,
     scratch_repository,
     sealed_remote,
+    sweep_case_places,
 )
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import Worktree, open_worktree
@@ -174,6 +175,18 @@ def test_an_agent_goes_on_where_it_was(past: Past, tmp_path: Path) -> None:
     again = past.tree(tmp_path, made.base)
     assert (again.path / "answer.txt").read_text() == "42\n"
     assert Git(again.path)("rev-parse", "HEAD") == pushed.commit
+
+
+def test_repositories_of_cases_go_when_nobody_uses_them(past: Past, tmp_path: Path) -> None:
+    """Neither one that was used lately, nor one that a job has a tree in; what is gone is made again."""
+    made, work = past.tree(tmp_path), tmp_path / "work"
+    lock = made.mirror.parent / "sealed.lock"
+    assert sweep_case_places(work, before=lock.stat().st_mtime + 1) == []
+    made.remove()
+    assert sweep_case_places(work, before=lock.stat().st_mtime - 1) == []
+    assert sweep_case_places(work, before=lock.stat().st_mtime + 1) == [past.case.digest]
+    assert not made.mirror.exists()
+    assert past.tree(tmp_path).base.commit == past.case.base
 
 
 def test_a_base_that_was_rewritten_away_is_said(past: Past, tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ _log = structlog.get_logger(__name__)
 #: The one branch of a sealed repository.
 BRANCH = "main"
 
+#: Seconds after their last use for which repositories of cases are kept.
+CASE_SECONDS = 86_400.0
+
 #: How places of cases are called: `backtest:` and the case's digest.
 _PLACE = "backtest:{digest}"
 
@@ -50,6 +53,7 @@ def sealed_remote(whole: RepositoryPlace, remote: Remote, *, digest: str, base: 
     path = folder / "sealed.git"
     folder.mkdir(parents=True, exist_ok=True)
     with host_lock(folder / "sealed.lock", patience_seconds=remote.limits.transfer_seconds):
+        (folder / "sealed.lock").touch()  # used now: see `sweep_case_places`
         if not _is_sealed(path, base):
             lender = Mirror(path=whole.mirror, remote=remote)
             lender.fetch("coalmine/backtest")
@@ -76,6 +80,20 @@ def _seal(path: Path, lender: Path, base: str) -> None:
     receives = "--receive-pack=git -c receive.shallowUpdate=true receive-pack"  # history may end somewhere
     whole("push", "--quiet", receives, "--", str(path.resolve()), f"{base}:refs/heads/{BRANCH}")
     _log.info("backtest.sealed", repository=str(path), base=base)
+
+
+def sweep_case_places(work_dir: Path, *, before: float) -> list[str]:
+    """Remove the repositories of cases that were last used before a time; returns the cases' digests.
+
+    Those with a tree of a job stay. They are made again when they are needed.
+    """
+    swept = []
+    for lock in work_dir.glob(f"{_PLACE.format(digest='*').replace(':', '@')}/.coalmine/sealed.lock"):
+        folder = lock.parent.parent
+        if lock.stat().st_mtime < before and all(path == lock.parent for path in folder.iterdir()):
+            remove_all(folder)
+            swept.append(folder.name.partition("@")[2])
+    return sorted(swept)
 
 
 @contextmanager
