@@ -2,16 +2,17 @@
 
 Each way is simulated with its own test (`draw_plan`, `pair_plan`); here their units are made comparable. An
 issue of a draw is one run, and the canary's runs are what users see. An issue of a pair is two runs, of which
-users see the champion's; issues that are not paired are one.
+users see the champion's; issues that are not paired are one. A backtest needs past issues alone, two runs for
+each, and shows users nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from harvest.draws.draw_plan import Plan, plan
 from harvest.evidence.policy import TrialPolicy
 from harvest.pairs.pair_plan import AGREEMENT, plan_pairs
-from routing.templates.trial import Mode
 
 #: The share at which a draw needs the fewest jobs.
 HALF = 0.5
@@ -29,10 +30,10 @@ class Pace:
 class ModePlan:
     """What to expect of one way, for one difference of the canary."""
 
-    mode: Mode
+    mode: Literal["draw", "shadow", "backtest"]
     share: float  # part of the issues: of the canary, or that both versions work on
     difference: float  # assumed: canary's mean score - champion's mean score
-    issues: float  # that come in until the trial ends, on average, like all below
+    issues: float  # that come in until it ends, on average, like all below; a backtest waits for none
     runs: float  # jobs of both versions
     exposed: float  # jobs of the canary whose work users see
     roll_back: float  # part of the trials that ends so, like the next two
@@ -40,7 +41,7 @@ class ModePlan:
     undecided: float
     usd: float | None  # of all runs
     extra_usd: float | None  # of the runs that would not be without the trial
-    days: float | None
+    days: float | None  # None for a backtest too: it takes as long as its runs
 
 
 def compare(
@@ -51,7 +52,9 @@ def compare(
     gap = drawn.difference
     if policy.share != HALF:
         yield _of_draw(plan(policy=policy, baseline=baseline, difference=gap, share=HALF), HALF, pace)
-    yield plan_shadow(policy, baseline=baseline, difference=gap, pace=pace, agreement=agreement)
+    shadow = plan_shadow(policy, baseline=baseline, difference=gap, pace=pace, agreement=agreement)
+    yield shadow
+    yield _on_past_issues(shadow, policy.pair_share, pace)
 
 
 def plan_shadow(
@@ -61,17 +64,26 @@ def plan_shadow(
     found = plan_pairs(policy=policy, baseline=baseline, difference=difference, agreement=agreement)
     issues = found.mean_pairs / policy.pair_share
     return ModePlan(
-        mode=Mode.SHADOW, share=policy.pair_share, difference=difference, issues=issues,
+        mode="shadow", share=policy.pair_share, difference=difference, issues=issues,
         runs=issues + found.mean_pairs, exposed=0.0, roll_back=found.roll_back, graduate=found.graduate,
         undecided=found.undecided, usd=_times(issues + found.mean_pairs, pace.usd_per_run),
         extra_usd=_times(found.mean_pairs, pace.usd_per_run), days=_days(issues, pace),
     )  # fmt: skip
 
 
+def _on_past_issues(shadow: ModePlan, pair_share: float, pace: Pace) -> ModePlan:
+    """The same test on cases: each is a pair, and both of its runs would not be without it."""
+    runs = 2 * shadow.issues * pair_share
+    usd = _times(runs, pace.usd_per_run)
+    return replace(
+        shadow, mode="backtest", share=1.0, issues=0.0, runs=runs, usd=usd, extra_usd=usd, days=None
+    )
+
+
 def _of_draw(found: Plan, share: float, pace: Pace) -> ModePlan:
     issues = found.mean_canary_jobs / share
     return ModePlan(
-        mode=Mode.DRAW, share=share, difference=found.difference, issues=issues, runs=issues,
+        mode="draw", share=share, difference=found.difference, issues=issues, runs=issues,
         exposed=found.mean_canary_jobs, roll_back=found.roll_back, graduate=found.graduate,
         undecided=found.undecided, usd=_times(issues, pace.usd_per_run),
         extra_usd=None if pace.usd_per_run is None else 0.0, days=_days(issues, pace),

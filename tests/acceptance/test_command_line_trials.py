@@ -155,7 +155,7 @@ def test_plan_says_how_many_jobs_a_verdict_takes(coalmine: CommandLine) -> None:
     assert plan["roll_back"] > 0.95
     assert plan["mean_canary_jobs"] < 30
     ways = {(way["mode"], way["share"]): way for way in found["modes"]}
-    assert list(ways) == [("draw", 0.3), ("draw", 0.5), ("shadow", 1.0)]
+    assert list(ways) == [("draw", 0.3), ("draw", 0.5), ("shadow", 1.0), ("backtest", 1.0)]
     assert ways["shadow", 1.0]["exposed"] == 0 < ways["draw", 0.5]["exposed"]
     assert ways["shadow", 1.0]["issues"] < ways["draw", 0.5]["issues"] < ways["draw", 0.3]["issues"]
     assert ways["shadow", 1.0]["runs"] == 2 * ways["shadow", 1.0]["issues"]

@@ -20,14 +20,16 @@ def test_each_way_has_the_numbers_of_its_own_plan() -> None:
     drawn = plan(policy=POLICY, baseline=0.7, difference=-0.3)
     pairs = plan_pairs(policy=POLICY, baseline=0.7, difference=-0.3)
     pace = Pace(usd_per_run=2.0, issues_per_day=10.0)
-    usual, half, shadow = compare(POLICY, baseline=0.7, drawn=drawn, pace=pace)
-    assert (usual.mode, usual.share, half.share, shadow.mode) == (Mode.DRAW, 0.2, 0.5, Mode.SHADOW)
+    usual, half, shadow, past = compare(POLICY, baseline=0.7, drawn=drawn, pace=pace)
+    assert (usual.mode, usual.share, half.share, shadow.mode) == ("draw", 0.2, 0.5, "shadow")
     assert usual.issues == usual.runs == drawn.mean_canary_jobs / 0.2
     assert (usual.exposed, usual.extra_usd) == (drawn.mean_canary_jobs, 0.0)
     assert (shadow.issues, shadow.runs) == (pairs.mean_pairs, 2 * pairs.mean_pairs)
     assert (shadow.exposed, shadow.extra_usd) == (0.0, 2.0 * pairs.mean_pairs)
     assert (shadow.usd, shadow.days) == (4.0 * pairs.mean_pairs, pairs.mean_pairs / 10.0)
     assert shadow.issues < half.issues < usual.issues
+    assert (past.mode, past.issues, past.runs, past.exposed) == ("backtest", 0.0, shadow.runs, 0.0)
+    assert (past.extra_usd, past.days) == (4.0 * pairs.mean_pairs, None)
 
 
 def test_issues_that_are_not_paired_are_one_run() -> None:
