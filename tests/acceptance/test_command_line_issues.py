@@ -191,11 +191,11 @@ def test_what_left_by_itself_is_not_resumed(coalmine: CommandLine, take: Take, b
         (["resume", f"{SHOP}#1", "--by", " "], 2, "printable"),
         (["resume", f"{SHOP}#1"], 3, "not in the backlog"),
         (["list", "--state", "paused"], 2, "paused"),
-        (["list", "--forge", "gitlab"], 3, "no forge is called 'gitlab'"),
+        (["list", "--forge", "bitbucket"], 3, "no forge is called 'bitbucket'"),
         (["list", "--forge", "gitea", "--repository", SHOP], 2, "two forges"),
         (["list", "--repository", "a b"], 2, "is not the name of a repository"),
         (["list", "--limit", "0"], 2, "limit"),
-        (["poll", "gitlab"], 3, "no forge is called 'gitlab'"),
+        (["poll", "bitbucket"], 3, "no forge is called 'bitbucket'"),
         (["poll", "github"], 4, "kill switch"),
     ],
 )

@@ -196,6 +196,7 @@ WORDS_OF_FORGES = {
     r"x-(?:hub-signature|github)": ("routing/forges/github", "routing/forges/gitea"),
     r"x-(?:gitea|forgejo)": ("routing/forges/gitea",),
     r"/merge_requests": ("routing/forges/gitlab",),
+    r"x-gitlab": ("routing/forges/gitlab",),
 }
 
 #: Files of Python in a room, without `__init__.py`.

@@ -49,7 +49,7 @@ def browser(client: redis.Redis, *, token: str | None = None) -> WebClient:
         ("GET", "/openapi.json", 200),
         ("GET", "/docs", 404),
         ("POST", "/webhook/github", 401),
-        ("POST", "/webhook/gitlab", 404),
+        ("POST", "/webhook/bitbucket", 404),
         ("POST", "/webhook/github/", 404),
         ("GET", "/webhook/github", 405),
         ("GET", "/nothing", 404),

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from routing.forges.config import ForgeName, RemoteConfig
+from routing.forges.gitlab.webhook import GitLabWebhook
 from routing.forges.kind import ForgeKind
 from routing.http.settings import BaseUrl
 
@@ -76,4 +77,11 @@ def _remote(config: GitLabConfig, repo: str) -> Remote:
     return clone_remote(config, repo, user=user, root=lambda api: api.removesuffix(_API_ROOT), nested=True)
 
 
-GITLAB = ForgeKind(title="GitLab", config=GitLabConfig, make=gitlab_forge, remote=_remote, nested=True)
+GITLAB = ForgeKind(
+    title="GitLab",
+    config=GitLabConfig,
+    make=gitlab_forge,
+    remote=_remote,
+    webhook=GitLabWebhook(),
+    nested=True,
+)
