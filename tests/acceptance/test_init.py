@@ -262,3 +262,17 @@ def test_paths_are_written_as_they_can_be_used(coalmine: CommandLine) -> None:
     settings = load_settings(coalmine.folder / "coalmine.toml")
     assert settings.up.agent == f"'{program}'"
     assert settings.forge[0].model_dump()["issues"] == coalmine.folder / "issues"
+
+
+@pytest.mark.parametrize(
+    ("written", "repository", "base_url"),
+    [
+        ("gitlab:acme/tools/deep/shop", "acme/tools/deep/shop", ""),
+        ("gitlab:https://git.example.com/acme/tools/shop.git", "acme/tools/shop", "https://git.example.com"),
+    ],
+)
+def test_projects_within_groups_are_named_whole(written: str, repository: str, base_url: str) -> None:
+    """On GitLab all of the path is the name, on gitlab.com and on a server of one's own."""
+    address = ForgeAddress.read(written)
+    assert address is not None
+    assert (address.kind, address.repository, address.base_url) == ("gitlab", repository, base_url)
