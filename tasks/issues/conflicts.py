@@ -22,7 +22,7 @@ from routing.jobs.correction import Correction
 from routing.jobs.job import Job
 from routing.jobs.turn import Repair, TurnKind
 from routing.printable import printable
-from tasks.issues.sending_back import SendingBack
+from tasks.issues.sending_back import SendingBack, SentBack
 from tasks.issues.site import place_of
 
 _log = structlog.get_logger(__name__)
@@ -61,39 +61,43 @@ class ConflictTurns:
     back: SendingBack
     most_rounds: int  # turns that a job may have for conflicts; 0: none
 
-    def look(self, site: ForgeSite, job: Job, change: ChangeRequest | None) -> bool:
-        """Send work in review back that people could not merge; True when it was.
+    def look(self, site: ForgeSite, job: Job, change: ChangeRequest | None) -> SentBack:
+        """Send work in review back that people could not merge.
 
         Work that has had its turns stays in review, for people to settle. Raises what the forge says to
         whether the work is still wanted.
         """
         if change is None or change.state is not ChangeState.OPEN or change.head != job.result.commit:
-            return False
+            return SentBack.NOTHING
         if job.merge_rounds >= self.most_rounds:
-            return False
+            return SentBack.NOTHING
         conflict = conflict_of(site, job, change)
-        return conflict is not None and self._send(site, job, conflict, str(conflict))
+        return SentBack.NOTHING if conflict is None else self._send(site, job, conflict, str(conflict))
 
-    def resolve(self, site: ForgeSite, job: Job, refused: ForgeError) -> bool | None:
-        """What becomes of work whose merge, or whose update, was refused: None unless it has conflicts.
+    def resolve(self, site: ForgeSite, job: Job, refused: ForgeError) -> SentBack:
+        """What becomes of work whose merge, or whose update, was refused: NOTHING unless it has conflicts.
 
-        Else True when its state changed: it goes back, or a person settles it.
+        Else it goes back, or a person settles it.
         """
         may_conflict = isinstance(refused, ForgeRefusedError)
         if not may_conflict or isinstance(refused, (ForgeTokenError, ForgeBaseGoneError)):
-            return None
+            return SentBack.NOTHING
         if self.most_rounds == 0:
-            return None
+            return SentBack.NOTHING
         change = site.forge.change_of_branch(place_of(job)[1], job.branch)
         if change is None or change.state is not ChangeState.OPEN or change.head != job.result.commit:
-            return None
+            return SentBack.NOTHING
         conflict = conflict_of(site, job, change)
         if conflict is None and isinstance(refused, ForgeDequeuedError):
             onto = site.forge.newest(place_of(job)[1], job.base)
             return self._send(site, job, Conflict(onto=onto), str(refused), said=str(refused))
-        return None if conflict is None else self._send(site, job, conflict, f"it was not merged: {conflict}")
+        if conflict is None:
+            return SentBack.NOTHING
+        return self._send(site, job, conflict, f"it was not merged: {conflict}")
 
-    def _send(self, site: ForgeSite, job: Job, conflict: Conflict, reason: str, *, said: str = "") -> bool:
+    def _send(
+        self, site: ForgeSite, job: Job, conflict: Conflict, reason: str, *, said: str = ""
+    ) -> SentBack:
         repair = Repair(commit=job.result.commit, onto=conflict.onto.branch, files=conflict.files, log=said)
         return self.back.send(site, job, Correction(
             kind=TurnKind.CONFLICT, repair=repair, reason=reason, most=self.most_rounds

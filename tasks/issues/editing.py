@@ -18,7 +18,7 @@ from routing.jobs.job import Job, NewTask
 from routing.jobs.turn import Repair, TurnKind
 from routing.store.jobs.run_store import RunStore
 from tasks.issues.request_text import BEGINS_ANEW
-from tasks.issues.sending_back import SendingBack
+from tasks.issues.sending_back import SendingBack, SentBack
 from tasks.issues.site import issue_of
 
 _log = structlog.get_logger(__name__)
@@ -63,8 +63,8 @@ class EditedIssues:
     back: SendingBack
     most_rounds: int  # turns that a job may have for what people say; 0: an edit is left to a person
 
-    def look(self, site: ForgeSite, job: Job) -> bool:
-        """Send the job back with the new text, or hand it to a person; True when its state changed.
+    def look(self, site: ForgeSite, job: Job) -> SentBack:
+        """Send the job back with the new text, or hand it to a person.
 
         The backlog knows what webhooks and polls have seen; the issue itself decides. Raises what the forge
         says: an edit that cannot be read now is not passed over.
@@ -72,19 +72,19 @@ class EditedIssues:
         issue, known = issue_of(job), job.revision
         item = self.backlog.known(issue) if issue is not None and known else None
         if issue is None or item is None or item.job != job.id:
-            return False
+            return SentBack.NOTHING
         if item.revision in {known, self.runs.read(job.id).same_text}:
-            return False
+            return SentBack.NOTHING
         try:
             live = site.forge.read_issue(issue)
         except ForgeGoneError:  # the poll ends the work on it
-            return False
+            return SentBack.NOTHING
         if says_the_same(job, live):
             self.runs.note(job.id, same_text=live.revision)
-            return False
+            return SentBack.NOTHING
         return self._take_up(site, job, live)
 
-    def _take_up(self, site: ForgeSite, job: Job, issue: Issue) -> bool:
+    def _take_up(self, site: ForgeSite, job: Job, issue: Issue) -> SentBack:
         """One turn with the new text, unless that is nobody's who may ask for work."""
         what = f"the text of its issue was changed to revision {issue.revision[:12]}"
         if not _may_write(site, issue):

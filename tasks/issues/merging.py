@@ -13,11 +13,7 @@ import structlog
 
 from routing.base import Base
 from routing.forges.change_request import ChangeRequest, ChangeState
-from routing.forges.errors import (
-    ForgeOutcomeUnknownError,
-    ForgeTokenError,
-    ForgeUnreachableError,
-)
+from routing.forges.errors import ForgeError, ForgeOutcomeUnknownError
 from routing.forges.site import ForgeSite
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
@@ -100,9 +96,13 @@ class Merging:
             if change is not None:
                 site.forge.withdraw_merge(change)
             self.runs.note(job.id, merging="", withdraw_tries=0, withdraw_at=0.0)
+        self.cancellable(job, own=own)
+        return True
+
+    def cancellable(self, job: Job, *, own: bool) -> None:
+        """Let people cancel a job that is not being merged at this moment, as its own tick says."""
         if own:
             self.store.land(job.id, job.fence, off=True)
-        return True
 
     def _not_brought_up(self, job: Job, why: str, now: float) -> bool:
         fact = signal(SignalKind.MAIN_RED, at=now, commit=job.result.commit, note=why)
@@ -129,7 +129,7 @@ class Merging:
             return site.forge.merge(change, issue=issue_of(job), base=job.base, onto=onto)
         except ForgeOutcomeUnknownError:
             raise
-        except (ForgeTokenError, ForgeUnreachableError):  # until the next try people may cancel it
+        except ForgeError:  # surely not merged: whatever comes next, people may cancel it
             self.store.land(job.id, job.fence, off=True)
             raise
 

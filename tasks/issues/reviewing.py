@@ -22,7 +22,7 @@ from routing.printable import printable
 from routing.store.jobs.run_store import RunStore
 from routing.store.signals.signal_store import SignalStore
 from tasks.issues.landings import SeenWork
-from tasks.issues.sending_back import SendingBack
+from tasks.issues.sending_back import SendingBack, SentBack
 from tasks.issues.site import place_of
 from tasks.issues.writers import Writers
 
@@ -140,7 +140,7 @@ class ReviewTurns:
             most=self.most_rounds,
             reviews=(*job.reviews, *(one.id for one in asking)),
         )
-        return self.back.send(site, job, correction, own=False)
+        return self.back.send(site, job, correction, own=False) is SentBack.MOVED
 
     def _answer(self, site: ForgeSite, job: Job, change: ChangeRequest, given: Sequence[Feedback]) -> None:
         """Answer each piece once; what cannot be answered, for whatever reason, holds nothing up."""

@@ -5,6 +5,7 @@ out of the forge's merge queue, and the kind's bound is held; then `CorrectionSt
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import structlog
 
@@ -26,9 +27,17 @@ MOST_REFUSALS = 8
 FIRST_PAUSE_SECONDS = 20.0
 
 
+class SentBack(StrEnum):
+    """What became of a job at a look for something that it is to be sent back for."""
+
+    MOVED = "moved"  # its state changed: it is queued, a person has it, or it has ended
+    HELD = "held"  # it is to be changed, and could not be sent back now: nothing may be done with its work
+    NOTHING = "nothing"  # there is nothing to send it back for
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendingBack:
-    """Steps of a job that waits, as it was read; True when its state changed. Each may be repeated."""
+    """Steps of a job that waits, as it was read: each moves it, or holds it. Each may be repeated."""
 
     jobs: Jobs
     corrections: CorrectionStore
@@ -36,41 +45,43 @@ class SendingBack:
     people: People
     merging: Merging
 
-    def send(self, site: ForgeSite, job: Job, correction: Correction, *, own: bool = True) -> bool:
+    def send(self, site: ForgeSite, job: Job, correction: Correction, *, own: bool = True) -> SentBack:
         """Queue the job for one more turn, or hand it to a person where none of its kind is left.
 
-        False also when it landed, or was closed, since it was read: the next look sees that. Raises what the
+        HELD also when it landed, or was closed, since it was read: the next look sees that. Raises what the
         forge says to whether the work is still wanted. `own`: see `Merging.withdraw`.
         """
         over = correction.spent(job)
         if over:
             return self.hand_over(site, job, f"{correction.reason}, and {over}", own=own)
         settled = self._settled(site, job, own=own)
-        return self.corrections.send_back(job, correction) if settled is None else settled
+        return settled or _moved(self.corrections.send_back(job, correction))
 
-    def hand_over(self, site: ForgeSite, job: Job, reason: str, *, own: bool = True) -> bool:
+    def hand_over(self, site: ForgeSite, job: Job, reason: str, *, own: bool = True) -> SentBack:
         """A person goes on in the agent's place: no turn is run, and nothing merges the work meanwhile."""
         settled = self._settled(site, job, own=own)
-        return self._escalate(job, reason) if settled is None else settled
+        return settled or self._escalate(job, reason)
 
-    def _settled(self, site: ForgeSite, job: Job, *, own: bool) -> bool | None:
-        """What keeps a job from going back: True when it has ended, False when nothing is to be done now.
+    def _settled(self, site: ForgeSite, job: Job, *, own: bool) -> SentBack | None:
+        """What keeps a job from going back: it has ended, or nothing is to be done now.
 
         None when it is wanted, and nothing merges it.
         """
         if self.people.end_unwanted(site, job):
-            return True
+            return SentBack.MOVED
         notes, now = self.runs.read(job.id), self.jobs.now()
         if notes.withdraw_at > now:
-            return False
+            self.merging.cancellable(job, own=own)
+            return SentBack.HELD
         try:
-            return None if self.merging.withdraw(site, job, own=own) else False
+            return None if self.merging.withdraw(site, job, own=own) else SentBack.HELD
         except (ForgeTokenError, ForgeUnreachableError):
             raise
         except ForgeError as error:
+            self.merging.cancellable(job, own=own)
             return self._not_withdrawn(job, notes.withdraw_tries + 1, str(error), now)
 
-    def _not_withdrawn(self, job: Job, tries: int, said: str, now: float) -> bool:
+    def _not_withdrawn(self, job: Job, tries: int, said: str, now: float) -> SentBack:
         """The forge keeps the commit in its merge queue: ask again later, then ask a person."""
         _log.warning("merge.not_withdrawn", tries=tries, reason=said)
         if tries >= MOST_REFUSALS:
@@ -79,7 +90,11 @@ class SendingBack:
         self.runs.note(
             job.id, withdraw_tries=tries, withdraw_at=now + FIRST_PAUSE_SECONDS * 2.0 ** (tries - 1)
         )
-        return False
+        return SentBack.HELD
 
-    def _escalate(self, job: Job, reason: str) -> bool:
-        return self.jobs.conclude(job, JobState.ESCALATED, reason=reason)
+    def _escalate(self, job: Job, reason: str) -> SentBack:
+        return _moved(self.jobs.conclude(job, JobState.ESCALATED, reason=reason))
+
+
+def _moved(done: bool) -> SentBack:  # noqa: FBT001 - the answer of one step
+    return SentBack.MOVED if done else SentBack.HELD

@@ -31,6 +31,7 @@ from tasks.issues.landings import Fate, SeenWork, may_wait, seen_work
 from tasks.issues.merging import left_to_merge
 from tasks.issues.opening import JobOverError
 from tasks.issues.projection import RunLabel
+from tasks.issues.sending_back import SentBack
 from tasks.issues.site import issue_of, place_of
 from tasks.issues.waits import Waits
 from tasks.issues.watch import Action, Finding, Watch, Watched, WatchLimits, silence_signal, watch
@@ -129,7 +130,7 @@ class Watcher:
         """Look at a pushed job that waits for CI; True when its state changed."""
         now, notes = self._parts.signals.now(), self._noted(job)
         if job.is_in_review and may_wait(job, notes, now):
-            return self._edited(site, job)
+            return self._edited(site, job) is SentBack.MOVED
         try:
             ci, work = self._look(site, job, notes, now)
         except JobOverError:
@@ -163,22 +164,25 @@ class Watcher:
             )  # fmt: skip
         if ci.finding in _BY_PEOPLE.values():
             return self._over(job, decided, work)
-        if self._edited(site, job) or self._in_review(site, job, ci, work, decided):
-            return True
+        sent = self._edited(site, job)
+        if sent is SentBack.NOTHING:
+            sent = self._in_review(site, job, ci, work, decided)
+        if sent is not SentBack.NOTHING:  # held: its work is to be changed, and is not merged as it is
+            return sent is SentBack.MOVED
         return self._carry_out(site, job, decided, ci, now)
 
-    def _edited(self, site: ForgeSite | None, job: Job) -> bool:
-        """Have the agent get a text that was changed, before anything is judged; True when it does."""
-        return site is not None and self._parts.edits.look(site, job)
+    def _edited(self, site: ForgeSite | None, job: Job) -> SentBack:
+        """Have the agent get a text that was changed, before anything is judged."""
+        return self._parts.edits.look(site, job) if site is not None else SentBack.NOTHING
 
     def _in_review(
         self, site: ForgeSite | None, job: Job, ci: CiSeen, work: SeenWork, decided: Watch
-    ) -> bool:
-        """Note work that is in review; True when it goes back, as people could not merge it."""
+    ) -> SentBack:
+        """Note work that is in review; it goes back when people could not merge it."""
         if ci.finding is not Finding.IN_REVIEW:
-            return False
+            return SentBack.NOTHING
         self._waits.review(job, ci.reading, decided.reason, self._parts.signals.now())
-        return site is not None and self._parts.conflicts.look(site, job, work.change)
+        return self._parts.conflicts.look(site, job, work.change) if site is not None else SentBack.NOTHING
 
     def _carry_out(self, site: ForgeSite | None, job: Job, decided: Watch, ci: CiSeen, now: float) -> bool:
         """Do what was decided by CI's word, or by the lack of it; True when the job's state changed."""
@@ -281,7 +285,7 @@ class Watcher:
             kind=TurnKind.FIX_FORWARD, repair=repair, reason=reason, most=self._limits.fix_forwards
         )
         try:
-            return self._parts.back.send(site, job, correction)
+            return self._parts.back.send(site, job, correction) is SentBack.MOVED
         except ForgeError as error:
             why = f"{reason}, and whether another turn is wanted was not answered"
             facts = [signal(SignalKind.CI_RED, at=now, commit=commit)]
@@ -329,9 +333,9 @@ class Watcher:
                 settled = self._parts.conflicts.resolve(site, job, error)
             except ForgeError as other:
                 return self._not_yet(site, job, other, facts, now, why=why)
-            if settled is None:
+            if settled is SentBack.NOTHING:
                 return self._conclude(job, JobState.ESCALATED, f"{why}: {error}", facts)
-            return settled
+            return settled is SentBack.MOVED
         return self._not_yet(site, job, error, facts, now, why=why)
 
     def _not_yet(

@@ -4,6 +4,7 @@ import pytest
 import redis
 
 from routing.events import JOB_CONFLICT
+from routing.forges.errors import ForgeRefusedError
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
 from routing.jobs.turn import TurnKind
@@ -173,3 +174,16 @@ def test_what_the_merge_queue_took_out_goes_back_once(fake_redis: redis.Redis) -
     ended = job_of(fleet)
     assert ended.state is JobState.ESCALATED
     assert ended.reason == "the merge queue took it out, and it has had 2 of 2 turns for conflicts"
+
+
+def test_work_whose_merge_was_refused_can_be_cancelled(fake_redis: redis.Redis) -> None:
+    """It is to go back, and its forge does not take it out of the queue: nothing was merged."""
+    fleet = ForgeFleet(fake_redis, merge="green", judge_merges=False)
+    pushed(fleet)
+    main_changes(fleet)
+    fleet.mishaps.lasting["merge"] = lambda: ForgeRefusedError("it has conflicts")
+    fleet.mishaps.lasting["withdraw_merge"] = lambda: ForgeRefusedError("it is being merged")
+    fleet.watch()
+    job = job_of(fleet)
+    assert job.state is JobState.WAITING
+    assert fleet.hands.app.jobs.cancel(job.id, by="ann", at=fleet.clock()).state is JobState.CANCELLED

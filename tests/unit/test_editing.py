@@ -4,6 +4,7 @@ import pytest
 import redis
 
 from routing.events import JOB_EDITED
+from routing.forges.change_request import ChangeState
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Permission
 from routing.issues.issue import IssueRef
@@ -277,6 +278,7 @@ def test_a_queue_that_gives_nothing_back_is_asked_some_times_and_then_a_person(
     fleet.mishaps.lasting["withdraw_merge"] = lambda: ForgeRefusedError("it is being merged")
     fleet.forge.person_edits(ref, NEW)
     fleet.poll()
+    asked = fleet.forge.calls_of("merge")
     for _ in range(60):
         fleet.watch()
     assert (job_of(fleet).state, fleet.forge.calls_of("withdraw_merge")) == (JobState.WAITING, 1)
@@ -285,7 +287,46 @@ def test_a_queue_that_gives_nothing_back_is_asked_some_times_and_then_a_person(
         fleet.watch()
     job = job_of(fleet)
     assert (job.state, fleet.forge.calls_of("withdraw_merge")) == (JobState.ESCALATED, MOST_REFUSALS)
+    assert fleet.forge.calls_of("merge") == asked
     assert (
         f"does not take it out of the merge queue ({MOST_REFUSALS} times asked): it is being merged"
         in job.reason
     )
+
+
+def test_an_edited_text_is_not_merged_in_its_old_version(fake_redis: redis.Redis) -> None:
+    """Its queue drops it, or is gone: while it cannot be sent back, nothing asks for the merge anew."""
+    fleet = ForgeFleet(fake_redis, merge="green")
+    fleet.forge.has_queue = True
+    ref = pushed(fleet)
+    fleet.watch()
+    fleet.mishaps.lasting["withdraw_merge"] = lambda: ForgeRefusedError("it is being merged")
+    fleet.clock.forward(61)
+    fleet.forge.person_edits(ref, NEW)
+    fleet.poll()
+    fleet.watch()
+    fleet.forge.has_queue = False
+    fleet.forge.queue.clear()
+    fleet.watch()
+    assert (job_of(fleet).state, fleet.forge.changes[0].state) == (JobState.WAITING, ChangeState.OPEN)
+    del fleet.mishaps.lasting["withdraw_merge"]
+    fleet.clock.forward(61)
+    fleet.watch()
+    assert (job_of(fleet).state, job_of(fleet).kind) == (JobState.QUEUED, TurnKind.EDITED)
+
+
+def test_work_that_cannot_be_taken_out_of_the_queue_can_be_cancelled(fake_redis: redis.Redis) -> None:
+    """A process that died had begun to merge it; its forge gives nothing back, and people need not wait."""
+    fleet = ForgeFleet(fake_redis, merge="green")
+    fleet.forge.has_queue = True
+    ref = pushed(fleet)
+    fleet.watch()
+    job = job_of(fleet)
+    assert fleet.hands.app.job_store.land(job.id, job.fence)
+    fleet.mishaps.lasting["withdraw_merge"] = lambda: ForgeRefusedError("it is being merged")
+    fleet.clock.forward(61)
+    fleet.forge.person_edits(ref, NEW)
+    fleet.poll()
+    fleet.watch()
+    assert job_of(fleet).state is JobState.WAITING
+    assert fleet.hands.app.jobs.cancel(job.id, by="ann", at=fleet.clock()).state is JobState.CANCELLED
