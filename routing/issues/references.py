@@ -13,7 +13,7 @@ from routing.issues.issue import IssueRef, is_repository_name
 
 #: A reference as it may be written; whether the words before `#` name a repository is decided in `_named`.
 REFERENCE = re.compile(
-    r"https?://[^\s/]{1,253}/(?P<path>[A-Za-z0-9._/-]{1,300}?)/(?:-/)?(?:issues|pulls?)"
+    r"https?://[^\s/]{1,253}/(?P<path>[A-Za-z0-9._/-]{1,300}?)/(?:-/)?(?:issues|pulls?|work_items)"
     r"/(?P<id>[1-9][0-9]{0,8})(?![\w-])(?:/[\w/-]{0,99})?(?:\?[\w=&%.-]{0,200}\w)?(?:\#[\w-]{1,99})?"
     r"|(?:(?<![\w#&./:@-])|(?<=[0-9]/))(?P<where>[A-Za-z0-9][A-Za-z0-9._/:-]{0,300})?#(?P<number>[1-9][0-9]{0,8})"
     r"(?!\w|-\w|\.\d|/(?!#))"

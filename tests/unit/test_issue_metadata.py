@@ -64,6 +64,7 @@ BLOCKED_BY = [
         "Depends on https://git.test/owner/shop/-/issues/5#note_12 and [it](https://x.test/owner/shop/issues/6?a=1)",
         ["#5", "#6"],
     ),
+    ("Blocked by https://git.test/owner/shop/-/work_items/5 and https://x.test/a/b/-/work_items/6", ["#5"]),
     (
         "Blocked by [the schema](https://github.com/owner/shop/issues/5) and [#9](https://x.test/a/b/pull/6)",
         ["#5"],
