@@ -1,8 +1,12 @@
 """The address of an API: checked once, and the only one to which its token is ever sent."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+#: The version of an API at the end of its address.
+_VERSION = re.compile(r"/api/v[0-9]+$")
 
 #: What a port is when an address names none.
 _PORTS = {"https": 443, "http": 80}
@@ -45,6 +49,14 @@ class ApiAddress:
     def url(self, path: str) -> str:
         """The address of a path, which begins with a slash."""
         return self.base + path
+
+    @property
+    def graphql(self) -> str:
+        """The address of GraphQL: beside the versions of the API where its address ends with one.
+
+        So on GitLab (`/api/v4`) and on a GitHub Enterprise Server (`/api/v3`); below it on github.com.
+        """
+        return f"{_VERSION.sub('/api', self.base)}/graphql"
 
     def has_origin_of(self, url: str) -> bool:
         """Whether the address is on the same host, by the same scheme and port: it may see the token."""

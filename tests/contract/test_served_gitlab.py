@@ -8,7 +8,13 @@ from pydantic import SecretStr
 
 from routing.forges.change_request import ChangeRequest, ChangeState
 from routing.forges.commit_status import CiReason, CiVerdict, read_ci
-from routing.forges.errors import ForgeInvalidError, ForgeMovedError, ForgeRefusedError, ForgeUnreachableError
+from routing.forges.errors import (
+    ForgeInvalidError,
+    ForgeMovedError,
+    ForgeQueuedError,
+    ForgeRefusedError,
+    ForgeUnreachableError,
+)
 from routing.forges.forge import Permission
 from routing.forges.gitlab.kind import GITLAB, GitLabConfig
 from routing.issues.issue import IssueRef
@@ -131,6 +137,34 @@ def test_merely_related_issues_block_nothing(served: ServedForge) -> None:
     assert served.forge.dependencies(served.ref(other)) == ()
 
 
+def test_a_label_that_was_renamed_was_put_on_by_nobody(served: ServedForge) -> None:
+    """A label event has the label's name of now: who renames `later` would ask in the name of others."""
+    issue = served.world.open_issue("Slow", "text", labels=["later"], author="out")
+    served.world.rename_label("later", "agent")
+    assert served.forge.requested_by(served.ref(issue), "agent") == ""
+    served.world.unlabel(issue, "agent", "ann")
+    served.world.label_changes["agent"] = "2024-01-01T00:00:00Z"
+    served.world.label(issue, "agent", "ann")
+    assert served.forge.requested_by(served.ref(issue), "agent") == "ann"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"data": {"issue": None}},
+        {"data": None, "errors": [{"message": "no"}]},
+        {"data": {"issue": {"labels": {"nodes": [None]}}}},
+    ],
+)
+def test_a_label_whose_times_are_not_shown_was_put_on_by_nobody(
+    served: ServedForge, answer: dict[str, Any]
+) -> None:
+    """It may have been renamed."""
+    issue = served.world.open_issue("Slow", "text", labels=["agent"])
+    served.server.routes |= _route("POST /api/graphql", Answer(value=answer))
+    assert served.forge.requested_by(served.ref(issue), "agent") == ""
+
+
 @pytest.mark.parametrize(
     ("member", "user", "permission"),
     [
@@ -214,6 +248,33 @@ def test_the_newest_pipeline_of_a_branch_counts(served: ServedForge) -> None:
     assert jobs(served, *listed, pipelines=(new, external)).verdict is CiVerdict.RED
 
 
+@pytest.mark.parametrize(("is_ours", "verdict"), [(True, CiVerdict.RED), (False, CiVerdict.UNKNOWN)])
+def test_a_pipeline_of_merged_results_judges_the_work(
+    served: ServedForge, *, is_ours: bool, verdict: CiVerdict
+) -> None:
+    """It runs at a commit that GitLab makes of the work; one of an earlier commit says nothing of this."""
+    head = served.world.repository.work(BRANCH, {"new.txt": "new\n"})
+    change = served.forge.open_change(served.world.repo, BRANCH, title="Cart is fast", body="")
+    merge, ref = "e" * 40, f"refs/merge-requests/{change.number}/merge"
+    shown = {"iid": change.number, "state": "opened", "sha": head, "target_branch": "main"}
+    pipeline = {"id": 4, "sha": merge, "ref": ref, "status": "failed", "source": "merge_request_event"}
+    job = {"id": 8, "name": "unit", "status": "failed", "pipeline_id": 4}
+    older = job | {"id": 7, "name": "lint", "pipeline_id": 3}  # of another pipeline at the same commit
+    instead(served, f"/merge_requests/{change.number}", Answer(value=shown | {"head_pipeline": pipeline}))
+    parents = [served.world.repository.tip(), head if is_ours else "d" * 40]
+    commit = f"GET /projects/{PROJECT}/repository/commits/{merge}"
+    served.server.routes = {
+        **_route(commit, Answer(value={"id": merge, "parent_ids": parents})),
+        **_route(f"{commit}/statuses", Answer(value=[older, job])),
+        **_route(f"GET /projects/{PROJECT}/jobs/8/trace", Answer(raw=b"FAILED test_sum\n")),
+        **served.server.routes,
+    }
+    found = read_ci(served.forge.statuses(served.world.repo, head))
+    assert (found.verdict, found.names) == (verdict, ("unit",) if is_ours else ())
+    log = served.forge.failing_log(served.world.repo, head, most_characters=500)
+    assert ("FAILED test_sum" in log) is is_ours
+
+
 def test_a_pipeline_without_jobs_speaks_for_itself(served: ServedForge) -> None:
     """Its file is wrong, or its jobs are yet to be made."""
     found = jobs(served, {"status": "success", "pipeline_id": 7}, pipelines=({"id": 2, "status": "failed"},))
@@ -270,6 +331,24 @@ def test_why_a_request_was_not_merged_is_said(
     with pytest.raises(error, match=why) as refused:
         served.forge.merge(change)
     assert type(refused.value) is error
+
+
+@pytest.mark.parametrize(("number", "reason"), [(4, "took merge request"), (12, "more notes than are read")])
+def test_words_of_a_person_do_not_say_that_a_request_left_the_train(
+    served: ServedForge, change: ChangeRequest, number: int, reason: str
+) -> None:
+    """Later comments with GitLab's words neither end the search for GitLab's own note nor stand for it."""
+    world = served.world
+    world.merge_queue = True
+    with pytest.raises(ForgeQueuedError):
+        served.forge.merge(change)
+    world.throw_out(world.pull_of(BRANCH), by="ann")
+    for count in range(number):
+        said = world.comment(change.number or 0, "out", f"started a merge train, as I said {count} times")
+        said.created_at = f"2099-01-01T00:00:{count:02}Z"
+    with pytest.raises(ForgeRefusedError, match=reason):
+        served.forge.merge(change)
+    assert world.queued == []
 
 
 def test_a_rebase_that_meets_conflicts_is_refused_once_it_is_known(

@@ -1,7 +1,7 @@
 """What happened to the issues of a forge's world: who did what, in its order."""
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 
@@ -34,6 +34,13 @@ class ForgeHistory:
         happening = Happening(id=next(self._ids), issue=issue, kind=kind, actor=actor, subject=subject)
         self.happened.append(happening)
         return happening
+
+    def rename(self, kinds: tuple[str, ...], old: str, new: str) -> None:
+        """What has another name now has it in all that happened, too."""
+        self.happened = [
+            replace(one, subject=new) if one.kind in kinds and one.subject == old else one
+            for one in self.happened
+        ]
 
     def of(self, issue: int, *kinds: str) -> list[Happening]:
         """What happened to one issue, of these kinds or of all."""

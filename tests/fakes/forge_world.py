@@ -86,6 +86,7 @@ class ForgeWorld:
         self.pulls: dict[int, WorldPull] = {}
         self.comments: dict[int, WorldComment] = {}
         self.labels: dict[str, int] = {}  # of the repository, with their ids
+        self.label_changes: dict[str, str] = {}  # when labels were changed after they were made, on GitLab
         self.statuses: list[dict[str, object]] = []  # newest last; `word` is the state
         self.check_runs: list[dict[str, object]] = []
         self.suites: list[dict[str, object]] = []  # on GitHub, beside those of check runs
@@ -179,6 +180,14 @@ class ForgeWorld:
 
     def _note(self, issue: WorldIssue, kind: str, actor: str, subject: str = "") -> None:
         issue.updated_at = self.history.add(issue.number, kind, actor, subject).at
+
+    def rename_label(self, old: str, new: str, at: str = "") -> None:
+        """Someone renames a label, as GitLab has it: on all issues, and in all that it says of them."""
+        self.labels[new] = self.labels.pop(old)
+        self.label_changes[new] = at or now()
+        self.history.rename(("labeled", "unlabeled"), old, new)
+        for issue in self.issues.values():
+            issue.labels = [new if name == old else name for name in issue.labels]
 
     def label_id(self, name: str) -> int:
         """The label's id; it is created when there is none."""

@@ -61,10 +61,12 @@ class GitLabRoutes:
             rf"GET {issue}/notes/(\d+)": self.talk.note,
             rf"PUT {issue}/notes/(\d+)": self.talk.edit,
             f"GET {issue}/resource_label_events": self.with_issue(self.label_events),
+            "POST /api/graphql": self.label_times,
             f"GET {issue}/links": self.with_issue(self.links),
             f"GET {project}/pipelines": self.pipelines,
             f"GET {commits}": self.commit,
             f"GET {commits}/statuses": self.statuses,
+            f"GET {commits}/merge_requests": self.requests_at,
             f"GET {project}/repository/merge_base": self.merge_base,
             rf"GET {project}/repository/branches/(.+)": self.branch,
             f"GET {project}/merge_requests": self.requests,
@@ -240,6 +242,22 @@ class GitLabRoutes:
         ]
         return Answer(value=shown, paged="link")
 
+    def label_times(self, asked: AskedRequest, _found: Found) -> Answer:
+        """When the labels of an issue were made, and last changed, by GraphQL."""
+        number = int(asked.body["variables"]["issue"].removeprefix("gid://gitlab/Issue/"))
+        made = "2020-01-01T00:00:00Z"
+        nodes = [
+            {
+                "id": f"gid://gitlab/ProjectLabel/{self.world.labels[name]}",
+                "createdAt": made,
+                "updatedAt": self.world.label_changes.get(name, made),
+            }
+            for issue in self.world.issues.values()
+            if issue.id == number
+            for name in issue.labels
+        ]
+        return Answer(value={"data": {"issue": {"labels": {"nodes": nodes}}}})
+
     def links(self, _asked: AskedRequest, issue: WorldIssue) -> Answer:
         """All linked issues at once: what blocks it, and what is merely related."""
         others = [
@@ -343,6 +361,11 @@ class GitLabRoutes:
         branch = asked.query.get("source_branch", "")
         shown = [self.request(one) for one in self.world.pulls.values() if branch in {"", one.branch}]
         return Answer(value=shown[::-1], paged="link")
+
+    def requests_at(self, _asked: AskedRequest, found: Found) -> Answer:
+        """Merge requests that hold a commit, here as their head."""
+        shown = [self.request(one) for one in self.world.pulls.values() if self.world.head(one) == found[1]]
+        return Answer(value=shown if self.world.has_commit(found[1]) else [], paged="link")
 
     def open_request(self, asked: AskedRequest, _found: Found) -> Answer:
         """A new merge request, of which there may be one a branch."""

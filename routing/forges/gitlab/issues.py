@@ -1,16 +1,18 @@
 """Issues on GitLab: https://docs.gitlab.com/api/issues/. Labels of two cases are two there.
 
-Who put a label on is among the label events; who assigned whom is only among the notes that GitLab itself
-writes, which nobody else can write.
+Who put a label on is among the label events, if it was not renamed since; who assigned whom is only among the
+notes that GitLab itself writes, which nobody else can write.
 """
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from pydantic import AwareDatetime
 
 from routing.forges.errors import ForgeError, ForgeInvalidError, ForgeMovedError
+from routing.forges.gitlab.label_times import label_times
 from routing.forges.gitlab.projects import GitLabProjects
 from routing.forges.gitlab.text import note_text
 from routing.forges.gitlab.wire import GitLabIssue, GitLabLogin, GitLabNote, GitLabProject, GitLabUser
@@ -34,7 +36,7 @@ class WireLabelEvent(Wire):
 
     created_at: AwareDatetime
     user: GitLabLogin = ""
-    label: WireLabel | None = None  # by its present name; null once it is deleted
+    label: WireLabel | None = None  # its id, and its name of now; null once it is deleted
     action: Text = ""
 
 
@@ -121,20 +123,34 @@ class GitLabIssues(RestIssues):
 
     def _marks(self, ref: IssueRef) -> list[IssueMark]:
         """Label events, and assignments as GitLab notes them, oldest first."""
-        listing = self._client.read_all(f"{self.path(ref)}/resource_label_events")
-        events = self._client.parsed_all(WireLabelEvent, listing)
-        marks = [
-            (
-                one.created_at,
-                IssueMark(kind="label", name=one.label.name, added=one.action == "add", actor=one.user),
-            )
-            for one in sorted(events, key=lambda one: one.created_at)
-            if one.label is not None
-        ]
+        marks = self._label_marks(ref)
         for note in self._notes(ref):
             if note.system and note.created_at is not None:
                 marks += [(note.created_at, mark) for mark in assignments(note.body, note.user)]
         return [mark for _, mark in sorted(marks, key=lambda one: one[0])]
+
+    def _label_marks(self, ref: IssueRef) -> list[tuple[datetime, IssueMark]]:
+        """Each with its time. Nobody put a label on by its name of now that may have been renamed since.
+
+        The times of labels are read last, so that a renaming which the events show is among them.
+        """
+        number = self._client.parsed(GitLabIssue, self._client.get(self.path(ref))).id
+        listing = self._client.read_all(f"{self.path(ref)}/resource_label_events")
+        events = self._client.parsed_all(WireLabelEvent, listing)
+        if not events:
+            return []
+        times = label_times(self._client, number)
+
+        def mark(at: datetime, label: WireLabel, event: WireLabelEvent) -> IssueMark:
+            known = times.get(label.id)
+            actor = event.user if known is not None and known.stood(at) else ""
+            return IssueMark(kind="label", name=label.name, added=event.action == "add", actor=actor)
+
+        return [
+            (one.created_at, mark(one.created_at, one.label, one))
+            for one in sorted(events, key=lambda one: one.created_at)
+            if one.label is not None
+        ]
 
     def _notes(self, ref: IssueRef) -> list[GitLabNote]:
         """All notes, oldest first."""

@@ -78,12 +78,22 @@ def _last_move(client: ForgeClient, project: str, number: int) -> tuple[str, str
     path = f"{project}/merge_requests/{number}/notes"
 
     def tells(page: list[object]) -> bool:
-        return any(client.parsed(GitLabNote, item).body.startswith(_BOARDED + _LEFT) for item in page)
+        return any(_is_move(client.parsed(GitLabNote, item)) for item in page)
 
-    for item in client.read_all(path, asked, enough=tells).items:
+    listing = client.read_all(path, asked, enough=tells)
+    for item in listing.items:
         note = client.parsed(GitLabNote, item)
-        if note.system and note.body.startswith(_BOARDED):
-            return "", ""
-        if note.system and note.body.startswith(_LEFT):
-            return note.body, note.user
+        if _is_move(note):
+            return ("", "") if note.body.startswith(_BOARDED) else (note.body, note.user)
+    if not listing.complete:
+        message = (
+            f"merge request {number} has more notes than are read, and whether the train took it off is "
+            "not among the newest; put it onto the train by hand, or raise limits.max_pages"
+        )
+        raise ForgeRefusedError(message)
     return "", ""
+
+
+def _is_move(note: GitLabNote) -> bool:
+    """Whether GitLab says that a request came onto the train, or left it; anybody can write these words."""
+    return note.system and note.body.startswith(_BOARDED + _LEFT)

@@ -3,6 +3,9 @@
 https://docs.gitlab.com/api/commits/#list-commit-statuses lists jobs and statuses of others in one. Of the
 pipelines of one branch, or of one merge request, the newest counts, as GitLab has it. A pipeline that has no
 job to show speaks for itself: it may have been refused for its file.
+
+A pipeline of merged results, or of a merge train, runs at a commit that GitLab makes of the work and of the
+branch it goes to, and is listed under that commit alone. The merge request names it as its head pipeline.
 """
 
 import re
@@ -16,7 +19,7 @@ from routing.forges.errors import ForgeGoneError, ForgeInvalidError, ForgeRefuse
 from routing.forges.failing_log import Complaint, failing_log_of
 from routing.forges.gitlab.projects import GitLabProjects
 from routing.forges.rest.client import ForgeClient
-from routing.forges.rest.wire import Text, Wire
+from routing.forges.rest.wire import Items, Text, Wire
 from routing.forges.work_branch import checked_commit
 
 _CANCELED, _MANUAL, _EXTERNAL = "canceled", "manual", "external"
@@ -31,6 +34,9 @@ _STATES: Mapping[str, StatusState] = {
 
 #: What a runner prints where a part of a log begins or ends.
 _SECTION = re.compile(r"section_(?:start|end):[0-9]+:[^\r\n]*?(?:\r|$)", re.MULTILINE)
+
+#: What a pipeline of a merge request is of, without which of its commits it runs at.
+_REQUEST = re.compile(r"refs/merge-requests/[0-9]+/")
 
 #: The end of a log that is read, in characters.
 _LOG_CHARACTERS = 100_000
@@ -59,7 +65,8 @@ class WirePipeline(Wire):
     """A pipeline of a commit."""
 
     id: int
-    ref: Text = ""  # the branch, or `refs/merge-requests/N/head`
+    sha: Text = ""  # the commit that it runs at
+    ref: Text = ""  # the branch, or `refs/merge-requests/N/head`, `/merge` for merged results, `/train`
     status: Text = ""
     source: Text = ""  # what it was begun by: `push`, `merge_request_event`, or `external`
     web_url: Text = ""
@@ -69,6 +76,27 @@ class WirePipeline(Wire):
     def title(self) -> str:
         """What people are shown of it."""
         return f"pipeline ({self.source})" if self.source else "pipeline"
+
+    @property
+    def of(self) -> str:
+        """The branch, or the merge request, that it is of."""
+        request = _REQUEST.match(self.ref)
+        return request[0] if request else self.ref
+
+
+class WireRequest(Wire):
+    """A merge request with its newest pipeline, which a listing leaves out."""
+
+    iid: int
+    state: Text = ""
+    sha: Text = ""  # the head of its branch
+    head_pipeline: WirePipeline | None = None
+
+
+class WireParents(Wire):
+    """A commit with those that it was made of."""
+
+    parent_ids: Items[str] = ()
 
 
 class GitLabStatuses:
@@ -101,12 +129,45 @@ class GitLabStatuses:
         path = self._projects.path(repo)
         asked = {"sha": checked_commit(commit), "order_by": "id", "sort": "desc"}
         pipelines = self._client.parsed_all(WirePipeline, self._client.read_all(f"{path}/pipelines", asked))
+        jobs = self._jobs(path, commit)
+        for merged in self._of_merged_results(path, commit):
+            pipelines.append(merged)
+            jobs += [job for job in self._jobs(path, merged.sha) if job.pipeline_id == merged.id]
         newest = in_force(pipelines)
-        listing = self._client.read_all(f"{path}/repository/commits/{commit}/statuses")
         superseded = {one.id for one in pipelines} - {one.id for one in newest}
-        jobs = [job for job in self._client.parsed_all(WireJob, listing) if job.pipeline_id not in superseded]
+        jobs = [job for job in jobs if job.pipeline_id not in superseded]
         jobs.sort(key=lambda job: job.id)
         return combined(commit, newest, jobs), jobs
+
+    def _jobs(self, path: str, commit: str) -> list[WireJob]:
+        listing = self._client.read_all(f"{path}/repository/commits/{checked_commit(commit)}/statuses")
+        return self._client.parsed_all(WireJob, listing)
+
+    def _of_merged_results(self, path: str, commit: str) -> list[WirePipeline]:
+        """The head pipelines of open merge requests at this commit that run at a merge of it.
+
+        For a while after a push the head pipeline is still that of the commit before: the commit that it runs
+        at must have this one as a parent.
+        """
+        listing = self._client.read_all(f"{path}/repository/commits/{commit}/merge_requests")
+        found = []
+        for one in self._client.parsed_all(WireRequest, listing):
+            if one.state != "opened" or one.sha != commit:
+                continue
+            request = self._client.parsed(WireRequest, self._client.get(f"{path}/merge_requests/{one.iid}"))
+            pipeline = request.head_pipeline
+            merge = pipeline.sha if pipeline is not None else ""
+            if pipeline is not None and merge not in {"", commit} and self._is_made_of(path, merge, commit):
+                found.append(pipeline)
+        return found
+
+    def _is_made_of(self, path: str, merge: str, commit: str) -> bool:
+        """Whether a commit is a merge of another; one that is gone is none."""
+        try:
+            made = self._client.get(f"{path}/repository/commits/{checked_commit(merge)}")
+        except ForgeGoneError:
+            return False
+        return commit in self._client.parsed(WireParents, made).parent_ids
 
     def _log(self, repo: str, job: WireJob | None) -> str:
         """What a job printed; "" for a status of another system, and for a log that is gone."""
@@ -123,7 +184,7 @@ def in_force(pipelines: Iterable[WirePipeline]) -> list[WirePipeline]:
     """Of each branch, and of each merge request, the newest; those of other systems for themselves."""
     newest: dict[tuple[str, bool], WirePipeline] = {}
     for one in pipelines:
-        key = (one.ref, one.source == _EXTERNAL)
+        key = (one.of, one.source == _EXTERNAL)
         if key not in newest or newest[key].id < one.id:
             newest[key] = one
     return sorted(newest.values(), key=lambda one: one.id)

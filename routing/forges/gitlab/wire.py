@@ -93,6 +93,7 @@ class GitLabProject(WireRepository):
 class GitLabIssue(WireIssue):
     """An issue; its number is called `iid`, and is counted in its project."""
 
+    id: int = 0  # of the database, which GraphQL knows it by
     number: Annotated[int, Field(gt=0, validation_alias="iid")]
     body: Text = Field("", validation_alias="description")
     state: Annotated[Literal["open", "closed"], BeforeValidator(_state)]

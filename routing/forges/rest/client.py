@@ -45,6 +45,9 @@ from routing.http.reply import Reply, UnreadableReplyError, plain_line
 _GONE = frozenset({404, 410})
 _UNKNOWN_TOKEN, _REFUSED = 401, 403
 
+#: The path that stands for GraphQL, wherever that is.
+GRAPHQL = "/graphql"
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -193,7 +196,8 @@ class ForgeClient:
         return Call(method="GET", url=url, repeatable=True)
 
     def _url(self, path: str, params: Mapping[str, str] | None) -> str:
-        return self._address.url(path) + (f"?{urlencode(params)}" if params else "")
+        url = self._address.graphql if path == GRAPHQL else self._address.url(path)
+        return url + (f"?{urlencode(params)}" if params else "")
 
     def _page(self, reply: Reply, under: str) -> list[Any]:
         """The items of one page, whichever way the forge wraps them."""
