@@ -36,6 +36,7 @@ EXCLUSIONS = frozenset(
         SignalKind.NO_VERDICT,
         SignalKind.NOT_JUDGED,
         SignalKind.MAIN_RED,
+        SignalKind.CONFLICT,
         SignalKind.AUTHENTICATION,
         SignalKind.QUOTA,
         SignalKind.FELL_BACK,

@@ -35,6 +35,10 @@ class ForgeDequeuedError(ForgeRefusedError):
     """The forge's merge queue took the change out, as its checks failed beside what is merged before it."""
 
 
+class ForgeTakenOutError(ForgeRefusedError):
+    """A person took the change out of the forge's merge queue: what becomes of it is theirs to say."""
+
+
 class ForgeBaseGoneError(ForgeRefusedError):
     """The work began from a commit that its branch no longer has: a merge would bring that one back."""
 

@@ -282,11 +282,16 @@ class Jobs:
             )
             raise StaleLeaseError(message)
 
-    def conclude(self, job: Job, state: JobState, *, reason: str, signals: Sequence[Signal] = ()) -> bool:
-        """A tick ends a job that was waiting for CI. Returns False when the job has moved on."""
+    def conclude(
+        self, job: Job, state: JobState, *, reason: str, signals: Sequence[Signal] = (), own: bool = True
+    ) -> bool:
+        """A tick ends a job that was waiting for CI. Returns False when the job has moved on.
+
+        Also while it is being merged, unless the caller is the tick that merges: `own`.
+        """
         return self._jobs.move(Move(
             job=job.id, allowed=[JobState.WAITING], to=state, event=JOB_FINISHED, fence=job.fence,
-            reason=reason, signals=signals,
+            reason=reason, signals=signals, unless_merging=not own,
         )).done  # fmt: skip
 
     def brought_up(self, job: Job, *, commit: str, base: Base) -> bool:

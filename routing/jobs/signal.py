@@ -37,6 +37,7 @@ class SignalKind(StrEnum):
     THUMB_DOWN = "thumb_down"
     UNREACHABLE = "unreachable"  # the forge did not answer; not the agent's fault, like all below
     MAIN_RED = "main_red"  # the main branch fails in the same way
+    CONFLICT = "conflict"  # others changed the same lines of its branch's target, once too often
     NO_VERDICT = "no_verdict"  # the forge answered all the time, and CI did not judge the work
     AUTHENTICATION = "authentication"
     QUOTA = "quota"

@@ -4,7 +4,9 @@ The forge is asked which files are in conflict; the agent merges or rebases, and
 is blamed for what others pushed meanwhile, so these turns are counted apart from those for red CI.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -15,11 +17,14 @@ from routing.forges.errors import (
     ForgeDequeuedError,
     ForgeError,
     ForgeRefusedError,
+    ForgeTakenOutError,
     ForgeTokenError,
+    ForgeUnreachableError,
 )
 from routing.forges.site import ForgeSite
 from routing.jobs.correction import Correction
 from routing.jobs.job import Job
+from routing.jobs.signal import Signal, SignalKind, signal
 from routing.jobs.turn import Repair, TurnKind
 from routing.printable import printable
 from tasks.issues.sending_back import SendingBack, SentBack
@@ -29,6 +34,9 @@ _log = structlog.get_logger(__name__)
 
 #: Files that a reason names; the agent is given more of them.
 NAMED = 3
+
+#: Refusals that have nothing to do with conflicts, or that a person made.
+_NO_CONFLICTS: Final = (ForgeTokenError, ForgeBaseGoneError, ForgeTakenOutError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,14 +52,19 @@ class Conflict:
 
 
 def conflict_of(site: ForgeSite, job: Job, change: ChangeRequest) -> Conflict | None:
-    """The conflict of an open change with the branch that it goes to; None for none, and for no answer."""
-    try:
-        onto = site.forge.newest(place_of(job)[1], job.base)
-        files = site.forge.conflicts(change, onto=onto)
-    except ForgeError as error:
-        _log.warning("conflicts.not_read", job=job.id, reason=str(error))
-        return None
-    return Conflict(onto=onto, files=files) if files else None
+    """The conflict of an open change with the branch that the job's work goes to; None for none.
+
+    None also when a person had the change go to another branch. Raises what the forge says.
+    """
+    onto = _target(site, job, change)
+    files = site.forge.conflicts(change, onto=onto) if onto is not None else ()
+    return Conflict(onto=onto, files=files) if onto is not None and files else None
+
+
+def _target(site: ForgeSite, job: Job, change: ChangeRequest) -> Base | None:
+    """The newest of the branch that the job's work goes to; None when its change goes to another."""
+    onto = site.forge.newest(place_of(job)[1], job.base)
+    return onto if onto.branch == change.base else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,41 +77,58 @@ class ConflictTurns:
     def look(self, site: ForgeSite, job: Job, change: ChangeRequest | None) -> SentBack:
         """Send work in review back that people could not merge.
 
-        Work that has had its turns stays in review, for people to settle. Raises what the forge says to
-        whether the work is still wanted.
+        Work that has had its turns stays in review, for people to settle, and so does work of which its
+        conflicts are not known. Raises what the forge says to whether the work is still wanted.
         """
         if change is None or change.state is not ChangeState.OPEN or change.head != job.result.commit:
             return SentBack.NOTHING
         if job.merge_rounds >= self.most_rounds:
             return SentBack.NOTHING
-        conflict = conflict_of(site, job, change)
+        try:
+            conflict = conflict_of(site, job, change)
+        except ForgeError as error:  # it is looked at again
+            return _not_read(job, error)
         return SentBack.NOTHING if conflict is None else self._send(site, job, conflict, str(conflict))
 
-    def resolve(self, site: ForgeSite, job: Job, refused: ForgeError) -> SentBack:
+    def resolve(
+        self, site: ForgeSite, job: Job, refused: ForgeError, *, facts: Sequence[Signal] = ()
+    ) -> SentBack:
         """What becomes of work whose merge, or whose update, was refused: NOTHING unless it has conflicts.
 
-        Else it goes back, or a person settles it.
+        Else it goes back, or a person settles it: with `facts`, and that it was a conflict, for which the
+        version is not blamed. Raises what may pass: without an answer nothing is known of conflicts.
         """
-        may_conflict = isinstance(refused, ForgeRefusedError)
-        if not may_conflict or isinstance(refused, (ForgeTokenError, ForgeBaseGoneError)):
-            return SentBack.NOTHING
-        if self.most_rounds == 0:
+        may_conflict = isinstance(refused, ForgeRefusedError) and not isinstance(refused, _NO_CONFLICTS)
+        if not may_conflict or self.most_rounds == 0:
             return SentBack.NOTHING
         change = site.forge.change_of_branch(place_of(job)[1], job.branch)
         if change is None or change.state is not ChangeState.OPEN or change.head != job.result.commit:
             return SentBack.NOTHING
-        conflict = conflict_of(site, job, change)
-        if conflict is None and isinstance(refused, ForgeDequeuedError):
-            onto = site.forge.newest(place_of(job)[1], job.base)
-            return self._send(site, job, Conflict(onto=onto), str(refused), said=str(refused))
-        if conflict is None:
-            return SentBack.NOTHING
-        return self._send(site, job, conflict, f"it was not merged: {conflict}")
+        try:
+            onto = _target(site, job, change)
+            conflict = conflict_of(site, job, change)
+        except (ForgeTokenError, ForgeUnreachableError):
+            raise
+        except ForgeError as error:
+            return _not_read(job, error)
+        if conflict is not None:
+            return self._send(site, job, conflict, f"it was not merged: {conflict}", facts=facts)
+        if onto is not None and isinstance(refused, ForgeDequeuedError):
+            said = str(refused)
+            return self._send(site, job, Conflict(onto=onto), said, said=said, facts=facts)
+        return SentBack.NOTHING
 
     def _send(
-        self, site: ForgeSite, job: Job, conflict: Conflict, reason: str, *, said: str = ""
-    ) -> SentBack:
+        self, site: ForgeSite, job: Job, conflict: Conflict, reason: str, *, said: str = "",
+        facts: Sequence[Signal] = (),
+    ) -> SentBack:  # fmt: skip
         repair = Repair(commit=job.result.commit, onto=conflict.onto.branch, files=conflict.files, log=said)
-        return self.back.send(site, job, Correction(
-            kind=TurnKind.CONFLICT, repair=repair, reason=reason, most=self.most_rounds
-        ))  # fmt: skip
+        correction = Correction(kind=TurnKind.CONFLICT, repair=repair, reason=reason, most=self.most_rounds)
+        now, commit = self.back.jobs.now(), job.result.commit
+        known = [*facts, signal(SignalKind.CONFLICT, at=now, commit=commit, note=reason)]
+        return self.back.send(site, job, correction, facts=known)
+
+
+def _not_read(job: Job, error: ForgeError) -> SentBack:
+    _log.warning("conflicts.not_read", job=job.id, reason=str(error))
+    return SentBack.NOTHING

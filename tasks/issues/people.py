@@ -63,13 +63,15 @@ class People:
             case Fate.OPEN:
                 return False
 
-    def end_unwanted(self, site: ForgeSite, job: Job) -> bool:
+    def end_unwanted(self, site: ForgeSite, job: Job, *, own: bool = True) -> bool:
         """Read a job's issue before a step that costs something or cannot be undone; True when it was ended.
 
-        ForgeUnreachableError is passed on, and the step is not made.
+        ForgeUnreachableError is passed on, and the step is not made. `own`: the caller is the tick that
+        merges; another one ends nothing that is being merged at this moment.
         """
         issue, reason = issue_of(job), self._unwanted_now(site, job)
-        return issue is not None and bool(reason) and self.end_work(issue, reason, fence=job.fence)
+        fence = job.fence if own else None
+        return issue is not None and bool(reason) and self.end_work(issue, reason, fence=fence)
 
     def _unwanted_now(self, site: ForgeSite, job: Job) -> str:
         """Why people no longer want a job, by its issue as it is now; "" when they do.

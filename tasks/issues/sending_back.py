@@ -4,6 +4,7 @@ Callers say what is to be corrected. Here it is looked at whether people want it
 out of the forge's merge queue, and the kind's bound is held; then `CorrectionStore` makes the step.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,6 +15,7 @@ from routing.forges.site import ForgeSite
 from routing.jobs.correction import Correction
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
+from routing.jobs.signal import Signal
 from routing.store.jobs.correction_store import CorrectionStore
 from routing.store.jobs.run_store import RunStore
 from tasks.issues.merging import Merging
@@ -45,29 +47,35 @@ class SendingBack:
     people: People
     merging: Merging
 
-    def send(self, site: ForgeSite, job: Job, correction: Correction, *, own: bool = True) -> SentBack:
+    def send(
+        self, site: ForgeSite, job: Job, correction: Correction, *, own: bool = True,
+        facts: Sequence[Signal] = (),
+    ) -> SentBack:  # fmt: skip
         """Queue the job for one more turn, or hand it to a person where none of its kind is left.
 
         HELD also when it landed, or was closed, since it was read: the next look sees that. Raises what the
-        forge says to whether the work is still wanted. `own`: see `Merging.withdraw`.
+        forge says to whether the work is still wanted. `own`: see `Merging.withdraw`. `facts`: what is
+        known of work that a person gets.
         """
         over = correction.spent(job)
         if over:
-            return self.hand_over(site, job, f"{correction.reason}, and {over}", own=own)
-        settled = self._settled(site, job, own=own)
+            return self.hand_over(site, job, f"{correction.reason}, and {over}", own=own, facts=facts)
+        settled = self._settled(site, job, own=own, facts=facts)
         return settled or _moved(self.corrections.send_back(job, correction))
 
-    def hand_over(self, site: ForgeSite, job: Job, reason: str, *, own: bool = True) -> SentBack:
+    def hand_over(
+        self, site: ForgeSite, job: Job, reason: str, *, own: bool = True, facts: Sequence[Signal] = ()
+    ) -> SentBack:
         """A person goes on in the agent's place: no turn is run, and nothing merges the work meanwhile."""
-        settled = self._settled(site, job, own=own)
-        return settled or self._escalate(job, reason)
+        settled = self._settled(site, job, own=own, facts=facts)
+        return settled or self._escalate(job, reason, own=own, facts=facts)
 
-    def _settled(self, site: ForgeSite, job: Job, *, own: bool) -> SentBack | None:
+    def _settled(self, site: ForgeSite, job: Job, *, own: bool, facts: Sequence[Signal]) -> SentBack | None:
         """What keeps a job from going back: it has ended, or nothing is to be done now.
 
         None when it is wanted, and nothing merges it.
         """
-        if self.people.end_unwanted(site, job):
+        if self.people.end_unwanted(site, job, own=own):
             return SentBack.MOVED
         notes, now = self.runs.read(job.id), self.jobs.now()
         if notes.withdraw_at > now:
@@ -79,21 +87,24 @@ class SendingBack:
             raise
         except ForgeError as error:
             self.merging.cancellable(job, own=own)
-            return self._not_withdrawn(job, notes.withdraw_tries + 1, str(error), now)
+            tries = notes.withdraw_tries + 1
+            if tries >= MOST_REFUSALS:
+                why = "it is to be changed, and its forge does not take it out of the merge queue"
+                reason = f"{why} ({tries} times asked): {error}"
+                return self._escalate(job, reason, own=own, facts=facts)
+            return self._not_withdrawn(job, tries, str(error), now)
 
     def _not_withdrawn(self, job: Job, tries: int, said: str, now: float) -> SentBack:
-        """The forge keeps the commit in its merge queue: ask again later, then ask a person."""
+        """The forge keeps the commit in its merge queue: ask again later."""
         _log.warning("merge.not_withdrawn", tries=tries, reason=said)
-        if tries >= MOST_REFUSALS:
-            why = "it is to be changed, and its forge does not take it out of the merge queue"
-            return self._escalate(job, f"{why} ({tries} times asked): {said}")
         self.runs.note(
             job.id, withdraw_tries=tries, withdraw_at=now + FIRST_PAUSE_SECONDS * 2.0 ** (tries - 1)
         )
         return SentBack.HELD
 
-    def _escalate(self, job: Job, reason: str) -> SentBack:
-        return _moved(self.jobs.conclude(job, JobState.ESCALATED, reason=reason))
+    def _escalate(self, job: Job, reason: str, *, own: bool, facts: Sequence[Signal]) -> SentBack:
+        done = self.jobs.conclude(job, JobState.ESCALATED, reason=reason, signals=facts, own=own)
+        return _moved(done)
 
 
 def _moved(done: bool) -> SentBack:  # noqa: FBT001 - the answer of one step

@@ -330,7 +330,7 @@ class Watcher:
         """What may pass is asked again; a conflict is the agent's to settle; all else is a person's."""
         if not isinstance(error, (ForgeTokenError, ForgeUnreachableError)):
             try:
-                settled = self._parts.conflicts.resolve(site, job, error)
+                settled = self._parts.conflicts.resolve(site, job, error, facts=facts)
             except ForgeError as other:
                 return self._not_yet(site, job, other, facts, now, why=why)
             if settled is SentBack.NOTHING:

@@ -4,7 +4,12 @@ import pytest
 
 from routing.forges.change_request import ChangeState
 from routing.forges.commit_status import CiReason, CiVerdict, CombinedStatus, read_ci
-from routing.forges.errors import ForgeDequeuedError, ForgeQueuedError, ForgeRefusedError
+from routing.forges.errors import (
+    ForgeDequeuedError,
+    ForgeQueuedError,
+    ForgeRefusedError,
+    ForgeTakenOutError,
+)
 from tests.servers.served_forges import ServedForge
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -175,9 +180,13 @@ def test_what_the_queue_took_out_is_the_agents_and_another_commit_another_try(se
         forge.merge(change)
     pull = world.pull_of(BRANCH)
     world.throw_out(pull, by="ann")
-    with pytest.raises(ForgeRefusedError, match="took pull request") as refused:
-        forge.merge(change)
-    assert not isinstance(refused.value, ForgeDequeuedError)
+    for name in ("", "one.txt"):
+        if name:  # another commit changes nothing about what a person did
+            later = world.repository.work(BRANCH, {name: "new\n"}, onto=f"origin/{BRANCH}")
+            world.say(later, "ci/build", "success")
+            change = change.model_copy(update={"head": later})
+        with pytest.raises(ForgeTakenOutError, match="ann took pull request"):
+            forge.merge(change)
     world.throw_out(pull)
     with pytest.raises(ForgeDequeuedError, match="took pull request"):
         forge.merge(change)

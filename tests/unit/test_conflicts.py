@@ -4,13 +4,21 @@ import pytest
 import redis
 
 from routing.events import JOB_CONFLICT
-from routing.forges.errors import ForgeRefusedError
+from routing.forges.errors import (
+    ForgeError,
+    ForgeRefusedError,
+    ForgeTakenOutError,
+    ForgeTokenError,
+    ForgeUnreachableError,
+)
+from routing.forges.rest.history import HistoryAwaitedError
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
 from routing.jobs.turn import TurnKind
 from tasks.agents.turn.order import TurnStart
 from tasks.agents.turn.prompt import compose, prompt_input
 from tasks.settings.issue_settings import IssueSettings, WatchSettings
+from tests.fakes.mishaps import Mishap
 from tests.fleets.forge_fleet import ForgeFleet
 
 
@@ -187,3 +195,78 @@ def test_work_whose_merge_was_refused_can_be_cancelled(fake_redis: redis.Redis) 
     job = job_of(fleet)
     assert job.state is JobState.WAITING
     assert fleet.hands.app.jobs.cancel(job.id, by="ann", at=fleet.clock()).state is JobState.CANCELLED
+
+
+@pytest.mark.parametrize("conflicts", [True, False])
+def test_what_a_person_took_out_of_the_queue_is_theirs(fake_redis: redis.Redis, *, conflicts: bool) -> None:
+    """Whether it has conflicts is not looked at: no turn is paid, and it is not queued again."""
+    fleet = ForgeFleet(fake_redis, merge="green", judge_merges=False)
+    fleet.forge.has_queue = True
+    pushed(fleet)
+    fleet.watch()
+    fleet.forge.queue.clear()
+    if conflicts:
+        main_changes(fleet)
+    taken_out = Mishap(error=lambda: ForgeTakenOutError("ann took it out"), call="merge")
+    fleet.mishaps.plan(taken_out)
+    fleet.watch()
+    job = job_of(fleet)
+    assert (job.state, job.merge_rounds, fleet.forge.queue) == (JobState.ESCALATED, 0, [])
+    assert job.reason == "green, but not merged: ann took it out"
+
+
+@pytest.mark.parametrize("error", [ForgeUnreachableError, ForgeTokenError, HistoryAwaitedError])
+def test_without_an_answer_nothing_is_known_of_conflicts(
+    fake_redis: redis.Redis, error: type[ForgeError]
+) -> None:
+    """They are looked for again, and then settled."""
+    fleet = fleet_of(fake_redis, "green")
+    pushed(fleet)
+    main_changes(fleet)
+    fleet.mishaps.lasting["conflicts"] = lambda: error("it is asked again later")
+    fleet.watch()
+    fleet.watch()
+    assert (job_of(fleet).state, job_of(fleet).merge_rounds) == (JobState.WAITING, 0)
+    fleet.mishaps.lasting.clear()
+    fleet.watch()
+    assert (job_of(fleet).state, job_of(fleet).kind) == (JobState.QUEUED, TurnKind.CONFLICT)
+
+
+def test_work_whose_conflicts_cannot_be_read_is_a_persons(fake_redis: redis.Redis) -> None:
+    """The forge refuses to say: that does not pass, so the refusal of the merge is what people get."""
+    fleet = fleet_of(fake_redis, "green")
+    pushed(fleet)
+    main_changes(fleet)
+    fleet.mishaps.lasting["conflicts"] = lambda: ForgeRefusedError("not for this token")
+    fleet.watch()
+    assert job_of(fleet).reason == "green, but not merged: merge conflict between base and head"
+
+
+def test_what_is_known_of_work_outlives_its_turns_for_conflicts(fake_redis: redis.Redis) -> None:
+    """CI was green, and others moved the branch: no version is blamed for it."""
+    fleet = fleet_of(fake_redis, "green", rounds=1)
+    pushed(fleet)
+    main_changes(fleet, "first")
+    fleet.watch()
+    settles(fleet)
+    main_changes(fleet, "second")
+    fleet.watch()
+    job = job_of(fleet)
+    assert (job.state, fleet.signals(job)) == (JobState.ESCALATED, ["ci_green", "conflict"])
+    fleet.fleet.app.harvester.harvest()
+    assert job_of(fleet).excluded
+
+
+@pytest.mark.parametrize("merge", ["green", "never"])
+def test_a_change_that_goes_elsewhere_gets_no_turn(fake_redis: redis.Redis, merge: str) -> None:
+    """A person retargeted it: a turn would be about a branch that it does not go to."""
+    fleet = fleet_of(fake_redis, merge)
+    pushed(fleet)
+    fleet.forge.open_change("acme/shop", job_of(fleet).branch, title="", body="")
+    main_changes(fleet)
+    fleet.forge.changes = [one.model_copy(update={"base": "release"}) for one in fleet.forge.changes]
+    fleet.clock.forward(400)
+    fleet.watch()
+    job = job_of(fleet)
+    assert job.merge_rounds == 0
+    assert job.state is (JobState.ESCALATED if merge == "green" else JobState.WAITING)

@@ -308,3 +308,25 @@ def test_nothing_is_sent_back_while_its_merge_is_asked_for(fleet: ForgeFleet) ->
     assert reviewed(fleet).state is JobState.WAITING
     fleet.hands.app.job_store.land(before.id, before.fence, off=True)
     assert looked(fleet).state is JobState.QUEUED
+
+
+@pytest.mark.parametrize("rounds", [2, 0])
+def test_a_review_ends_no_job_in_the_middle_of_its_merge(fake_redis: redis.Redis, rounds: int) -> None:
+    """The tick that merges has it: the look at reviews changes nothing, whether turns are left or not."""
+    settings = IssueSettings(watch=WatchSettings(review_rounds=rounds))
+    fleet = ForgeFleet(fake_redis, merge="green", settings=settings, ci_seconds=9999)
+    fleet.forge.person_opens(1)
+    fleet.poll()
+    fleet.dispatch()
+    fleet.work()
+    fleet.watch()
+    job = job_of(fleet)
+    assert fleet.hands.app.job_store.land(job.id, job.fence)
+    fleet.forge.person_writes(job.branch, said(minutes=1, commit=job.result.commit))
+    fleet.clock.forward(301)
+    fleet.parts.watcher.land()
+    assert job_of(fleet).state is JobState.WAITING
+    assert fleet.hands.app.job_store.land(job.id, job.fence, off=True)
+    fleet.clock.forward(301)
+    fleet.parts.watcher.land()
+    assert job_of(fleet).state is (JobState.QUEUED if rounds else JobState.ESCALATED)

@@ -17,10 +17,12 @@ from routing.forges.errors import (
     ForgeInvalidError,
     ForgeQueuedError,
     ForgeRefusedError,
+    ForgeTakenOutError,
 )
 from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import Items, Login, Text, Wire
+from routing.printable import printable
 
 #: Words of the refusal of a merge that must go through the queue.
 THROUGH_THE_QUEUE: Final = "merge queue"
@@ -118,15 +120,18 @@ def enqueue(
 ) -> ForgeQueuedError:
     """Put a pull request into the queue at exactly its head, once; returns its place there, to be raised.
 
-    ForgeDequeuedError when the queue took it out, ForgeRefusedError when a person did, or it is not taken:
-    they see why. One that we took out ourselves, as its job was cancelled, goes in again, and so does one
-    that has another commit since.
+    ForgeTakenOutError when a person took it out, whatever was pushed since; ForgeDequeuedError when the queue
+    did, unless it has another commit since; ForgeRefusedError when it is not taken. One that we took out
+    ourselves, as its job was cancelled, goes in again.
     """
     last, by = _last_move(client, repo, number)
     is_out = last == _REMOVED and by.casefold() != own_login().casefold()
+    if is_out and not by.endswith(_PROGRAM):
+        message = f"{by or 'somebody'} took pull request {number} of {repo} out of the merge queue"
+        raise ForgeTakenOutError(printable(f"{message}; put it back if it is to be merged"))
     if is_out and not _has_moved(client, repo, number):
         message = f"the merge queue took pull request {number} of {repo} out; see why, then put it back"
-        raise (ForgeDequeuedError if by.endswith(_PROGRAM) else ForgeRefusedError)(message)
+        raise ForgeDequeuedError(message)
     if last != _ADDED:
         try:
             said = _ask(client, repo, number, _ENQUEUE, head=head)

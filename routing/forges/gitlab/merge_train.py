@@ -6,7 +6,12 @@ have been taken off, which is among the notes that GitLab writes under it.
 
 from collections.abc import Callable
 
-from routing.forges.errors import ForgeGoneError, ForgeQueuedError, ForgeRefusedError
+from routing.forges.errors import (
+    ForgeGoneError,
+    ForgeQueuedError,
+    ForgeRefusedError,
+    ForgeTakenOutError,
+)
 from routing.forges.gitlab.wire import GitLabNote
 from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.wire import Text, Wire
@@ -14,6 +19,9 @@ from routing.forges.rest.wire import Text, Wire
 #: What GitLab notes: that a request came onto a train, and that it was taken off, by a person or by itself.
 _BOARDED = ("started a merge train", "added this merge request to the merge train")
 _LEFT = ("removed this merge request from the merge train", "aborted this merge request from the merge train")
+
+#: What follows when the train did so by itself.
+_REASON = " because "
 
 #: States of a place on the train that is over.
 _OVER = frozenset({"merged", "skip_merged"})
@@ -33,15 +41,15 @@ def board(
 ) -> ForgeQueuedError:
     """Put a request onto the train at exactly its head, once; returns its place there, to be raised.
 
-    ForgeRefusedError when the train, or a person, took it off, or it is not taken: a person sees why. One
-    that we took off ourselves, as its job was cancelled, is put onto it again.
+    ForgeTakenOutError when a person took it off, ForgeRefusedError when the train did, or it is not taken: a
+    person sees why. One that we took off ourselves, as its job was cancelled, is put onto it again.
     """
     status = _status(client, project, number)
     if status is None:
         why, by = _last_move(client, project, number)
         if why and by.casefold() != own_login().casefold():
             message = f"the merge train took merge request {number} off: {why}; see to that, then put it back"
-            raise ForgeRefusedError(message)
+            raise (ForgeRefusedError if _REASON in why else ForgeTakenOutError)(message)
         asked = {"sha": head, "squash": squash}
         path = f"{project}/merge_trains/merge_requests/{number}"
         client.write("POST", path, asked, repeatable=False, refused=_REFUSED)

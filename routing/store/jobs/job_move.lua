@@ -9,8 +9,9 @@
 -- FLAGS refund: the attempt does not count  list_dead: list it as a dead letter, unless it is a shadow
 --       expired: only when the lease ran out  fresh: attempts begin anew, and so does work on the issue
 --       keeps_turn: a finished turn stays to be delivered  limit: it waits for an account from now on
+--       unless_merging: not while its branch is being merged
 -- Returns {word}: 'ok'|'missing'|'stale' (another fence)|'alive' (the lease did not run out)
---         |'cancelling' (it is to be cancelled, and may only end)|'merging' (too late to cancel),
+--         |'cancelling' (it is to be cancelled, and may only end)|'merging' (too late for that),
 --         {'active', job id}: another job works on its issue, or {'state', its state}: that does not allow it
 -- @include prelude
 -- @include admission
@@ -33,7 +34,7 @@ if not string.find(',' .. allowed .. ',', ',' .. f[1] .. ',', 1, true) then
   return {'state', f[1]}
 end
 if fence ~= '' and fence ~= f[2] then return {'stale'} end
-if f[9] and to == 'cancelled' and fence == '' then return {'merging'} end -- the watcher, which merges, has it
+if f[9] and (unless_merging or to == 'cancelled' and fence == '') then return {'merging'} end -- the watcher, which merges, has it
 if expired and not is_lost(pulse, tonumber(f[3]), now) then return {'alive'} end
 if fence ~= '' and f[5] and (to == 'queued' or to == 'waiting') then return {'cancelling'} end
 if fresh and f[14] then return {'state', 'a shadow'} end

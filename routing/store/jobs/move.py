@@ -26,7 +26,7 @@ class MoveAnswer(StrEnum):
     STALE = "stale"  # the job has another fence
     ALIVE = "alive"  # its lease did not run out
     CANCELLING = "cancelling"  # it is to be cancelled, and may only end
-    MERGING = "merging"  # its branch is being merged: too late to cancel it
+    MERGING = "merging"  # its branch is being merged: too late to cancel it, or to end it otherwise
     ACTIVE = "active"  # another job, whose id comes with the answer, is at work on its issue
     STATE = "state"  # its state, which comes with the answer, does not allow it
 
@@ -38,7 +38,7 @@ JOB_MOVE = Script(
     indexes="leases waiting outbox unclaimed held limited at_work landing due dead effects spent children "
     "bereaved events pulse",
     args="id allowed to fence reason delay_seconds retention_seconds event data fields facts",
-    flags="refund list_dead expired fresh keeps_turn limit",
+    flags="refund list_dead expired fresh keeps_turn limit unless_merging",
 )
 
 
@@ -70,6 +70,7 @@ class Move:
     fresh: bool = False  # attempts begin anew, and so does work on the issue
     keeps_turn: bool = False  # a finished turn stays to be delivered; else it is settled by this step
     limit: bool = False  # from now on it waits for an account: its deadline is put off by so long
+    unless_merging: bool = False  # not while its branch is being merged
     data: dict[str, Any] = field(default_factory=dict)
 
     def values(self, keys: Keys) -> dict[str, Any]:
@@ -95,6 +96,7 @@ class Move:
             "fresh": self.fresh,
             "keeps_turn": self.keeps_turn,
             "limit": self.limit,
+            "unless_merging": self.unless_merging,
         }
 
     def _fields(self) -> dict[str, str]:
