@@ -13,8 +13,10 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +27,7 @@ from routing.forges.local.config import LocalConfig
 from routing.forges.local.issues import LOCK_NAME
 from routing.git.git import Git
 from routing.printable import printable
+from routing.store.redis.address import RedisAddress
 from tasks.settings.settings import Settings
 
 #: The file that is locked; it begins with a dot, so that no issue is read from it.
@@ -32,6 +35,10 @@ NAME = ".coalmine-fleet"
 
 #: How much of another fleet's note is read.
 _NOTE_BYTES = 4096
+
+#: How often, and after how many seconds, a fleet asks again for a lock that a worker only looks at.
+_LOOKS = 100
+_LOOK_SECONDS = 0.01
 
 
 #: The folder, where programs put temporary files, that the files of repositories on other machines are in.
@@ -48,7 +55,9 @@ class FleetLock:
         state: Path,
         names: Mapping[Path, str] | None = None,
         store: str = "",
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
+        self._pause = pause
         self._names = dict(names or {})  # what people call the thing of a folder, where it is not the folder
         self._folders = (*folders, *self._names)
         self._store = store  # a name of the store, where others may share it; "" for one of its own
@@ -76,9 +85,7 @@ class FleetLock:
         None when a fleet with the same store has it: this one is a part of that.
         """
         descriptor = _opened(folder)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._takes(descriptor):
             note, has = _note_in(descriptor), _whose(descriptor)
             os.close(descriptor)
             if self._store and note.get("store") == self._store:
@@ -88,9 +95,24 @@ class FleetLock:
                 "everything twice, so nothing was started. End that one, or go on with it: commands find it "
                 "in its own folder"
             )
-            raise ConflictError(message) from None
+            raise ConflictError(message)
         self._write(descriptor)
         return descriptor
+
+    def _takes(self, descriptor: int) -> bool:
+        """Lock the file; False when another fleet has it.
+
+        A worker that starts has it for a moment, with others, to see whether a fleet has it: see
+        `_held_with_another_store`. That is in nobody's way.
+        """
+        for _ in range(_LOOKS):
+            if _locks(descriptor, fcntl.LOCK_EX):
+                return True
+            if not _locks(descriptor, fcntl.LOCK_SH):
+                return False
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            self._pause(_LOOK_SECONDS)
+        return False
 
     def note_store(self, store: str) -> None:
         """Add the name of the store, once it is known, for `other_fleet`."""
@@ -117,8 +139,11 @@ def locked_folders(repository: Path, issues: Path) -> tuple[Path, Path]:
 
     The git directory is the one that all work trees of a repository share.
     """
-    common = Git(repository)("rev-parse", "--path-format=absolute", "--git-common-dir").strip()
-    return Path(common).resolve(), issues.resolve()
+    return _git_directory(repository), issues.resolve()
+
+
+def _git_directory(repository: Path) -> Path:
+    return Path(Git(repository)("rev-parse", "--path-format=absolute", "--git-common-dir").strip()).resolve()
 
 
 def other_fleet(settings: Settings) -> str:
@@ -132,29 +157,46 @@ def other_fleet(settings: Settings) -> str:
     for forge in settings.forge:
         if not isinstance(forge, LocalConfig) or forge.repository is None or forge.issues is None:
             continue
-        with suppress(CoalmineError, OSError):
-            for folder in locked_folders(forge.repository, forge.issues):
-                if has := _held_with_another_store(folder, store):
-                    return (
-                        f"a fleet with another server works on {folder} already: {has}; two would do and pay "
-                        "everything twice. Give this worker that fleet's server (COALMINE_REDIS_URL), or end "
-                        "that fleet"
-                    )
+        for folder in _lockable(forge.repository, forge.issues):
+            if has := _held_with_another_store(folder, store):
+                return (
+                    f"a fleet with another server works on {folder} already: {has}; two would do and pay "
+                    "everything twice. Give this worker that fleet's server (COALMINE_REDIS_URL), or end "
+                    "that fleet"
+                )
     return ""
 
 
+def _lockable(repository: Path, issues: Path) -> Iterator[Path]:
+    """What `locked_folders` says, as far as it is found: each of the two stands for itself."""
+    with suppress(CoalmineError, OSError):
+        yield _git_directory(repository)
+    with suppress(OSError):
+        yield issues.resolve()
+
+
 def _held_with_another_store(folder: Path, store: str) -> str:
-    """Who has the folder's lock and another store, in words; "" for nobody."""
-    descriptor = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    """Who has the folder's lock and another store, in words; "" for nobody, and where that is not seen."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+        descriptor = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # no fleet was ever there, or this user may not look
+        return ""
+    try:
+        if _locks(descriptor, fcntl.LOCK_SH):
+            return ""  # given back at once
         served_by = _note_in(descriptor).get("served_by")
         return "" if served_by in {None, store} else _whose(descriptor)
-    else:
-        return ""  # given back at once
     finally:
         os.close(descriptor)
+
+
+def _locks(descriptor: int, kind: int) -> bool:
+    """Take a lock of that kind if nobody is in the way."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def remote_repositories(forges: Iterable[ForgeConfig]) -> dict[Path, str]:
@@ -175,8 +217,15 @@ def remote_repositories(forges: Iterable[ForgeConfig]) -> dict[Path, str]:
 
 
 def store_name(redis_url: str, namespace: str) -> str:
-    """A name by which two fleets see that they have the same store; it holds no password."""
-    return hashlib.sha256(f"{redis_url} {namespace}".encode()).hexdigest()[:32]
+    """A name by which two fleets see that they have the same store; it holds no password.
+
+    It is that of the place, however the URL spells it; a server that has two names is two. SettingsError: it
+    is none.
+    """
+    address = RedisAddress.parse(redis_url)
+    if address.path:
+        address = replace(address, path=os.path.realpath(address.path))
+    return hashlib.sha256(f"{address.place} {namespace}".encode()).hexdigest()[:32]
 
 
 def _made_for_all(folder: Path) -> bool:

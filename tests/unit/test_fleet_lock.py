@@ -1,5 +1,6 @@
 """One repository, one fleet; one folder of issues, one fleet."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -202,3 +203,67 @@ def test_a_worker_with_another_store_is_refused_beside_a_fleet(shop: Path, tmp_p
         assert f"process {os.getpid()}" in said
         assert "COALMINE_REDIS_URL" in said
     assert worker(other) == "", "that fleet has ended"
+
+
+@pytest.mark.parametrize("other", ["clone", "gone"])
+def test_a_worker_is_refused_for_the_folder_of_issues_alone(shop: Path, tmp_path: Path, other: str) -> None:
+    """Its repository is another clone that no fleet ever had, or none at all: the issues are the same."""
+    Git(tmp_path)("clone", "--quiet", str(shop), str(tmp_path / "clone"))
+    forge = LocalConfig(repository=tmp_path / other, issues=tmp_path / "issues")
+    worker = Settings(forge=(forge,), redis_url=SecretStr("redis://127.0.0.1:6379/0"))
+    with lock(shop, tmp_path / "issues") as held:
+        held.note_store(store_name("unix:///state/redis.sock", "coalmine"))
+        assert f"works on {tmp_path / 'issues'} already" in other_fleet(worker)
+    assert other_fleet(worker) == "", "that fleet has ended"
+
+
+def test_a_worker_that_looks_keeps_no_fleet_from_starting(shop: Path, tmp_path: Path) -> None:
+    """It has the lock for a moment, to see whether a fleet has it; a fleet that starts then asks again."""
+    folders = locked_folders(shop, tmp_path / "issues")
+    looking = [os.open(folder / NAME, os.O_RDONLY | os.O_CREAT, 0o644) for folder in folders]
+    for descriptor in looking:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) % 3 == 0:
+            os.close(looking.pop(0))
+
+    with FleetLock(folders, state=Path("state"), pause=pause):
+        assert len(pauses) == 6
+        with pytest.raises(ConflictError, match="a fleet works on"):
+            FleetLock(folders, state=Path("state"), pause=lambda _: pytest.fail("it is a fleet")).__enter__()
+
+
+def test_a_worker_that_never_stops_looking_is_not_waited_for(shop: Path, tmp_path: Path) -> None:
+    """After a second the fleet says that it was refused."""
+    folders, pauses = locked_folders(shop, tmp_path / "issues"), list[float]()
+    descriptor = os.open(folders[0] / NAME, os.O_RDONLY | os.O_CREAT, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    with pytest.raises(ConflictError, match="another process holds its lock"):
+        FleetLock(folders, state=Path("state"), pause=pauses.append).__enter__()
+    os.close(descriptor)
+    assert sum(pauses) == pytest.approx(1.0)
+
+
+def test_a_store_has_one_name_however_its_address_is_spelled(tmp_path: Path) -> None:
+    """Without default parts, by another name of this machine, with another user; not for another place."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    one = "redis://:secret@127.0.0.1:6379/0"
+    for same in (
+        "redis://localhost",
+        "redis://LOCALHOST:6379",
+        "redis://[::1]/0",
+        "redis://ada:x@127.0.0.1?db=0",
+    ):
+        assert store_name(same, "coalmine") == store_name(one, "coalmine"), same
+    others = (
+        "redis://127.0.0.1:6379/1",
+        "redis://127.0.0.1:6380/0",
+        "redis://10.0.0.1",
+        "unix:///run/redis.sock",
+    )
+    assert len({store_name(other, "coalmine") for other in (one, *others)}) == 5
+    socket = f"unix://{tmp_path}/redis.sock"
+    assert store_name(socket, "coalmine") == store_name(f"unix://{tmp_path}/link/redis.sock?db=0", "coalmine")

@@ -5,6 +5,7 @@ A URL may hold a password: no message, `str` or `repr` of this module shows it.
 
 import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -80,6 +81,12 @@ class RedisAddress:
         return f"{self.scheme}://{secret}{place}{service}" + (
             f"?db={self.db}" if self.path else f"/{self.db}"
         )
+
+    @property
+    def place(self) -> str:
+        """The server and the database alone, the same for each spelling; this machine has one name."""
+        hosts = ",".join(sorted(f"{_bracketed(_known_as(host))}:{port}" for host, port in self.hosts))
+        return f"{self.path or hosts}/{self.service}/{self.db}"
 
     @property
     def uses_tls(self) -> bool:
@@ -187,6 +194,15 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
     if not 0 < port < 1 << 16:
         raise _wrong(f"{port} is not a port")
     return match[1] or match[2], port
+
+
+def _known_as(host: str) -> str:
+    """A host's name in one spelling: all addresses of the machine itself are `localhost`."""
+    name = host.lower().rstrip(".")
+    try:
+        return "localhost" if ip_address(name).is_loopback else str(ip_address(name))
+    except ValueError:
+        return name
 
 
 def _bracketed(host: str) -> str:
