@@ -8,6 +8,7 @@ which kind it is. Two places look for a `LocalConfig`, as only a local forge has
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -231,6 +232,11 @@ class RemoteConfig(ForgeConfig):
             raise ValueError(self.name)
         return self.base_url
 
+    @cached_property
+    def renewed(self) -> RenewedToken | None:
+        """The token in a file, one for the API and git: what is known of it is known to both."""
+        return None if self.token_path is None else RenewedToken(self.token_path)
+
     def credential_for(self, repo: str) -> SecretStr:
         """The same for git with one repository."""
         del repo
@@ -239,8 +245,8 @@ class RemoteConfig(ForgeConfig):
     @property
     def credential(self) -> SecretStr:
         """The token; only a forge that is served may be asked for it."""
-        if self.token_path is not None:
-            return RenewedToken(self.token_path)
+        if self.renewed is not None:
+            return self.renewed
         if self.token is None:
             raise ValueError(self.name)
         return self.token

@@ -6,25 +6,26 @@ one writes the new file beside the old one and moves it into its place.
 
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from routing.forges.errors import ForgeTokenError
+from routing.http.lent_token import LastTokens, LentToken
 from routing.http.settings import is_token
 
 #: The longest file that is read, in bytes.
 MOST_BYTES = 16_384
 
 
-class RenewedToken(SecretStr):
+class RenewedToken(LentToken):
     """Is used as any secret, and shown as none. A file that is gone for a moment leaves the last token."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("")
+        super().__init__(f"the token in {path}")
         self._path = path
         self._last = ""
+        self._used = LastTokens()
 
-    def get_secret_value(self) -> str:
+    def at(self, url: str) -> str:
         """The token that is in the file now; ForgeTokenError when there has been none yet."""
+        del url
         try:
             with self._path.open("rb") as file:
                 read = file.read(MOST_BYTES + 1)
@@ -35,11 +36,12 @@ class RenewedToken(SecretStr):
             why = "it is empty, or has more than a token in it"
         if is_token(text):
             self._last = text
+            self._used.note(text)
         elif not self._last:
             message = f"the file {self._path} has no token: {why}"
             raise ForgeTokenError(message)
         return self._last
 
-    def __len__(self) -> int:
-        """Nothing of it is shown."""
-        return len(self._last)
+    def hidden(self, text: str) -> str:
+        """Without those that were in the file."""
+        return self._used.hidden(text)

@@ -27,12 +27,19 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from routing.errors import ConflictError, InvalidInputError, NotFoundError
+from routing.errors import (
+    CoalmineError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
 from routing.git.git import Git, GitAccess, GitError
 from routing.git.limits import GitLimits
 from routing.git.own_settings import APART, trust_in
 from routing.git.push_refusal import PushRefusedError, push_refusal, what_was_said
 from routing.http.address import ApiAddress
+from routing.http.lent_token import LentToken
 
 #: Most bytes of a user's name and a secret: what a pipe takes at once, even on systems with small ones.
 _MOST_BYTES = 4096
@@ -85,15 +92,24 @@ class RemoteGoneError(NotFoundError):
     """There is no such repository at the remote, or none that we may see."""
 
 
+class RemoteMovedError(RemoteGoneError):
+    """The repository has another name now: a person has to put that into the settings."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credential:
-    """Who we are at a remote. The secret must appear in no log, error or `repr`."""
+    """Who we are at a remote. The secret must appear in no log, error or `repr`.
+
+    One that is lent is asked for by `held`, when git is run: making a remote asks nobody anything.
+    """
 
     user: str  # GitHub takes `x-access-token` for any token, Gitea and Forgejo any name
     secret: SecretStr
 
     def __post_init__(self) -> None:
         """Refuse what would not be one line of git's credential protocol."""
+        if self.is_lent:
+            return
         parts = (self.user, self.secret.get_secret_value())
         one_line = all(part and part.isprintable() and part == part.strip() for part in parts)
         if not one_line or len(self.lines) > _MOST_BYTES:
@@ -104,9 +120,25 @@ class Credential:
             raise InvalidInputError(message)
 
     @property
+    def is_lent(self) -> bool:
+        """Whether the secret is asked for at each use."""
+        return isinstance(self.secret, LentToken)
+
+    def held(self, address: str) -> "Credential":
+        """The same with the token as it is now, for one git; raises what keeps it from being had."""
+        if not isinstance(self.secret, LentToken):
+            return self
+        return replace(self, secret=SecretStr(self.secret.at(address)))
+
+    @property
     def lines(self) -> bytes:
         """Both in the form of git's credential protocol (see gitcredentials(7))."""
         return f"username={self.user}\npassword={self.secret.get_secret_value()}\n".encode()
+
+    def give_up(self, held: "Credential") -> None:
+        """The remote refused the one that `held` returned."""
+        if isinstance(self.secret, LentToken):
+            self.secret.refused(held.secret.get_secret_value())
 
     def hidden(self, text: str) -> str:
         """Return a text without the secret, plain or as the `Authorization` header has it."""
@@ -152,9 +184,13 @@ class Remote:
 
         Returns what it printed. Raises PushRefusedError for a push that was refused for what it holds or for
         where it goes, RemoteRefusedError when the token is, RemoteGoneError when there is no such repository
-        (or none that we may see), and RemoteAwayError for all else, also after its time limit. None of them
-        has a password in it.
+        (or none that we may see), RemoteMovedError when it has another name now, and RemoteAwayError for all
+        else, also after its time limit. None of them has a password in it.
+
+        A token that is lent is asked for once, and given up when it was refused: the next git has another.
         """
+        if self.credential is not None and self.credential.is_lent:
+            return self._run_lent(self.credential, git, *arguments)
         asks = arguments[0] == "ls-remote"
         timed = self.limits.for_answers(git) if asks else self.limits.for_transfers(git)
         try:
@@ -167,6 +203,22 @@ class Remote:
             said = self._hidden(what_was_said(error.stderr))
             message = f"{self.shown} refused the push ({kind}): {' '.join(said.split())[-500:]}"
             raise PushRefusedError(message, kind=kind, said=said) from None
+
+    def _run_lent(self, lent: Credential, git: Git, *arguments: str) -> str:
+        """With the token as it is now. Without one nothing is known of the repository."""
+        try:
+            held = lent.held(self.address)
+        except UnavailableError as error:
+            message = f"{self.shown} was not asked, as there is no token for it now: {error}"
+            raise RemoteAwayError(message) from error
+        except CoalmineError as error:
+            message = f"{self.shown} was not asked, as there is no token for it: {error}"
+            raise RemoteRefusedError(message) from error
+        try:
+            return replace(self, credential=held).run(git, *arguments)
+        except RemoteRefusedError:
+            lent.give_up(held)
+            raise
 
     @contextmanager
     def _access(self) -> Iterator[GitAccess]:
@@ -210,7 +262,7 @@ class Remote:
                 return RemoteGoneError(f"{self.shown} is not there, or the token may not see it: {shown}")
             case RemoteAnswer.MOVED:
                 message = f"{self.shown} has moved, and is not followed: {shown}; name it by its new address"
-                return RemoteGoneError(message)
+                return RemoteMovedError(message)
             case _:
                 return RemoteAwayError(
                     shown,

@@ -114,10 +114,10 @@ class TokenAuth(requests.auth.AuthBase):
         self._scheme = scheme
         self._token = token
 
-    def digest(self, address: ApiAddress) -> str:
-        """A name for this token at this API, which tells nobody the token."""
+    def digest(self, address: ApiAddress, url: str) -> str:
+        """A name for the token of a request to this API, which tells nobody the token."""
         token = self._token
-        known_as = token.name if isinstance(token, LentToken) else token.get_secret_value()
+        known_as = token.known_as(url) if isinstance(token, LentToken) else token.get_secret_value()
         text = f"{address.base}\n{known_as}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -140,7 +140,7 @@ class TokenAuth(requests.auth.AuthBase):
 def _give_up(lender: LentToken, token: str, response: requests.Response, **_: object) -> None:
     """A token may be revoked before its end."""
     if response.status_code == UNKNOWN_TOKEN:
-        lender.refused(token)
+        lender.refused(token, date=response.headers.get("Date", ""))
 
 
 @dataclass(slots=True)
@@ -183,6 +183,18 @@ class ReplyCache:
                 self._bytes -= len(forgotten.body)
 
 
+@dataclass(slots=True)
+class _Met:
+    """What was met of one token's rate limit."""
+
+    resumes_at: float = -math.inf  # when the last one ends, by the monotonic clock
+    unsaid: int = 0  # limits in a row that did not say when they end
+
+    def extend(self, until: float) -> None:
+        """It lasts so long at least."""
+        self.resumes_at = max(self.resumes_at, until)
+
+
 class ApiConnection:
     """Sends requests to one API; safe to share between threads.
 
@@ -203,10 +215,9 @@ class ApiConnection:
         board: RateLimitBoard | None = None,
     ) -> None:
         self._circuit = Circuit(limits.failures_to_open, limits.open_seconds)
-        self._resumes_at = -math.inf  # end of the rate limit that was met last, by the monotonic clock
-        self._unsaid = 0  # limits in a row that did not say when they end
+        self._met: dict[str, _Met] = {}  # by the digest of a token
         self._board = board
-        self._token = auth.digest(address)
+        self._auth = auth
         self._address = address
         self._limits = limits
         self._clock = clock  # seconds since the epoch
@@ -224,21 +235,24 @@ class ApiConnection:
         until = self._circuit.open_until(now)
         return 0.0 if until is None else max(0.0, until - now)
 
-    def limited_seconds(self) -> float:
-        """For how long the rate limit lasts that was met last, here or by another client of the token."""
-        now = self._monotonic()
+    def limited_seconds(self, url: str) -> float:
+        """For how long the rate limit lasts of the token for an address, here or by what others have met."""
+        now, token = self._monotonic(), self._auth.digest(self._address, url)
         with suppress(CoalmineError):  # without the board each client learns of limits by itself
-            closed = self._board.closed_seconds(self._token) if self._board else 0.0
+            closed = self._board.closed_seconds(token) if self._board else 0.0
             if closed > 0:
-                self._resumes_at = max(self._resumes_at, now + closed)
-        return max(0.0, self._resumes_at - now)
+                self._limits_of(token).extend(now + closed)
+        return max(0.0, self._limits_of(token).resumes_at - now)
 
-    def _limit(self, seconds: float) -> None:
+    def _limit(self, token: str, seconds: float) -> None:
         """Note a limit, for all who use the token."""
-        self._resumes_at = max(self._resumes_at, self._monotonic() + seconds)
+        self._limits_of(token).extend(self._monotonic() + seconds)
         with suppress(CoalmineError):
             if self._board is not None:
-                self._board.close(self._token, seconds)
+                self._board.close(token, seconds)
+
+    def _limits_of(self, token: str) -> _Met:
+        return self._met.setdefault(token, _Met())
 
     def close(self) -> None:
         """Give the sockets back, now: the session alone leaves that to the garbage collector."""
@@ -298,16 +312,18 @@ class ApiConnection:
         now = self._clock()
         said = reply.said if reply.status >= FIRST_ERROR else ""
         status = TOO_MANY if is_limited_answer(reply.status, reply.body) else reply.status
-        unsaid = UNSAID_SECONDS * 2.0 ** min(self._unsaid, 6)
+        token = self._auth.digest(self._address, url)
+        met = self._limits_of(token)
+        unsaid = UNSAID_SECONDS * 2.0 ** min(met.unsaid, 6)
         limited_until = resumes_at(status, reply.headers, said, now, unsaid_seconds=unsaid)
-        self._unsaid = self._unsaid + 1 if limited_until is not None else 0
+        met.unsaid = met.unsaid + 1 if limited_until is not None else 0
         if reply.status >= FIRST_SERVER_ERROR or reply.is_html:
             self._circuit.failed(self._monotonic())
         else:
             self._circuit.answered()
         later = limited_until or used_up_until(reply.headers, now)
         if later is not None:
-            self._limit(later - now)
+            self._limit(token, later - now)
         if limited_until is not None and reply.status < FIRST_SERVER_ERROR:
             raise FailedAttemptError(f"its rate limit is used up ({reply.status})", harmless=True)
         if reply.status >= FIRST_SERVER_ERROR:

@@ -18,11 +18,11 @@ from routing.errors import (
 )
 from routing.git.git import GitError, is_at_limit
 from routing.git.push_refusal import PushRefusedError
-from routing.git.remote import RemoteAwayError, RemoteGoneError, RemoteRefusedError
+from routing.git.remote import RemoteAwayError, RemoteGoneError, RemoteMovedError, RemoteRefusedError
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.job import JobResult
 from routing.jobs.signal import SignalKind
-from routing.jobs.turn import HindranceKind
+from routing.jobs.turn import FinishedTurn, HindranceKind
 from routing.process.command import SpawnError
 from tasks.agents.repository.place import UnknownRepositoryError
 from tasks.agents.repository.worktree import WorkNotTakenError
@@ -40,6 +40,7 @@ _Errors = tuple[type[Exception], ...]
 _WAITS: tuple[tuple[_Errors, HindranceKind], ...] = (
     ((RemoteRefusedError,), HindranceKind.TOKEN),
     ((RemoteAwayError,), HindranceKind.AWAY),
+    ((RemoteMovedError,), HindranceKind.GONE),  # a person says its new name
     ((SettingsError, UnknownRepositoryError), HindranceKind.UNABLE),  # another worker may know it
 )
 
@@ -92,6 +93,19 @@ def after_turn(ran: Ran, error: CoalmineError | OSError) -> Ran:
     return replace(ran, hindrance=_in_the_way(error), note=note)
 
 
+def delivering(ran: Ran, error: CoalmineError | OSError) -> Ran | None:
+    """What an error means that kept a finished turn's work from being pushed by a later claim.
+
+    The turn stays finished, whatever it is, and no attempt is used up. None: it is one of the program's own.
+    """
+    found = before_turn(error)
+    if found is None or found.ended_by is not NotRun.FAULT:
+        return found
+    if found.hindrance is not None:
+        return replace(ran, hindrance=found.hindrance, note=found.note)
+    return after_turn(ran, error)
+
+
 def _in_the_way(error: CoalmineError | OSError) -> HindranceKind:
     if is_at_limit(error) or is_at_limit(error.__cause__):
         return HindranceKind.MACHINE
@@ -118,6 +132,24 @@ def attempt_of(turn: TurnResult, *, has_repository: bool) -> Ran:
         has_repository=has_repository,
         fault=of_api(turn),
         note=turn.reason or refusal,
+        result=result,
+    )
+
+
+def finished_before(turn: FinishedTurn, *, has_repository: bool) -> Ran:
+    """The same of a turn that an earlier claim paid."""
+    result = JobResult(
+        exit_code=turn.exit_code,
+        ended_by=turn.ended_by,
+        duration_seconds=turn.duration_seconds,
+        cost_usd=turn.cost_usd,
+        tail=turn.tail,
+    )
+    return Ran(
+        ended_by=turn.ended_by,
+        clean=turn.clean,
+        said_done=not turn.clean,
+        has_repository=has_repository,
         result=result,
     )
 

@@ -21,7 +21,7 @@ from routing.errors import CoalmineError
 from routing.git.limits import GitLimits
 from routing.git.remote import Remote
 from routing.jobs.ending import Ending, NotRun
-from routing.jobs.job import Job, JobResult
+from routing.jobs.job import Job
 from routing.jobs.lifecycle import Claim
 from routing.jobs.retry import Attempts
 from routing.jobs.turn import FinishedTurn, HindranceKind
@@ -138,17 +138,19 @@ class AgentRunner:
             return found
 
     def _deliver(self, claim: Claim, finished: FinishedTurn) -> Ran:
-        """Push what a finished turn left in its tree, as the worker that ran it did not; no agent is run."""
+        """Push what a finished turn left, as its worker did not: no agent runs, nothing costs the turn."""
+        ran = faults.finished_before(finished, has_repository=bool(claim.job.request.repository))
+        try:
+            return self._delivered(claim, finished, ran)
+        except (CoalmineError, OSError) as error:
+            if (found := faults.delivering(ran, error)) is None:
+                raise
+            _log.warning("work.not_pushed", reason=str(error))
+            return found
+
+    def _delivered(self, claim: Claim, finished: FinishedTurn, ran: Ran) -> Ran:
         job, repository = claim.job, claim.job.request.repository
         end_turns_of(job.id, self._turns.table, self._turns.home)  # of a worker that was killed
-        result = JobResult(
-            exit_code=finished.exit_code, ended_by=finished.ended_by,
-            duration_seconds=finished.duration_seconds, cost_usd=finished.cost_usd, tail=finished.tail,
-        )  # fmt: skip
-        ran = Ran(
-            ended_by=finished.ended_by, clean=finished.clean, said_done=not finished.clean,
-            has_repository=bool(repository), result=result,
-        )  # fmt: skip
         if finished.awaits or not repository:
             return replace(ran, awaits=finished.awaits)
         tree = self._tree_of(job)

@@ -10,9 +10,10 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from routing.forges.errors import ForgeGoneError, ForgeTokenError, ForgeUnreachableError
-from routing.forges.github.app import RENEW_SECONDS, GitHubApp
+from routing.forges.github.app import RENEW_SECONDS
 from routing.forges.github.kind import GITHUB, GitHubConfig, github_forge
 from routing.forges.rest.forge import RestForge
+from routing.git.remote import RemoteAwayError, RemoteRefusedError
 from routing.http.connection import Surroundings
 from routing.http.settings import HttpLimits
 from tests.fakes.forge_world import ForgeWorld
@@ -40,12 +41,11 @@ class AppBench:
         self.clock = SteppedClock(time.time())
         self.door = AppServer(self.server, app_id=APP_ID, key=key, clock=self.clock)
         self.config = GitHubConfig(base_url=self.server.address, app_id=APP_ID, app_key_path=key)
-        self.app = GitHubApp(address=self.server.address, app_id=APP_ID, key=key, clock=self.clock)
-        vars(self.config)["app"] = self.app
-        self.forge: RestForge = github_forge(
-            self.config,
-            Surroundings(limits=HttpLimits(attempts=1, page_size=2), sleep=lambda _seconds: None),
-        )
+        limits = HttpLimits(attempts=1, page_size=2)
+        surroundings = Surroundings(limits=limits, clock=self.clock, sleep=lambda _seconds: None)
+        self.forge: RestForge = github_forge(self.config, surroundings)
+        assert self.config.app is not None
+        self.app = self.config.app
 
     def look(self) -> bool:
         """One call about a repository."""
@@ -101,14 +101,16 @@ def test_each_account_has_a_token_of_its_own(bench: AppBench) -> None:
 
 
 def test_git_gets_the_token_of_its_repository(bench: AppBench) -> None:
-    """As it is when git asks; nothing shows it."""
+    """As it is when git is run; nothing shows it."""
     remote = GITHUB.remote(bench.config, bench.world.repo)
     assert remote.credential is not None
-    assert remote.credential.lines == b"username=x-access-token\npassword=ghs_0s3cret\n"
+    assert bench.server.asked == [], "making a remote asks nobody"
+    held = remote.credential.held(remote.address)
+    assert held.lines == b"username=x-access-token\npassword=ghs_0s3cret\n"
     bench.clock.forward(3600)
-    assert b"ghs_1s3cret" in remote.credential.lines
-    assert "s3cret" not in f"{remote!r}{bench.config!r}{bench.config.model_dump_json()}"
-    assert remote.credential.hidden("it is ghs_1s3cret") == "it is [token]"
+    assert b"ghs_1s3cret" in remote.credential.held(remote.address).lines
+    assert "s3cret" not in f"{remote!r}{held!r}{bench.config!r}{bench.config.model_dump_json()}"
+    assert held.hidden("it is ghs_0s3cret") == "it is [token]", "the one that this git used"
 
 
 @pytest.mark.parametrize("wrong_by", [7200.0, -7200.0])
@@ -144,7 +146,8 @@ def test_a_file_without_a_key_is_named(bench: AppBench, tmp_path: Path, content:
     file = tmp_path / "none.pem"
     if content is not None:
         file.write_text(content)
-    app = GitHubApp(address=bench.server.address, app_id=APP_ID, key=file)
+    app = GitHubConfig(base_url=bench.server.address, app_id=APP_ID, app_key_path=file).app
+    assert app is not None
     with pytest.raises(ForgeTokenError, match=f"{file} .*correct app_key_path"):
         app.token("acme")
     assert bench.server.asked == []
@@ -165,6 +168,60 @@ def test_silence_says_nothing_of_the_key(bench: AppBench, answer: Answer) -> Non
     with pytest.raises(ForgeUnreachableError):
         bench.look()
     assert bench.look()
+
+
+def test_git_waits_for_a_token_that_cannot_be_had_now(bench: AppBench) -> None:
+    """Silence where tokens are lent is that of the remote, and no fault of the job's."""
+    remote = GITHUB.remote(bench.config, bench.world.repo)
+    git = bench.world.repository.git
+    bench.server.next.append(Answer(drop=True))
+    with pytest.raises(RemoteAwayError, match="no token for it now"):
+        remote.run(git, "ls-remote", "--", remote.address)
+    bench.door.installations.clear()
+    with pytest.raises(RemoteRefusedError, match="not installed for acme"):
+        remote.run(git, "ls-remote", "--", remote.address)
+
+
+def test_git_gives_up_a_token_that_is_refused(bench: AppBench) -> None:
+    """The next git has another; what the server said of the refused one shows neither."""
+    assert bench.server.git is not None
+    bench.server.git.token_has_ended = True
+    remote = GITHUB.remote(bench.config, bench.world.repo)
+    git, asked = bench.world.repository.git, ("ls-remote", "--", remote.address)
+    with pytest.raises(RemoteRefusedError, match=r"know Basic \[token\]"):
+        remote.run(git, *asked)
+    assert bench.door.lent == ["ghs_0s3cret"]
+    with pytest.raises(RemoteRefusedError):
+        remote.run(git, *asked)
+    assert bench.door.lent == ["ghs_0s3cret", "ghs_1s3cret"]
+
+
+def test_a_refused_token_is_hidden_in_what_is_said_of_it(bench: AppBench) -> None:
+    """Although it was given up when the answer came."""
+    bench.look()
+    bench.server.next.append(Answer(status=401, value={"message": "who is ghs_0s3cret?"}))
+    with pytest.raises(ForgeTokenError, match=r"who is \*\*\*\?"):
+        bench.look()
+
+
+def test_tokens_are_not_asked_of_a_server_that_keeps_failing(bench: AppBench) -> None:
+    """The circuit breaker and the fleet's limits hold for these requests too."""
+    bench.server.next.extend([Answer(status=502)] * 40)
+    for _ in range(40):
+        with pytest.raises(ForgeUnreachableError):
+            bench.look()
+    assert len(bench.server.asked) == HttpLimits().failures_to_open
+
+
+def test_a_limit_is_that_of_an_account(bench: AppBench) -> None:
+    """GitHub counts the requests of each installation by itself."""
+    bench.look()
+    used_up = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(bench.clock()) + 1800)}
+    bench.server.next.append(Answer(status=403, value={"message": "rate limit"}, headers=used_up))
+    for _ in range(2):
+        with pytest.raises(ForgeUnreachableError, match="rate limit"):
+            bench.look()
+    assert bench.forge.repositories_of("ann")[0] == "ann/dots"
 
 
 def test_threads_ask_for_one_token(bench: AppBench) -> None:

@@ -33,11 +33,11 @@ def test_anything_else_leaves_the_last_one(tmp_path: Path, content: str) -> None
     file = tmp_path / "token"
     file.write_text("g00d")
     token = RenewedToken(file)
-    assert token.get_secret_value() == "g00d"
+    assert token.at("") == "g00d"
     file.write_text(content)
-    assert token.get_secret_value() == "g00d"
+    assert token.at("") == "g00d"
     with pytest.raises(ForgeTokenError, match=str(file)) as caught:
-        RenewedToken(file).get_secret_value()
+        RenewedToken(file).at("")
     assert "two words" not in str(caught.value)
 
 
@@ -46,7 +46,7 @@ def test_the_token_is_shown_nowhere(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("s3cret-t0ken")
     token = RenewedToken(file)
-    token.get_secret_value()
+    token.at("")
     assert "s3cret" not in f"{token!r} {token}"
     config = RemoteConfig(kind="hub", name="hub", base_url="https://forge.test", token_path=file)
     assert "s3cret" not in f"{config!r}{config.model_dump_json()}"
@@ -60,8 +60,7 @@ def test_git_gets_the_newest(tmp_path: Path) -> None:
     remote = clone_remote(config, "acme/shop", user="x", root=lambda api: api)
     file.write_text("second")
     assert remote.credential is not None
-    assert remote.credential.lines == b"username=x\npassword=second\n"
-    assert remote.credential.hidden("a second one") == "a [token] one"
+    assert remote.credential.held(remote.address).lines == b"username=x\npassword=second\n"
 
 
 def test_one_of_both_is_set(tmp_path: Path) -> None:

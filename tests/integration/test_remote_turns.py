@@ -3,7 +3,7 @@
 import base64
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ from redis import Redis
 from routing.embedded.private_server import PrivateServer
 from routing.forges.github.kind import GITHUB
 from routing.git.remote import Remote
+from routing.jobs.ending import Ending
 from routing.jobs.job import JobRequest
 from routing.jobs.lifecycle import Claim
-from routing.jobs.turn import HindranceKind
+from routing.jobs.turn import FinishedTurn, HindranceKind
 from routing.store.redis.lease import LeaseStatus
 from routing.templates.version import Snapshot
 from tasks.agents.runner import AgentRunner, RunnerRules
@@ -28,6 +29,7 @@ from tests.fakes.forge_world import TOKEN, ForgeWorld
 from tests.fleets.worker_fleet import fleet
 from tests.repositories import new_repository
 from tests.servers.forge_server import ForgeServer
+from tests.servers.github_app import make_key
 from tests.servers.github_server import github_server
 
 #: An agent that leaves all that it can find out about its surroundings.
@@ -52,11 +54,24 @@ class RemoteBench:
 
     def attempt(self, remote: Remote) -> Ran:
         """Have an agent run one attempt at a new job."""
+        return self.run(remote, self.claim())
+
+    def claim(self) -> Claim:
+        """A new job's."""
+        self.parts.templates.add("implementer", Snapshot(prompt="work", command=CURIOUS))
+        request = JobRequest(template="implementer", task="work", repository="github:acme/shop")
+        job = self.parts.mailbox.enqueue(request).job
+        claim = self.parts.jobs.claim(job, worker="w1", lease_seconds=60)
+        assert isinstance(claim, Claim)
+        return claim
+
+    def run(self, remote: Remote | None, claim: Claim) -> Ran:
+        """One attempt, by a worker that knows this remote; None: it knows none."""
         worker = Worker(coalmine=self.parts)
         limits = TurnLimits(time_limit_seconds=60, stall_seconds=60, kill_grace_seconds=1)
         runner = AgentRunner(
             rules=RunnerRules(work_dir=self.work_dir, limits=limits, commit_leftovers=True),
-            remotes={"github:acme/shop": remote},
+            remotes={} if remote is None else {"github:acme/shop": remote},
             environment=os.environ,
             log=self.parts.log_store,
             look=lambda _claim: LeaseStatus(held=True),
@@ -64,11 +79,6 @@ class RemoteBench:
             agents=self.parts.agents,
             note_base=self.parts.job_store.note_base,
         )
-        self.parts.templates.add("implementer", Snapshot(prompt="work", command=CURIOUS))
-        request = JobRequest(template="implementer", task="work", repository="github:acme/shop")
-        job = self.parts.mailbox.enqueue(request).job
-        claim = self.parts.jobs.claim(job, worker="w1", lease_seconds=60)
-        assert isinstance(claim, Claim)
         ran = runner.run(claim, StopSignal())
         self.parts.log_store.flush()
         return ran
@@ -149,3 +159,26 @@ def test_a_forge_that_is_down_is_waited_for(bench: RemoteBench) -> None:
     credential = bench.remote().credential
     ran = bench.attempt(Remote(address=f"{stopped.address}/acme/shop.git", credential=credential))
     assert (ran.ended_by, ran.hindrance) == ("fault", HindranceKind.AWAY)
+
+
+def test_a_finished_turn_outlives_a_forge_that_lends_no_token(bench: RemoteBench, tmp_path: Path) -> None:
+    """Neither a silent App, nor a worker without the repository, costs it; it is pushed when that is over."""
+    assert bench.server.git is not None
+    bench.server.git.read_only = True
+    claim = bench.claim()
+    bench.run(bench.remote(), claim)
+    finished = FinishedTurn(host="here", clean=True, ended_by=Ending.RESULT, exit_code=0)
+    later = replace(claim, job=replace(claim.job, finished=finished))
+    stopped = github_server(bench.world)
+    stopped.stop()
+    config = GITHUB.config(base_url=stopped.address, app_id=1, app_key_path=make_key(tmp_path))
+
+    for remote, hindrance in (
+        (GITHUB.remote(config, "acme/shop"), HindranceKind.AWAY),
+        (None, HindranceKind.UNABLE),
+    ):
+        met = bench.run(remote, later)
+        assert (met.ended_by, met.clean, met.hindrance, met.fault) == ("result", True, hindrance, None)
+    bench.server.git.read_only = False
+    pushed = bench.run(bench.remote(), later)
+    assert pushed.result.commit == bench.world.repository.tip(pushed.result.branch)

@@ -4,10 +4,19 @@ import errno
 
 import pytest
 
-from routing.errors import CoalmineError, InvalidInputError, NotFoundError, SettingsError, UnavailableError
+from routing.errors import (
+    CoalmineError,
+    CorruptRecordError,
+    InvalidInputError,
+    NotFoundError,
+    SettingsError,
+    StoreAwayError,
+    UnavailableError,
+)
+from routing.forges.errors import ForgeTokenError, ForgeUnreachableError
 from routing.git.git import GitError
 from routing.git.push_refusal import PushRefusedError, RefusalKind
-from routing.git.remote import RemoteAwayError, RemoteGoneError, RemoteRefusedError
+from routing.git.remote import RemoteAwayError, RemoteGoneError, RemoteMovedError, RemoteRefusedError
 from routing.jobs.ending import Ending, NotRun
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import HindranceKind
@@ -42,6 +51,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (GitError("git add failed", stderr=f"error: {FULL.strerror}"), None, SignalKind.MACHINE_LOST),
         (PermissionError("no"), None, SignalKind.MACHINE_LOST),
         (RemoteGoneError("404"), None, SignalKind.SETUP),
+        (RemoteMovedError("301"), HindranceKind.GONE, None),
         (UnknownRepositoryError("unknown here"), HindranceKind.UNABLE, None),
         (caused(SpawnError("no program"), FileNotFoundError(2, "no")), HindranceKind.UNABLE, None),
         (caused(SpawnError("no memory"), OSError(7, "too long")), None, SignalKind.MACHINE_LOST),
@@ -75,6 +85,33 @@ def test_after_a_turn(error: Exception, hindrance: HindranceKind) -> None:
     assert isinstance(error, (CoalmineError, OSError))
     found = faults.after_turn(DONE, error)
     assert (found.ended_by, found.clean, found.hindrance, found.fault) == ("result", True, hindrance, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "hindrance"),
+    [
+        (UnknownRepositoryError("unknown here"), HindranceKind.UNABLE),
+        (ForgeUnreachableError("no token"), HindranceKind.AWAY),
+        (ForgeTokenError("no key"), HindranceKind.AWAY),
+        (RemoteRefusedError("401"), HindranceKind.TOKEN),
+        (InvalidInputError("not an address"), HindranceKind.AWAY),
+        (CorruptRecordError("no record"), HindranceKind.AWAY),
+        (PermissionError("no"), HindranceKind.MACHINE),
+    ],
+)
+def test_nothing_costs_a_finished_turn(error: Exception, hindrance: HindranceKind) -> None:
+    """A claim that is to push it meets something before that: it waits, and uses up no attempt."""
+    assert isinstance(error, (CoalmineError, OSError))
+    found = faults.delivering(DONE, error)
+    assert found is not None
+    assert (found.ended_by, found.clean, found.hindrance, found.fault) == ("result", True, hindrance, None)
+
+
+def test_a_store_that_is_away_gives_a_finished_turn_back() -> None:
+    """Nothing could be written about it."""
+    found = faults.delivering(DONE, StoreAwayError("away"))
+    assert found is not None
+    assert found.ended_by is NotRun.STORE_AWAY
 
 
 def test_refusal_is_known_on_both_sides_of_a_turn() -> None:

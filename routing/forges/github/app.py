@@ -12,24 +12,29 @@ import base64
 import json
 import os
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AwareDatetime, SecretStr, ValidationError
+from pydantic import AwareDatetime, SecretStr
 
-from routing.forges.errors import ForgeGoneError, ForgeTokenError, ForgeUnreachableError
+from routing.forges.errors import (
+    ForgeError,
+    ForgeGoneError,
+    ForgeRefusedError,
+    ForgeTokenError,
+    ForgeUnreachableError,
+)
+from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import path_segment, repository_path
 from routing.forges.rest.wire import Text, Wire
-from routing.http.address import ApiAddress
-from routing.http.connection import ApiConnection, Call, FailedAttemptError, TokenAuth
-from routing.http.lent_token import LentToken
-from routing.http.reply import Reply, UnreadableReplyError
-from routing.http.settings import HttpLimits, is_token
+from routing.http.connection import Surroundings
+from routing.http.lent_token import LastTokens, LentToken
+from routing.http.settings import is_token
 from routing.process.bounded_command import capture
 from routing.process.command import Command, SpawnError
 
@@ -44,9 +49,6 @@ SKEW_SECONDS = 30.0
 
 #: Seconds for the program that signs.
 SIGN_SECONDS = 10.0
-
-_UNKNOWN, _REFUSED, _GONE, _FIRST_ERROR = 401, 403, 404, 400
-
 
 Answered = TypeVar("Answered", bound=Wire)
 
@@ -84,37 +86,53 @@ class _Proof(LentToken):
     def __init__(self, app: "GitHubApp") -> None:
         super().__init__(app.name)
         self._app = app
+        self._used = LastTokens()
 
     def at(self, url: str) -> str:
         """The same for all addresses."""
         del url
-        return self._app.proof()
+        proof = self._app.proof()
+        self._used.note(proof)
+        return proof
+
+    def refused(self, token: str, *, date: str = "") -> None:
+        """It may have been signed at a wrong time."""
+        del token
+        self._app.take_time(date)
+
+    def hidden(self, text: str) -> str:
+        """Without those of the last requests."""
+        return self._used.hidden(text)
+
+
+class _CannotSignError(ForgeTokenError):
+    """The key, or the program that signs with it, cannot be used: nobody was asked."""
 
 
 class GitHubApp:
-    """One App, for the API and for git. Threads share it; an account's token is asked for by one of them."""
+    """One App, for the API and for git. Threads share it; an account's token is asked for by one of them.
+
+    It asks by a client of its own, with the retries, the pauses and the circuit breaker of any other.
+    """
 
     def __init__(
-        self, *, address: str, app_id: int, key: Path, limits: HttpLimits | None = None,
-        clock: Callable[[], float] = time.time,
+        self, *, app_id: int, key: Path, client: Callable[[SecretStr, Surroundings], ForgeClient],
     ) -> None:  # fmt: skip
         self.name = f"App {app_id}"
         self._app_id = app_id
         self._key = key
-        self._clock = clock
         self._ahead = 0.0  # seconds by which the server's clock is ahead of ours
         self._lock = threading.Lock()
         self._lent: dict[str, _Lent] = {}  # by owner, in lower case
         self._asking: dict[str, threading.Lock] = {}
-        self._address = ApiAddress.of(address)
-        self._connection = ApiConnection(
-            address=self._address,
-            auth=TokenAuth("Bearer", _Proof(self)),
-            headers={"Accept": "application/vnd.github+json"},
-            limits=limits or HttpLimits(),
-            clock=clock,
-            monotonic=time.monotonic,
-        )
+        self._used = LastTokens()
+        self._made = client
+        self.ask_in(Surroundings())
+
+    def ask_in(self, surroundings: Surroundings) -> None:
+        """Ask with these limits, clocks and pauses from now on."""
+        self._clock = surroundings.clock
+        self._client = self._made(_Proof(self), surroundings)
 
     def token(self, owner: str, repo: str = "") -> str:
         """The token for what an account owns, with at least RENEW_SECONDS left.
@@ -130,6 +148,7 @@ class GitHubApp:
             known = self._lent.get(account)
             if known is None or known.until - RENEW_SECONDS < self._now():
                 known = self._lent[account] = self._asked(owner, repo)
+            self._used.note(known.text)
             return known.text
 
     def forget(self, token: str) -> None:
@@ -140,13 +159,11 @@ class GitHubApp:
 
     def login(self) -> str:
         """The name under which the App comments."""
-        return f"{self._parsed(WireAppUser, self._exchange('GET', '/app')).slug}[bot]"
+        return f"{self._answered(WireAppUser, lambda: self._client.get('/app')).slug}[bot]"
 
     def hidden(self, text: str) -> str:
-        """The text without any of the tokens."""
-        for known in list(self._lent.values()):
-            text = text.replace(known.text, "***")
-        return text
+        """The text without any of the tokens that were used last, whether they are used still or not."""
+        return self._used.hidden(text)
 
     def proof(self) -> str:
         """A signed text that says which App asks; ForgeTokenError when it cannot be signed."""
@@ -156,9 +173,19 @@ class GitHubApp:
         signed = b".".join(_base64(json.dumps(part).encode()) for part in (head, body))
         return b".".join((signed, _base64(self._signature(signed)))).decode()
 
+    def take_time(self, date: str) -> None:
+        """Go by the server's clock, a `Date` header, where it and ours differ more than was known."""
+        try:
+            there = parsedate_to_datetime(date).timestamp()
+        except ValueError:
+            return
+        ahead = there - self._clock()
+        if abs(ahead - self._ahead) > SKEW_SECONDS:
+            self._ahead = ahead
+
     def close(self) -> None:
         """Give the connections back."""
-        self._connection.close()
+        self._client.close()
 
     def _now(self) -> float:
         return self._clock() + self._ahead
@@ -168,11 +195,9 @@ class GitHubApp:
         paths += [f"/{kind}/{path_segment(owner)}/installation" for kind in ("orgs", "users")]
         for path in paths:
             try:
-                installation = self._parsed(WireInstallation, self._exchange("GET", path))
+                lent = self._lent_at(path)
             except ForgeGoneError:
                 continue
-            given = self._exchange("POST", f"/app/installations/{installation.id}/access_tokens")
-            lent = self._parsed(WireInstallationToken, given)
             if not is_token(lent.token):
                 message = f"GitHub gave {self.name} a token that is none; ask again later"
                 raise ForgeUnreachableError(message)
@@ -180,47 +205,33 @@ class GitHubApp:
         message = f"{self.name} is not installed for {owner}, or was suspended there; install it for {owner}"
         raise ForgeGoneError(message)
 
-    def _exchange(self, method: str, path: str) -> Reply:
-        """Ask as the App itself; with the server's clock where ours is wrong."""
-        reply = self._attempted(method, path)
-        if reply.status == _UNKNOWN and self._takes_the_servers_clock(reply):
-            reply = self._attempted(method, path)
-        if reply.status < _FIRST_ERROR:
-            return reply
-        said = f"GitHub answered {self.name} {reply.status} {reply.said!r} to {method} {path}"
-        if reply.status in {_UNKNOWN, _REFUSED}:
-            message = f"{said}; see that app_id is right and that the key in {self._key} is one of its keys"
-            raise ForgeTokenError(message)
-        if reply.status == _GONE:
-            raise ForgeGoneError(said)
-        raise ForgeUnreachableError(f"{said}; it is asked again later")
+    def _lent_at(self, path: str) -> WireInstallationToken:
+        found = self._answered(WireInstallation, partial(self._client.get, path))
+        tokens = f"/app/installations/{found.id}/access_tokens"
+        lend = partial(self._client.write, "POST", tokens, repeatable=True)  # a second one harms nobody
+        return self._answered(WireInstallationToken, lend)
 
-    def _attempted(self, method: str, path: str) -> Reply:
-        url = self._address.url(path)
+    def _answered(self, model: type[Answered], ask: Callable[[], object]) -> Answered:
+        """Ask as the App itself; once more with the server's clock where ours is wrong."""
         try:
-            return self._connection.attempt(Call(method=method, url=url, repeatable=True))
-        except FailedAttemptError as error:
-            message = f"{self.name} got no token: GitHub at {self._address.base} gave no answer: {error}"
+            ahead = self._ahead
+            try:
+                return self._client.parsed(model, ask())
+            except ForgeTokenError:
+                if ahead == self._ahead:
+                    raise
+                return self._client.parsed(model, ask())
+        except (_CannotSignError, ForgeGoneError):
+            raise
+        except ForgeUnreachableError as error:
+            message = f"{self.name} got no token: {error}"
+            raise ForgeUnreachableError(message, retry_at=error.retry_at) from error
+        except ForgeRefusedError as error:
+            message = f"{error}; see that app_id is right and that the key in {self._key} is one of its keys"
+            raise ForgeTokenError(message) from error
+        except ForgeError as error:
+            message = f"{self.name} got no token: {error}; it is asked again later"
             raise ForgeUnreachableError(message) from error
-
-    def _takes_the_servers_clock(self, reply: Reply) -> bool:
-        """Whether its clock and ours differ more than was known, by the `Date` of its answer."""
-        try:
-            there = parsedate_to_datetime(reply.headers.get("Date", "")).timestamp()
-        except ValueError:
-            return False
-        ahead = there - self._clock()
-        if abs(ahead - self._ahead) <= SKEW_SECONDS:
-            return False
-        self._ahead = ahead
-        return True
-
-    def _parsed(self, model: type[Answered], reply: Reply) -> Answered:
-        try:
-            return model.model_validate(reply.value())
-        except (ValidationError, UnreadableReplyError):
-            message = f"GitHub answered {self.name} with no {model.__name__}; it is asked again later"
-            raise ForgeUnreachableError(message) from None
 
     def _signature(self, text: bytes) -> bytes:
         """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017), by the key in the file."""
@@ -230,11 +241,11 @@ class GitHubApp:
             done = capture(command, timeout_seconds=SIGN_SECONDS)
         except SpawnError as error:
             message = f"{self.name} cannot sign: {error}; install openssl"
-            raise ForgeTokenError(message) from error
+            raise _CannotSignError(message) from error
         if done.ended.exit_code != 0 or not done.output:
             why = "no RSA key in PEM form, or not to be read"
             message = f"{self.name} cannot sign: {self._key} is {why} ({done.ended}); correct app_key_path"
-            raise ForgeTokenError(message)
+            raise _CannotSignError(message)
         return done.output
 
 
@@ -251,40 +262,55 @@ class AppTokens(LentToken):
 
     def at(self, url: str) -> str:
         """The token of the owner in the address."""
-        owner, repo = _owner_in(url)
-        if owner:
-            self._last.place = owner, repo
-        else:
-            owner, repo = getattr(self._last, "place", ("", ""))
+        owner, repo = self._place(url)
         if not owner:
             message = f"{self._app.name} has a token for each account, and nothing says which one is meant"
             raise ForgeTokenError(message)
         return self._app.token(owner, repo)
 
-    def refused(self, token: str) -> None:
+    def known_as(self, url: str) -> str:
+        """GitHub limits each installation by itself."""
+        return f"{self.name} {self._place(url)[0].casefold()}"
+
+    def refused(self, token: str, *, date: str = "") -> None:
         """Another one is asked for."""
+        del date
         self._app.forget(token)
 
     def hidden(self, text: str) -> str:
         """Without any of them."""
         return self._app.hidden(text)
 
+    def _place(self, url: str) -> tuple[str, str]:
+        owner, repo = _owner_in(url)
+        if owner:
+            self._last.place = owner, repo
+        else:
+            owner, repo = getattr(self._last, "place", ("", ""))
+        return owner, repo
 
-class RepositoryToken(SecretStr):
-    """An App's token for git with one repository, as it is when it is used."""
+
+class RepositoryToken(LentToken):
+    """An App's token for git with one repository, as it is when git is run."""
 
     def __init__(self, app: GitHubApp, repo: str) -> None:
-        super().__init__("")
+        super().__init__(app.name)
         self._app = app
         self._owner, _, self._repo = repo.partition("/")
 
-    def get_secret_value(self) -> str:
+    def at(self, url: str) -> str:
         """What `GitHubApp.token` gives, or raises."""
+        del url
         return self._app.token(self._owner, self._repo)
 
-    def __len__(self) -> int:
-        """Nothing of it is shown."""
-        return 0
+    def refused(self, token: str, *, date: str = "") -> None:
+        """Another one is asked for, which has the permissions that the App has now."""
+        del date
+        self._app.forget(token)
+
+    def hidden(self, text: str) -> str:
+        """Without any of the App's."""
+        return self._app.hidden(text)
 
 
 def _owner_in(url: str) -> tuple[str, str]:

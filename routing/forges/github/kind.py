@@ -19,6 +19,7 @@ from routing.http.settings import BaseUrl
 
 if TYPE_CHECKING:
     from routing.forges.github.app import GitHubApp
+    from routing.forges.rest.client import ForgeClient
     from routing.forges.rest.forge import RestForge
     from routing.git.remote import Remote
     from routing.http.connection import Surroundings
@@ -64,7 +65,7 @@ class GitHubConfig(RemoteConfig):
             return None
         from routing.forges.github.app import GitHubApp
 
-        return GitHubApp(address=self.address, app_id=self.app_id, key=self.app_key_path)
+        return GitHubApp(app_id=self.app_id, key=self.app_key_path, client=partial(_client, self))
 
     @property
     def credential(self) -> SecretStr:
@@ -84,16 +85,9 @@ class GitHubConfig(RemoteConfig):
         return RepositoryToken(self.app, repo)
 
 
-def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
-    """Wire the parts; nothing is asked of the forge yet."""
-    from routing.forges.github.access import API_VERSION, GitHubAccess
-    from routing.forges.github.changes import GitHubChanges
-    from routing.forges.github.checks import GitHubChecks
-    from routing.forges.github.feedback import GitHubFeedback
-    from routing.forges.github.issues import GitHubIssues
+def _client(config: GitHubConfig, credential: SecretStr, surroundings: Surroundings) -> ForgeClient:
+    from routing.forges.github.access import API_VERSION
     from routing.forges.rest.client import ForgeClient, HttpDialect
-    from routing.forges.rest.forge import RestForge
-    from routing.forges.rest.history import RestHistory
 
     dialect = HttpDialect(
         api_root="",
@@ -101,7 +95,22 @@ def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
         headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION},
         numbered_pages=False,
     )
-    client = ForgeClient(config, dialect, surroundings)
+    return ForgeClient(config, dialect, surroundings, credential=credential)
+
+
+def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
+    """Wire the parts; nothing is asked of the forge yet. An App asks for its tokens in the same way."""
+    from routing.forges.github.access import GitHubAccess
+    from routing.forges.github.changes import GitHubChanges
+    from routing.forges.github.checks import GitHubChecks
+    from routing.forges.github.feedback import GitHubFeedback
+    from routing.forges.github.issues import GitHubIssues
+    from routing.forges.rest.forge import RestForge
+    from routing.forges.rest.history import RestHistory
+
+    if config.app is not None:
+        config.app.ask_in(surroundings)
+    client = _client(config, config.credential, surroundings)
     history = RestHistory(remote=partial(_remote, config), folder=surroundings.folder_of(config.name))
     checks = GitHubChecks(client)
     issues = GitHubIssues(client, forge=config.name, login=config.login, app=config.app)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from routing.back_off import BackOff
 from routing.forges.config import RemoteConfig
@@ -76,10 +76,13 @@ class ForgeClient:
     sent, and ForgeUnreachableError says when to ask again (`retry_at`). After `close` it may still be used.
     """
 
-    def __init__(self, config: RemoteConfig, dialect: HttpDialect, surroundings: Surroundings) -> None:
+    def __init__(
+        self, config: RemoteConfig, dialect: HttpDialect, surroundings: Surroundings, *,
+        credential: SecretStr | None = None,
+    ) -> None:  # fmt: skip
         self._forge = config.name
         self._address = ApiAddress.of(config.address.removesuffix(dialect.api_root) + dialect.api_root)
-        auth = TokenAuth(dialect.scheme, config.credential)
+        auth = TokenAuth(dialect.scheme, credential if credential is not None else config.credential)
         self._hidden = auth.hidden
         self._limits = limits = surroundings.limits
         self._back_off = BackOff(
@@ -230,9 +233,9 @@ class ForgeClient:
                 if not (call.repeatable or failure.harmless):
                     raise self._no_answer(call, str(failure)) from failure
                 if failure.final or attempt == self._limits.attempts:
-                    limited = self._connection.limited_seconds()
+                    limited = self._connection.limited_seconds(call.url)
                     raise self._no_answer(None, str(failure), again_seconds=limited) from failure
-                if not self._connection.limited_seconds():
+                if not self._connection.limited_seconds(call.url):
                     self._sleep(self._back_off.seconds(attempt, self._generator))
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
@@ -242,7 +245,7 @@ class ForgeClient:
         if alone > 0:
             message = f"it failed {self._limits.failures_to_open} times in a row and is left alone for now"
             raise self._no_answer(None, message, again_seconds=alone)
-        wait = self._connection.limited_seconds()
+        wait = self._connection.limited_seconds(call.url)
         if wait > self._limits.patience_seconds:
             message = f"its rate limit is used up, so {call.method} was not sent"
             raise self._no_answer(None, message, again_seconds=wait)
