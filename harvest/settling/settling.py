@@ -13,6 +13,7 @@ import structlog
 
 from harvest.draws.draw_ledger import Settlement
 from harvest.evidence.policy import TrialPolicy
+from harvest.settling.case_settling import case_worth
 from harvest.settling.pair_settling import Half, awaits_judge, half, lone_scoring, pair_scoring
 from harvest.settling.score import Score, ScorePolicy, ScoreRules, ScoreStatus, score
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
@@ -150,7 +151,9 @@ class Settling:
 def scoring(facts: JobFacts, *, now: float, rules: ScoreRules) -> Scoring:
     """What is to be written about a job, by its signals: pure. `defer` only sets the next look."""
     job = facts.job
-    if job.shadow:  # the judge's word is all that there is of it
+    if job.backtest:
+        worth = case_worth(job, facts.signals, now=now, rules=rules)
+    elif job.shadow:  # the judge's word is all that there is of it
         worth = half(job, facts.signals, now=now, rules=rules).worth
     else:
         worth = score(

@@ -154,6 +154,7 @@ class Job:
     created_at: float  # seconds since the epoch, the server's, like all times here
     published_at: float | None = None  # when its message was last sent by itself, None: when it was created
     claimed_at: float | None = None  # the last claim, also when the job waits again; None: no claim yet
+    first_claimed_at: float | None = None  # None before it, and for jobs that an earlier release claimed
     pushed_at: float | None = None  # the last push that its CI was watched for, None: there was none
     handed_at: float | None = None  # when its first work went to the judge of its pair
     finished_at: float | None = None  # when it ended; None until then, and again after a person's retry
@@ -200,6 +201,11 @@ class Job:
     excluded: bool = False  # settled without a score because the fault was not the agent's
     settled_at: float | None = None
     late_score: float | None = None  # what signals after the settlement would make of it
+
+    @property
+    def begun_at(self) -> float | None:
+        """When a worker first took it, as far as that is known; None: none has."""
+        return self.claimed_at if self.first_claimed_at is None else self.first_claimed_at
 
     @property
     def arm(self) -> Arm | None:

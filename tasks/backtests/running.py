@@ -17,9 +17,10 @@ from harvest.evidence.trial_test import advance
 from harvest.evidence.verdict import Verdict
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
-from harvest.settling.pair_settling import half
+from harvest.settling.case_settling import case_worth
 from harvest.settling.score import ScoreRules, ScoreStatus
-from routing.errors import CoalmineError, ConflictError, CorruptRecordError
+from harvest.settling.settling import spent
+from routing.errors import CoalmineError, ConflictError, CorruptRecordError, NotFoundError
 from routing.generator import Generator
 from routing.jobs.job import Job, JobRequest, Priority
 from routing.jobs.mailbox import new_job_id
@@ -50,12 +51,17 @@ _ENDS = {
 }
 
 
+#: A job with its facts; None for the job: its record has expired.
+_Found = Mapping[str, tuple[Job | None, Sequence[Signal]]]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Seen:
     """What is stored of a backtest: the state of its test, and the pairs that are open."""
 
     state: PairEvidence
     open: list[CasePair]
+    kept: frozenset[int]  # pairs in which a kept result stands for the champion's job
 
     @classmethod
     def of(cls, run: Backtest, stored: Sequence[str]) -> "_Seen":
@@ -63,7 +69,10 @@ class _Seen:
         state = evidence_of(run)
         pairs = [CasePair.model_validate_json(line) for line in stored]
         state = advance(state, [pair.dispatched for pair in pairs[state.dispatched :]], []).state
-        return cls(state=state, open=[pair for pair in pairs if state.worse.is_open(pair.index)])
+        return cls(
+            state=state, open=[pair for pair in pairs if state.worse.is_open(pair.index)],
+            kept=frozenset(pair.index for pair in pairs if pair.kept),
+        )  # fmt: skip
 
 
 def evidence_of(run: Backtest) -> PairEvidence:
@@ -81,9 +90,14 @@ def request_of(case: Case, template: str) -> JobRequest:
 
 
 def spent_of(job: Job) -> dict[str, float]:
-    """What a job has spent, by guardrail; USD only where they are known of every turn."""
-    known = {"cost_usd": job.cost.usd} if job.cost.turns and job.cost.is_whole else {}
-    return {**known, "duration_seconds": job.cost.seconds}
+    """What a job has spent, by guardrail, as in a trial; a past issue has no CI that sends work back."""
+    return {name: amount for name, amount in spent(job).items() if name != "fix_forwards"}
+
+
+def own_jobs(pair: CasePair) -> list[str]:
+    """The jobs that a pair has here: without the champion's where a kept result stands for it."""
+    champion = [] if pair.kept else [pair.dispatched.champion_job]
+    return [pair.dispatched.canary_job, *champion]
 
 
 def _kept(result: CaseResult | None) -> HalfResult | None:
@@ -137,6 +151,8 @@ class BacktestRuns:
 
     def tick(self) -> None:
         """Bring every backtest up to date; one that cannot be read is logged, and the others go on."""
+        for name in self._store.refusing():  # one that died before it had rejected the version
+            self._refuse(name)
         at_work = 0
         for name in self._store.open_ids():
             try:
@@ -164,12 +180,12 @@ class BacktestRuns:
 
     def _settle(self, run: Backtest, seen: "_Seen") -> tuple[PairEvidence, Backtest] | None:
         """Count the pairs that have ended; None when the backtest has ended with them."""
-        now, state = self._store.now(), seen.state
+        now, state, found = self._store.now(), seen.state, self._found(seen)
         lines: list[PairSettlement] = []
         days = (now - run.opened_at) / _SECONDS_A_DAY
         decision = state.decide(elapsed_days=days)
         for pair in seen.open:
-            line = self._line(pair, now)
+            line = self._line(pair, found, now)
             if line is None or decision.verdict is not Verdict.HOLD:
                 continue  # the verdict comes with the pair that decides it
             lines.append(line)
@@ -177,25 +193,31 @@ class BacktestRuns:
             decision = state.decide(elapsed_days=days)
         end, reason = _ENDS.get(decision.verdict), " ".join(decision.reasons)
         if end is None:
-            end, reason = self._other_end(run, state, lines)
+            end, reason = self._other_end(run, state, seen, found)
         if not lines and end is None:
             return state, run
-        if end is BacktestState.WORSE and run.refuse:
-            self._refuse(run, reason)
+        refuses = end is BacktestState.WORSE and run.refuse
         answer = self._store.advance(
             run, lines=[line.model_dump_json() for line in lines], evidence=state.to_json(), state=end,
-            reason=reason, data=_ended(run, state, end, reason) if end else None,
+            reason=reason, data=_ended(run, state, end, reason) if end else None, refuses=refuses,
         )  # fmt: skip
         if answer is not BacktestAnswer.OK:
             return None  # another process was faster: the next tick goes on from what it left
         self._keep(seen, lines)
         if end is None:
             return state, replace(run, revision=run.revision + 1, evidence=state.to_json())
+        if refuses:
+            self._refuse(run.id)
         self._end_jobs(run, seen, {line.index for line in lines})
         return None
 
+    def _found(self, seen: "_Seen") -> _Found:
+        """The jobs of open pairs with their facts; those that cannot be read now are not in it."""
+        jobs = [job for pair in seen.open for job in own_jobs(pair)]
+        return {name: (job, facts) for name, job, facts in self._signals.read_due(jobs)}
+
     def _other_end(
-        self, run: Backtest, state: PairEvidence, lines: Sequence[PairSettlement]
+        self, run: Backtest, state: PairEvidence, seen: "_Seen", found: _Found
     ) -> tuple[BacktestState | None, str]:
         """Whether a backtest ends without a verdict."""
         canary = self._templates.find(run.canary_id)
@@ -204,39 +226,49 @@ class BacktestRuns:
         if not state.worse.open and state.dispatched >= len(run.cases):
             return BacktestState.UNDECIDED, f"all {len(run.cases)} cases were worked on, and do not decide it"
         if run.budget_usd is not None:
-            before = map(PairSettlement.model_validate_json, self._store.settlements(run.id))
-            used = sum(
-                one.get("cost_usd", 0.0)
-                for line in (*before, *lines)
-                for one in (line.champion_spent, line.canary_spent)
-            )
+            used = self._spent_usd(run, seen, found)
             if used >= run.budget_usd:
                 return BacktestState.UNDECIDED, f"it has spent ${used:.2f} of ${run.budget_usd:.2f}"
         return None, ""
 
-    def _refuse(self, run: Backtest, reason: str) -> None:
-        """Reject the version, before the end is written: a process that dies in between does both again."""
+    def _spent_usd(self, run: Backtest, seen: "_Seen", found: _Found) -> float:
+        """What its own jobs have spent so far, those at work with their turns that have ended.
+
+        A kept result was paid for by an earlier backtest.
+        """
+        used = 0.0
+        for line in map(PairSettlement.model_validate_json, self._store.settlements(run.id)):
+            used += line.canary_spent.get("cost_usd", 0.0)
+            used += 0.0 if line.index in seen.kept else line.champion_spent.get("cost_usd", 0.0)
+        return used + sum(job.cost.usd for job, _ in found.values() if job is not None)
+
+    def _refuse(self, name: str) -> None:
+        """Reject the version of a backtest that has ended; a tick does it again if we die here.
+
+        Only what ended it as worse comes here, so nothing that was stopped meanwhile rejects a version.
+        """
         try:
-            self._templates.reject(run.canary_id, by=f"backtest {run.id}", reason=reason)
-        except ConflictError as error:  # a person made it champion meanwhile, or it was champion before
-            _log.warning("backtest.not_refused", backtest=run.id, version=run.canary_id, reason=str(error))
+            run = self._store.read(name)
+            if run is not None:
+                self._templates.reject(run.canary_id, by=f"backtest {run.id}", reason=run.reason)
+        except (CorruptRecordError, ConflictError, NotFoundError) as error:
+            # a person made it champion meanwhile, or it was champion before, or it cannot be read
+            _log.warning("backtest.not_refused", backtest=name, reason=str(error))
+        self._store.refused(name)
 
     def _end_jobs(self, run: Backtest, seen: "_Seen", done: set[int]) -> None:
         """Nobody needs the work of open pairs any more."""
         for pair in seen.open:
             if pair.index in done:
                 continue
-            own = [pair.dispatched.canary_job] + ([] if pair.kept else [pair.dispatched.champion_job])
-            for job in own:
+            for job in own_jobs(pair):
                 try:
                     self._cancel(job, f"the end of backtest {run.id}")
                 except CoalmineError as error:  # it has ended, or expired
                     _log.info("backtest.job_not_ended", job=job, reason=str(error))
 
-    def _line(self, pair: CasePair, now: float) -> PairSettlement | None:
+    def _line(self, pair: CasePair, found: _Found, now: float) -> PairSettlement | None:
         """What became of a pair; None while one side goes on."""
-        jobs = [pair.dispatched.canary_job] + ([] if pair.kept else [pair.dispatched.champion_job])
-        found = {name: (job, facts) for name, job, facts in self._signals.read_due(jobs)}
         canary, late = self._half(found.get(pair.dispatched.canary_job), now)
         champion, slow = _kept(pair.kept), False
         if champion is None:
@@ -256,7 +288,7 @@ class BacktestRuns:
         job, facts = found
         if job is None:
             return HalfResult(score=None, reason="the record of its job has expired"), False
-        worth = half(job, facts, now=now, rules=self._rules.scores).worth
+        worth = case_worth(job, facts, now=now, rules=self._rules.scores)
         if worth.status is ScoreStatus.OPEN:
             return None, False
         score = None if job.fell_back else worth.value

@@ -59,11 +59,13 @@ class SteppedBacktest:
         found = (job for job in self.fleet.app.jobs.newest(most=200) if job.backtest == self.run.id)
         return [job for job in found if job.state is JobState.QUEUED]
 
-    def work(self, score: Callable[[Job], float], *, usd: float = 0.5) -> None:
+    def work(
+        self, score: Callable[[Job], float], *, usage: Callable[[Job], Usage] = lambda _: Usage(cost_usd=0.5)
+    ) -> None:
         """Work all jobs that wait, and have the judge say what a test says."""
         for job in self.jobs():
             won = self.fleet.claim(job.id)
-            spend(self.fleet.app, won, Usage(cost_usd=usd), seconds=60.0)
+            spend(self.fleet.app, won, usage(job), seconds=60.0)
             self.judged(won, score(job))
 
     def judged(self, won: Claim, value: float | None, *, overdue: bool = False) -> None:
@@ -75,12 +77,15 @@ class SteppedBacktest:
             won, JobState.SUCCEEDED, reason="judged", result=JobResult(commit="c0ffee"), signals=[]
         )
 
-    def play(self, score: Callable[[Job], float], *, most: int = 60) -> Backtest:
+    def play(
+        self, score: Callable[[Job], float], *, most: int = 60,
+        usage: Callable[[Job], Usage] = lambda _: Usage(cost_usd=0.5),
+    ) -> Backtest:  # fmt: skip
         """Give out cases and work them until the backtest ends."""
         for _ in range(most):
             self.tick()
             if not self.now.is_running:
                 break
-            self.work(score)
+            self.work(score, usage=usage)
             self.fleet.clock.forward(1.0)
         return self.now

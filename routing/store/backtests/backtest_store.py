@@ -144,8 +144,9 @@ _DISPATCH = Script(
     flags="pushed",
 )
 _ADVANCE = Script(
-    "backtest_advance", BacktestAnswer, keys="backtest settlements", indexes="backtests:open events",
-    args="id revision lines evidence state reason data",
+    "backtest_advance", BacktestAnswer, keys="backtest settlements",
+    indexes="backtests:open backtests:refusing events",
+    args="id revision lines evidence state reason data refuses",
 )  # fmt: skip
 
 
@@ -177,14 +178,18 @@ class BacktestStore(Store):
     def advance(
         self, backtest: Backtest, *, lines: Sequence[str], evidence: str,
         state: BacktestState | None = None, reason: str = "", data: Mapping[str, Any] | None = None,
+        refuses: bool = False,
     ) -> BacktestAnswer:  # fmt: skip
-        """Write settlements, the test's next state, and its end if there is one."""
+        """Write settlements, the test's next state, and its end if there is one.
+
+        `refuses`: the version is to be rejected with that end; it is in `refusing` until `refused` says so.
+        """
         return self.call(
             _ADVANCE, backtest=self.keys.backtest(backtest.id),
             settlements=self.keys.backtest_settlements(backtest.id), id=backtest.id,
             revision=backtest.revision, lines=json.dumps(list(lines)), evidence=evidence,
             state="" if state is None else state.value, reason=reason, data=json.dumps(data or {}),
-            doing=f"advancing backtest {backtest.id}",
+            refuses="1" if refuses else "", doing=f"advancing backtest {backtest.id}",
         )  # fmt: skip
 
     def read(self, backtest: str) -> Backtest | None:
@@ -197,6 +202,16 @@ class BacktestStore(Store):
         """The backtests that run now."""
         with redis_errors("listing backtests"):
             return sorted(self.redis.smembers(self.keys("backtests", "open")))
+
+    def refusing(self) -> list[str]:
+        """The backtests that have ended, and whose version has yet to be rejected."""
+        with redis_errors("listing backtests"):
+            return sorted(self.redis.smembers(self.keys("backtests", "refusing")))
+
+    def refused(self, backtest: str) -> None:
+        """Note that a version was rejected, or cannot be."""
+        with redis_errors(f"noting the rejection by backtest {backtest}"):
+            self.redis.srem(self.keys("backtests", "refusing"), backtest)
 
     def pairs(self, backtest: str) -> list[str]:
         """JSON records of its pairs, in their order."""

@@ -125,6 +125,7 @@ local fence = redis.call('HINCRBY', job, 'fence', 1)
 redis.call('HINCRBY', job, 'attempts', 1)
 redis.call('HSET', job, 'state', 'running', 'worker', worker, 'claimed_at', stamp(now),
   'lease_until', stamp(ends), 'reason', '', 'claim', call_id)
+redis.call('HSETNX', job, 'first_claimed_at', stamp(now))
 redis.call('ZADD', leases, ends, id)
 if place ~= '' then
   redis.call('HSET', job, 'place', place)

@@ -89,7 +89,7 @@ _JOB_BASE = Script("job_base", bool, keys="job", args="fence branch commit")
 _LEASE_RENEW = Script(
     "lease_renew",
     lease_statuses,
-    indexes="leases",
+    indexes="leases backtests:open",
     args="extend_seconds",
     each_keys="job",
     each_args="id fence",

@@ -17,7 +17,7 @@ PERMANENT_KINDS = frozenset(
         "trial",  # trial:ID and its ledger
         "trials",  # trials:open, trials:moved
         "backtest",  # backtest:ID and its pairs; the broker's queue of that name
-        "backtests",  # backtests:open
+        "backtests",  # backtests:open, backtests:refusing
         "jobs",  # zset of job ids by creation, trimmed by the sweep
         "pulse",  # hash: when the last sweep began, and until when holders may renew leases that ran out
         "outbox",  # zset of queued jobs whose message is to be published, by time
