@@ -36,7 +36,7 @@ from tasks.broker import (
 )
 from tasks.composition.composition import compose, redis_url
 from tasks.composition.forge_parts import ForgeParts
-from tasks.composition.pair_parts import ask_judges
+from tasks.composition.pair_parts import harvest_tick
 from tasks.logs import configure_logs
 from tasks.notify.notifier import LEASE_SECONDS
 from tasks.secrecy import hide_secrets
@@ -130,14 +130,8 @@ def harvest() -> None:
     here = worker()
     parts = here.coalmine
 
-    def tick() -> None:
-        parts.harvester.harvest()
-        ask_judges(parts, here.tick_requests)
-        parts.proposals.open_all_waiting()
-        parts.backtest_runs.tick()
-
     with LogAndContinue("tick.failed", tick="harvest"):
-        parts.ticks.run_alone("harvest", tick)
+        parts.ticks.run_alone("harvest", lambda: harvest_tick(parts, here.tick_requests))
 
 
 @app.task(name=WATCH, base=TickTask)

@@ -63,10 +63,7 @@ def half(job: Job, signals: Sequence[Signal], *, now: float, rules: ScoreRules) 
 
 
 def _worth(signals: Sequence[Signal], now: float, deadline: float) -> Score:
-    fell_back = next((fact for fact in signals if fact.kind is SignalKind.FELL_BACK), None)
-    if fell_back is not None:  # it worked with another model than its version's
-        return _excluded(fell_back)
-    for fact in signals:
+    for fact in signals:  # FELL_BACK, too, says nothing after the work: only a champion has such turns
         if fact.kind in _WORK:
             return _judged(signals, now, max(deadline, fact.at) + JUDGE_SECONDS)
         if fact.kind in EXCLUSIONS or fact.kind in _SAYS_NOTHING:

@@ -216,7 +216,8 @@ def _settlement(facts: JobFacts, worth: Score, now: float) -> str:
 def amounts(each: Half) -> dict[str, float]:
     """What a half of a pair had spent when its work was handed over; at its end where there was none.
 
-    The same for both: what follows the champion's first push, for CI or a review, no shadow can meet.
+    What its program did not say is left out, as in `spent`. The same for both: what follows the champion's
+    first push, for CI or a review, no shadow can meet.
     """
     noted = next((fact.spent for fact in each.signals if fact.spent is not None), None)
     found = dict(spent(each.job) if noted is None else noted)

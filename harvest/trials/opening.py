@@ -11,7 +11,7 @@ import structlog
 
 from harvest.evidence.policy import TrialPolicy
 from harvest.trials.modes import deciding_test
-from routing.errors import ConflictError, CorruptRecordError
+from routing.errors import CoalmineError, ConflictError, CorruptRecordError, UnavailableError
 from routing.store.trials.version_store import HeldVersion, VersionStore
 from routing.templates.templates import ProposalPolicy, Templates, VersionStep
 from routing.templates.trial import Mode, Terms
@@ -115,6 +115,18 @@ class Proposals:
             raise ConflictError(message)
 
     def open_all_waiting(self) -> list[TrialStep]:
-        """The same for every template; a trial that just ended makes room for the next."""
-        steps = (self.open_waiting(name) for name in self._templates.names())
-        return [step for step in steps if step is not None]
+        """The same for every template; a trial that just ended makes room for the next.
+
+        A template whose records cannot be read is logged, and the others go on. UnavailableError ends it.
+        """
+        opened: list[TrialStep] = []
+        for name in self._templates.names():
+            try:
+                step = self.open_waiting(name)
+            except UnavailableError:
+                raise
+            except (CoalmineError, ValueError) as error:
+                _log.error("candidate.stuck", template=name, reason=str(error)[:500])
+                continue
+            opened += [step] if step is not None else []
+        return opened

@@ -1,4 +1,4 @@
-"""What a worker has for pairs, wired: where both jobs begin, and how their work is judged."""
+"""What a worker has for pairs, wired: where both jobs begin, how they are judged, and the harvest's tick."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,6 +17,7 @@ from tasks.agents.turn.stop_signal import StopReason
 from tasks.broker import HARVEST, JUDGE
 from tasks.composition.judges import judge_of_case, judge_of_repository
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
+from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.tick import TickRequests
 
 if TYPE_CHECKING:
@@ -68,6 +69,22 @@ def ask_judges(parts: "Coalmine", requests: TickRequests) -> None:
     """Have the pairs judged that wait for it, in whichever worker takes them."""
     for pair in parts.judging.take():
         requests.send(JUDGE, pair)
+
+
+def harvest_tick(parts: "Coalmine", requests: TickRequests) -> None:
+    """Settle, have pairs judged, open trials that wait, and go on with backtests.
+
+    What fails in one of them is logged, and keeps none of the others from its turn.
+    """
+    steps: dict[str, Callable[[], object]] = {
+        "harvest": parts.harvester.harvest,
+        "judges": lambda: ask_judges(parts, requests),
+        "proposals": parts.proposals.open_all_waiting,
+        "backtests": parts.backtest_runs.tick,
+    }
+    for name, step in steps.items():
+        with LogAndContinue("tick.failed", tick="harvest", step=name):
+            step()
 
 
 def pair_judging_of(

@@ -39,7 +39,8 @@ def judged(work: tuple[Git, str, Base], folder: Path, command: str, seconds: flo
     [
         ("test -e done.txt", 1.0),
         ("test -e missing.txt", 0.0),
-        ("echo coalmine-score: 0.5; echo coalmine-score: 0.75; exit 1", 0.75),
+        ("echo coalmine-score: 0.5; echo coalmine-score: 0.75", 0.75),
+        ("echo coalmine-score: 1.0; exit 3", 0.0),
         ("echo coalmine-score: 1.5", 1.0),
         ("echo coalmine-score: much; exit 1", 0.0),
         ("no-such-program-anywhere", None),
@@ -89,7 +90,8 @@ def test_the_same_work_by_another_author_looks_the_same(tmp_path: Path, work: tu
 
 
 def test_what_the_end_of_the_command_means() -> None:
-    """A signal, and a score beside a failure."""
+    """A signal, and a score beside a failure: code under test can print one, so it lifts no failed exit."""
+    assert judgement_of(Ended(exit_code=3, seconds=1.0), "coalmine-score: 1.0\n").value == 0.0
     assert judgement_of(Ended(exit_code=-9, seconds=1.0), "").value == 0.0
     assert judgement_of(Ended(exit_code=126, seconds=1.0), "").value is None
     assert judgement_of(ENDED, "coalmine-score: 0.2\nmore\n").value == 0.2

@@ -192,7 +192,7 @@ def test_amounts_are_those_of_the_first_work(bench: Bench) -> None:
     assert [job.state for job in claims] == [JobState.RUNNING] * 2
     keys = bench.fleet.app.keys
     for job, usd in ((champion, "1.5"), (canary, "2.5")):
-        bench.fleet.redis.hset(keys.job(job.id), "spent_usd", usd)
+        bench.fleet.redis.hset(keys.job(job.id), mapping={"spent_usd": usd, "cost:turns": "1"})
         bench.hand_over(job, "good.txt")
     bench.fleet.redis.hset(keys.job(champion.id), mapping={"spent_usd": "9", "held_seconds": "60"})
     bench.fleet.app.harvester.harvest()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from harvest.backtests.case import Case
 from harvest.evidence.policy import TrialPolicy
@@ -16,8 +17,10 @@ from routing.templates.trial import Arm
 from routing.templates.version import VersionState
 from tasks.backtests.opening import BacktestOrder, drawn
 from tasks.backtests.running import evidence_of
+from tasks.composition.pair_parts import harvest_tick
 from tasks.settings.backtest_settings import BacktestSettings
 from tasks.settings.settings import JudgeSettings
+from tasks.work.tick import TickRequests
 from tests.fleets.backtests import SteppedBacktest, some_cases
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.leaks import leaks
@@ -264,3 +267,28 @@ def test_a_canary_that_is_rejected_meanwhile_stops_it(fleet: SteppedFleet) -> No
     made.tick()
     assert made.now.state is BacktestState.STOPPED
     assert made.jobs() == []
+
+
+class NoBroker(TickRequests):
+    """A broker that raises what nobody expected."""
+
+    def __init__(self) -> None:
+        """It needs no connection."""
+
+    def send(self, task: str, *arguments: str) -> None:
+        """Take no message."""
+        raise RuntimeError(task, arguments)
+
+
+def test_what_fails_in_a_harvest_keeps_no_backtest_waiting(fleet: SteppedFleet) -> None:
+    """A message for a judge that cannot be sent; and a template whose waiting version cannot be read."""
+    made = SteppedBacktest(fleet)
+    fleet.redis.zadd(fleet.app.keys("judging"), {"some-job": 0.0})
+    fleet.redis.hset(fleet.app.keys.template("implementer"), "waiting", "damaged")
+    with capture_logs() as logs:
+        harvest_tick(fleet.app, NoBroker())
+    assert made.pairs()
+    failed = {line["event"]: line for line in logs if line["log_level"] == "error"}
+    assert failed["tick.failed"]["step"] == "judges"
+    assert failed["candidate.stuck"]["template"] == "implementer"
+    fleet.redis.delete(fleet.app.keys("judging"))

@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -29,9 +30,10 @@ from routing.forges.local.config import LocalConfig
 from routing.git.remote import Remote
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
-from routing.jobs.signal import Signal, SignalKind, judgement
+from routing.jobs.signal import Signal, SignalKind, handed_over, judgement
 from routing.sandbox.profile import NetworkMode, SandboxKind
 from routing.store.jobs.job_store import ClaimRefusal
+from routing.store.judging.judging_store import HandAnswer, HandedWork
 from routing.templates.trial import Arm, Mode, TrialState
 from tasks.agents.pairs.pair_work import PairWork
 from tasks.agents.repository.place import RepositoryPlace
@@ -82,6 +84,15 @@ def judged(fleet: SteppedFleet, job: Job, value: float | None, **fields: Any) ->
     fact = judgement(at=fleet.clock(), commit="c0ffee", value=value, note="exit code 0", **fields)
     fleet.app.signals.add(job.id, [fact])
     return fact
+
+
+#: What was handed over, where nothing judges it.
+WORK = HandedWork(commit="a" * 40, neutral="b" * 40, base_branch="main", base_commit="c" * 40, bundle="")
+
+
+def work_handed(fleet: SteppedFleet) -> Signal:
+    """The fact that a job's first work went to its judge."""
+    return handed_over(at=fleet.clock(), commit="a" * 40)
 
 
 def lines(fleet: SteppedFleet, kind: type) -> list[Any]:
@@ -613,3 +624,46 @@ def test_ten_harvests_that_race_settle_and_decide_once(fake_redis: redis.Redis) 
     assert len(lines(fleet, PairSettlement)) == 40
     assert sum(len(done.outcomes) for done in answers) == 1
     assert fleet.app.trials.find("implementer-t1").state is TrialState.ROLLED_BACK
+
+
+@pytest.mark.parametrize("turns", [[None], [0.5, None], []])
+def test_what_is_not_known_of_a_half_is_left_out(fake_redis: redis.Redis, turns: list[float | None]) -> None:
+    """A program that says no dollars, or not all of them, does not make its version the cheap one."""
+    policy = PAIRS.model_copy(update={"guardrails": (Guardrail(name="cost_usd", cap=1.0),)})
+    fleet = on_trial(fake_redis, policy)
+    for _ in range(30):
+        champion, canary = (fleet.claim(job.id) for job in pair(fleet))
+        for usd in turns:
+            fleet.spend(champion, usd=usd)
+        fleet.spend(canary, usd=0.4)
+        for claim in (champion, canary):
+            assert fleet.app.judging.hand_over(claim.job, work_handed(fleet), WORK) is HandAnswer.OK
+            judged(fleet, claim.job, 1.0)
+        fleet.app.harvester.harvest()
+    spent = [(line.champion_spent, line.canary_spent) for line in lines(fleet, PairSettlement)]
+    assert {"cost_usd" in champion for champion, _ in spent} == {False}
+    assert {canary["cost_usd"] for _, canary in spent} == {0.4}
+    assert {"tokens" in half for both in spent for half in both} == {False}
+    trial = fleet.app.trials.find("implementer-t1")
+    assert trial.state is not TrialState.ROLLED_BACK
+    assert fleet.app.harvester.evidence(trial).guardrails["cost_usd"].value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("first", "kind"), [("model", "excluded"), ("work", "settled")])
+def test_another_model_counts_until_the_work_is_handed_over(
+    fake_redis: redis.Redis, first: str, kind: str
+) -> None:
+    """A corrective turn says nothing about the pair: the champion alone has such turns, and after a loss."""
+    fleet = on_trial(fake_redis)
+    champion, canary = (fleet.claim(job.id).job for job in pair(fleet))
+    steps: list[Callable[[], object]] = [
+        lambda: fleet.app.judging.hand_over(champion, work_handed(fleet), WORK),
+        lambda: fleet.app.signals.add(champion.id, [fleet.fact(SignalKind.FELL_BACK)]),
+    ]
+    for step in reversed(steps) if first == "model" else steps:
+        step()
+        fleet.clock.forward(1)
+    judged(fleet, champion, 0.0)
+    judged(fleet, canary, 1.0)
+    fleet.app.harvester.harvest()
+    assert [line.kind for line in lines(fleet, PairSettlement)] == [kind]

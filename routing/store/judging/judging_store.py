@@ -126,7 +126,7 @@ class JudgingStore(Store):
         self._retention_seconds = retention_seconds  # for which handed work waits at the most
 
     def hand_over(self, job: Job, fact: Signal, work: HandedWork | None) -> HandAnswer:
-        """Hand a job's first work to the judge of its pair, with what it has spent until now.
+        """Hand a job's first work to the judge of its pair, with what is known of its costs so far.
 
         `fact` says so, or is the judge's word already where `work` is None.
         """

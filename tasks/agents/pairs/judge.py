@@ -1,8 +1,9 @@
 """The judge of a pair: a command of the operator's on one commit, that cannot see whose work it is.
 
 The commit is judged in a clean clone of a repository that holds the work as one commit of nobody's: see
-`handed_work`. Exit status 0 scores 1, any other 0; a line `coalmine-score: 0.75` of its output, the last one,
-scores that. A command that could not be run scores nothing.
+`handed_work`. Exit status 0 scores 1, any other 0. Where it is 0 a line `coalmine-score: 0.75` of its output,
+the last one, scores that: code under test can print such a line, so it never lifts a failure. A command that
+could not be run scores nothing.
 
 The command runs as CI of the local forge does (`routing.forges.local.ci`), with its sandbox and limits.
 """
@@ -126,11 +127,12 @@ def judgement_of(ended: Ended, output: str) -> Judgement:
         return Judgement(value=0.0, note="the judge took too long and was ended", overdue=True)
     if ended.exit_code in {CANNOT_RUN, NOT_FOUND}:
         return Judgement(value=None, note=f"the judge's command could not be run (exit {ended.exit_code})")
+    if ended.exit_code != 0:
+        return Judgement(value=0.0, note=f"the judge failed it ({ended})")
     said = _SCORE.findall(output)
     if said and float(said[-1]) <= 1.0:
         return Judgement(value=float(said[-1]), note=f"the judge said {said[-1]}")
-    passed = ended.exit_code == 0
-    return Judgement(value=float(passed), note=f"the judge {'passed' if passed else 'failed'} it ({ended})")
+    return Judgement(value=1.0, note=f"the judge passed it ({ended})")
 
 
 def _last_lines(output: str) -> tuple[str, ...]:
