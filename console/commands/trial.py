@@ -32,13 +32,7 @@ from console.input.trial_options import (
     policy_of,
 )
 from console.invocation import AsJson, Reason, examples, opened, started
-from console.output.trials.trial_attention import (
-    damaged_document,
-    damaged_line,
-    held_line,
-    trial_documents,
-    unstarted_line,
-)
+from console.output.trials.trial_attention import damaged_document, damaged_line, held_line, trial_documents
 from console.output.trials.trial_explanation import explanation_view
 from console.output.trials.trial_replay import replayed
 from console.output.trials.trial_status import status_view, trial_document, trials_view
@@ -163,11 +157,8 @@ def status(
         ],
         "held": [{"version": one.id, "reason": one.reason} for one in held],
     }
-    closed = {each.name: each for each in coalmine.breakers.closed()}
-    unstarted = [line for each in statuses if (line := unstarted_line(each.trial, closed)) is not None]
     damage = (damaged_line(each) for each in damaged)
-    shown = [*unstarted, *damage, *(held_line(each) for each in held)]
-    terminal.answer(document, *status_view(statuses), *shown)
+    terminal.answer(document, *status_view(statuses), *damage, *(held_line(each) for each in held))
 
 
 @trial_app.command("list", epilog=examples("trial list implementer"))

@@ -33,7 +33,8 @@ class AccountGate:
     """What must be open before a job may begin.
 
     One of `own`; and one of `other`, what the other arm of its trial may use, while that trial is open: time
-    must not favour an arm. And agents of the version must start.
+    must not favour an arm. And agents of the version must start; in an open trial, those of one of its arms:
+    the trial finds out about a version that alone does not.
     """
 
     version: str  # id of the version that this is about
@@ -42,6 +43,7 @@ class AccountGate:
     other: tuple[Candidate, ...] = ()
     is_canary: bool = False  # whether its version is on trial
     starts: str = ""  # name of the version's own breaker: whether its agents start
+    other_starts: str = ""  # that of the other arm's version, "" in no trial
     budgets: tuple[tuple[str, float, int], ...] = ()  # of the day: label, dollars and tokens; 0: no limit
     keeps_count: bool = True  # whether a job that falls back still counts in its trial: both arms may
 
@@ -55,6 +57,7 @@ class AccountGate:
                 "other": [[each.breaker, each.account, each.model, each.rank] for each in self.other],
                 "canary": self.is_canary,
                 "starts": self.starts,
+                "other_starts": self.other_starts,
                 "keeps_count": self.keeps_count,
                 "budgets": [list(budget) for budget in self.budgets],
             },

@@ -19,7 +19,6 @@ class Route:
     champion: Version
     trial: Trial | None = None  # the open one
     canary: Version | None = None  # None outside trials, and when its content cannot be read
-    held: bool = False  # whether agents of one of the trial's versions do not start
     pinned: bool = False  # whether the reference asks for one version rather than for the template
 
 
@@ -49,13 +48,13 @@ def draw(route: Route, number: float | None) -> Draw:
     """The version for one job, by a `number` in [0,1): the canary below the share. None: none was drawn.
 
     A trial whose canary cannot be read takes no job at all: counting the champion's side alone would bias
-    the test. So does one of whose versions agents do not start. In a shadow trial a number below the share
-    makes a pair: the champion's work is delivered, and the canary is its shadow.
+    the test. In a shadow trial a number below the share makes a pair: the champion's work is delivered, and
+    the canary is its shadow.
     """
     trial = route.trial
     if number is None or trial is None:
         return Draw(version=route.champion)
-    if route.canary is None or route.held:
+    if route.canary is None:
         return Draw(version=route.champion, number=number)
     if trial.mode is Mode.SHADOW:
         if number >= trial.share:

@@ -39,7 +39,7 @@ class RouteDefaults:
     def of(cls, route: Route, policy: MailboxPolicy) -> Self:
         """Compute the defaults of a route."""
         drawn = draws(route, enabled=policy.canaries_enabled, pinned=route.pinned)
-        tried = route.trial if drawn and route.canary is not None and not route.held else None
+        tried = route.trial if drawn and route.canary is not None else None
         trial = tried if tried and tried.mode is Mode.DRAW else None
         pair = tried if tried and tried.mode is Mode.SHADOW else None
         # A number at either end shows what each arm gets: the champion's side first, then the canary's.

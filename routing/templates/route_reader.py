@@ -3,8 +3,6 @@
 The mailbox accepts thousands of jobs on one route; reading it for each would cost more than accepting them.
 """
 
-from collections.abc import Callable
-
 from routing.errors import ConflictError, CorruptRecordError
 from routing.store.trials.trial_store import TrialStore
 from routing.store.trials.version_store import VersionStore
@@ -17,11 +15,8 @@ from routing.templates.version import Version, VersionReference, VersionState
 class RouteReader:
     """Routes by reference. Keeping one is safe: a job is accepted only at the revision that was read."""
 
-    def __init__(
-        self, versions: VersionStore, trials: TrialStore, *, starts: Callable[[str], bool] = lambda _: True
-    ) -> None:
+    def __init__(self, versions: VersionStore, trials: TrialStore) -> None:
         self._versions = versions
-        self._starts = starts  # whether agents of a version, by its id, start
         self._trials = trials
         self._templates = Templates(versions)
         self._kept: dict[str, Route] = {}
@@ -53,10 +48,7 @@ class RouteReader:
         trial_id = self._versions.field(parsed.template, "trial")
         trial = self._trial(trial_id) if trial_id else None
         canary = self._canary(parsed.template, trial.canary) if trial else None
-        return Route(
-            template=parsed.template, revision=revision, champion=worker, trial=trial, canary=canary,
-            held=trial is not None and not all(map(self._starts, (trial.champion_id, trial.canary_id))),
-        )  # fmt: skip
+        return Route(template=parsed.template, revision=revision, champion=worker, trial=trial, canary=canary)
 
     def _trial(self, trial_id: str) -> Trial | None:
         """The open trial; None when its record cannot be read: then nothing is drawn, and work goes on."""

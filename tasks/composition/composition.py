@@ -240,7 +240,7 @@ class Coalmine(Stores):
         return Mailbox(
             jobs=self.job_store,
             events=self.events,
-            routes=RouteReader(self.versions, self.trial_store, starts=self.breakers.lets_start),
+            routes=RouteReader(self.versions, self.trial_store),
             publisher=self.publisher,
             generator=self.generator,
             policy=self.mailbox_policy,

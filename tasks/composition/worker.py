@@ -178,6 +178,7 @@ class Worker:
             ),
             starts=VersionStarts(
                 breakers=self.coalmine.breakers,
+                trial=self.coalmine.trial_store.read,
                 opened=partial(self.tick_requests.ask, SWEEP),
             ),
             pairs=pair_work_of(self.coalmine),
@@ -233,10 +234,7 @@ class Worker:
 
     @cached_property
     def forges(self) -> ForgeParts:
-        """Where issues come from and work is judged.
-
-        CI of ours runs as a task, not in the tick that asks for it.
-        """
+        """Where issues come from and work is judged; CI of ours runs as a task of its own."""
         return ForgeParts(coalmine=self.coalmine, run_ci=lambda commit: self.tick_requests.send(CI, commit))
 
     def poll(self, name: str) -> None:

@@ -7,7 +7,6 @@ import pytest
 import redis
 
 from console.output.cost_views import cost_document
-from routing.accounts.breaker import version_breaker
 from routing.cost import NO_COST
 from routing.jobs.job import JobRequest, JobResult, JobState
 from routing.jobs.lifecycle import Claim
@@ -177,18 +176,3 @@ def test_a_version_that_gets_no_trial_is_named_where_people_look(coalmine: Comma
         assert "nothing can judge" in shown, command
     findings = {found["check"]: found for found in coalmine.document("doctor", "--wait", "0.1")["findings"]}
     assert "implementer@v2: nothing can judge the work of pairs" in findings["trials"]["message"]
-
-
-def test_a_trial_of_which_a_version_does_not_start_says_so(coalmine: CommandLine, template: str) -> None:
-    """It takes no job until then: with the program's last line, and what to do."""
-    coalmine.shown("trial", "open", template)
-    with coalmine.coalmine(ScriptedDraws([])) as parts:
-        for job in ("a", "b", "c"):
-            parts.breakers.failed(
-                version_breaker(f"{template}@v2"), alike="1", words="exit code 1: no KEY", job=job
-            )
-    shown = " ".join(coalmine.shown("trial", "status").split())
-    assert f"{template}-t1 takes no job" in shown
-    assert "implementer@v2 does not start (exit code 1: no KEY)" in shown
-    assert f"{template}@v2" in coalmine.shown("resume")
-    assert "takes no job" not in coalmine.shown("trial", "status")

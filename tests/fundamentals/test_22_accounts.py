@@ -9,7 +9,6 @@ import pytest
 import redis
 
 from routing.accounts.account import Account
-from routing.accounts.breaker import version_breaker
 from routing.accounts.limit import AccountLimit, LimitKind
 from routing.jobs.job import JobState
 from routing.jobs.lifecycle import Claim
@@ -17,7 +16,7 @@ from routing.jobs.retry import UNCOUNTED
 from routing.jobs.turn import Hindrance, HindranceKind
 from routing.store.jobs.job_store import ClaimRefusal
 from routing.templates.version import Snapshot
-from tests.fleets.stepped_fleet import QUICK, SteppedFleet
+from tests.fleets.stepped_fleet import SteppedFleet
 
 HOUR = 3600.0
 
@@ -113,16 +112,3 @@ def test_a_version_says_what_it_falls_back_to(team: SteppedFleet) -> None:
     begin(team, second)
     used = team.app.jobs.find(second)
     assert (used.model, used.fell_back) == ("sonnet", True)
-
-
-def test_a_trial_waits_for_a_version_that_does_not_start(team: SteppedFleet) -> None:
-    """A forgotten key says nothing of a version: new work is the champion's, and counts in no trial."""
-    team.open(team.propose(), QUICK)
-    drawn = [team.app.jobs.find(team.enqueue().job) for _ in range(2)]
-    assert [job.trial for job in drawn] == ["implementer-t1"] * 2
-    for job in ("one", "two", "three"):
-        team.app.breakers.failed(version_breaker("implementer@v2"), alike="1", words="no KEY", job=job)
-    held = team.app.jobs.find(team.enqueue().job)
-    assert (held.version, held.trial) == (1, "")
-    team.app.breakers.resume_versions(by="ada")
-    assert team.app.jobs.find(team.enqueue().job).trial == "implementer-t1"

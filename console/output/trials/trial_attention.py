@@ -1,13 +1,12 @@
 """Trials whose records cannot be read, and those that wait for a person: what is shown in their place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import RenderableType
 
 from console.output.rendering import Prose
 from console.output.trials.trial_status import trial_document
-from routing.accounts.closed_account import ClosedAccount
 from routing.errors import CorruptRecordError
 from routing.store.trials.version_store import HeldVersion
 from routing.templates.trial import DamagedTrial, Trial, TrialState
@@ -68,22 +67,6 @@ def awaits_person(parts: Coalmine, trial: Trial) -> bool:
     except CorruptRecordError:
         pass  # a person looks
     return asks_person(trial, canary=canary, champion=champion)
-
-
-def unstarted_line(trial: Trial, closed: Mapping[str, ClosedAccount]) -> RenderableType | None:
-    """That a trial takes no job, because agents of one of its versions do not start; None when they do.
-
-    `closed` are the closed accounts and versions, by their names.
-    """
-    found = [each for name in (trial.champion_id, trial.canary_id) if (each := closed.get(name)) is not None]
-    if not trial.is_open or not found:
-        return None
-    words = "; ".join(f"{each.name} does not start ({each.words})" for each in found)
-    return Prose(
-        f"{trial.id} takes no job and its jobs wait: {words}. Repair the cause, then `coalmine resume`; "
-        "if the version is at fault, reject it.",
-        "yellow",
-    )
 
 
 def held_line(held: HeldVersion) -> RenderableType:

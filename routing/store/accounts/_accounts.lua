@@ -69,12 +69,16 @@ end
 local START_SECONDS = 60
 
 -- Whether a job of the gate may begin, as to whether agents of its version start: 'open', 'probe' or 'shut', with the time
--- when it is tried again.
-local function starting(gate, breakers, leases, now, id)
+-- when it is tried again. In an open trial nothing waits while the other arm starts.
+local function starting(gate, breakers, leases, trials_open, now, id)
   if not gate.starts or gate.starts == '' then return 'open' end
   local b = breaker_of(breakers, gate.starts)
   local stands, ends = condition_of(b, leases, now, id)
   if stands == 'open' then return 'open' end
+  if gate.other_starts ~= '' and redis.call('SISMEMBER', trials_open, gate.trial) == 1
+    and starts(breaker_of(breakers, gate.other_starts)) then
+    return 'open'
+  end
   if stands == 'shut' and b.probe and b['until'] and b['until'] <= now and now - (b.used_at or now) > START_SECONDS then
     return 'open' -- the one that tries it has lasted
   end
@@ -85,7 +89,7 @@ end
 -- 'no_account', 'account' or 'other_arm'), and the time when it may, if that is known.
 local function through(gate, breakers, leases, trials_open, now, id, day_costs)
   if is_used_up(day_costs, gate.budgets) then return nil, 'day', (math.floor(now / 86400) + 1) * 86400 end
-  local begins, again = starting(gate, breakers, leases, now, id)
+  local begins, again = starting(gate, breakers, leases, trials_open, now, id)
   if begins == 'shut' then return nil, 'version', again end
   if #gate.own == 0 then return nil, 'no_account', nil end
   local own, how, soonest = chosen(breakers, gate.own, leases, now, id)

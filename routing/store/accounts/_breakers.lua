@@ -19,3 +19,6 @@ local function open_as_probe(breakers, events, name, job, now)
   open_now(breakers, events, name, b, now, '')
   return true
 end
+
+-- Whether agents of a version start, by its breaker, as far as the fleet knows.
+local function starts(b) return not b or b.state == 'open' and not b.failing end

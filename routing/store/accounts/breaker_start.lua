@@ -9,7 +9,7 @@ local b = breaker_of(breakers, name)
 if not b or b.state == 'closed' then return 0 end
 if b.state == 'open' then
   if b.failed then
-    b.failed, b.alike = nil, nil
+    b.failed, b.alike, b.failing = nil, nil, nil
     redis.call('HSET', breakers, name, cjson.encode(b))
   end
   return 0

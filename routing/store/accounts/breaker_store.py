@@ -10,7 +10,6 @@ from routing.accounts.breaker import (
     Breaker,
     BreakerState,
     field_of,
-    version_breaker,
     version_of,
 )
 from routing.accounts.closed_account import ALL_MODELS, ClosedAccount, closed_accounts
@@ -31,8 +30,8 @@ _OPEN = Script("breaker_open", int, indexes="breakers events", args="account mod
 _FAIL = Script(
     "breaker_fail",
     bool,
-    indexes="breakers events",
-    args="account alike words job most jobs first_seconds cap_seconds",
+    indexes="breakers events trials:open",
+    args="account other trial alike words job most jobs first_seconds cap_seconds",
 )
 _START = Script("breaker_start", bool, indexes="breakers events", args="account")
 
@@ -73,41 +72,23 @@ class BreakerStore(Store):
         )
         return opened > 0
 
-    def failed(self, version: str, *, alike: str, words: str, job: str) -> bool:
+    def failed(
+        self, version: str, *, alike: str, words: str, job: str, trial: str = "", other: str = ""
+    ) -> bool:
         """An agent ended with an error before it did anything; True when jobs of its version wait now.
 
-        `version` is `version_breaker` of it; `alike` is what makes two failures alike.
+        `version` is `version_breaker` of it, `other` that of the other arm of its job's `trial`; `alike` is
+        what makes two failures alike.
         """
-        waits = self.call(
-            _FAIL, account=version, alike=alike, words=words[:300], job=job,
+        return self.call(
+            _FAIL, account=version, other=other, trial=trial, alike=alike, words=words[:300], job=job,
             most=MOST_FAILED_STARTS, jobs=JOBS_OF_FAILED_STARTS, first_seconds=BACK_OFF_FIRST_SECONDS,
             cap_seconds=BACK_OFF_CAP_SECONDS, doing=f"noting that {version} failed",
         )  # fmt: skip
-        if waits:
-            self._routes_changed(version)
-        return waits
 
     def started(self, version: str) -> bool:
         """An agent of a version has started; True when jobs of that version waited for one."""
-        opened = self.call(_START, account=version, doing=f"noting that {version} started")
-        if opened:
-            self._routes_changed(version)
-        return opened
-
-    def lets_start(self, version: str) -> bool:
-        """Whether no job of a version (`implementer@v3`) waits because its agents do not start."""
-        name = field_of(version_breaker(version), "")
-        with redis_errors(f"looking up whether {version} starts"):
-            text = self.redis.hget(self.keys("breakers"), name)
-        breaker = _parsed(name, text) if text else None
-        return breaker is None or breaker.is_open
-
-    def _routes_changed(self, account: str) -> None:
-        """Have every mailbox look again whether its trial takes jobs: a late look costs waiting alone."""
-        template = version_of(account).partition("@")[0]
-        if template:
-            with redis_errors(f"changing the route of {template}"):
-                self.redis.hincrby(self.keys.template(template), "revision", 1)
+        return self.call(_START, account=version, doing=f"noting that {version} started")
 
     def resume_versions(self, *, by: str) -> list[str]:
         """A person has every version tried again that did not start; their ids."""
@@ -133,8 +114,6 @@ class BreakerStore(Store):
             self.call(
                 _OPEN, account=account, model=each.model, job="", by=by, doing=f"opening account {account}"
             )
-        if chosen:
-            self._routes_changed(account)
         return [field_of(each.account, each.model) for each in chosen]
 
     def all(self) -> list[Breaker]:

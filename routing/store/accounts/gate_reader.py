@@ -56,6 +56,7 @@ class GateReader:
             other=self._pools.candidates(other) if other else (),
             is_canary=number == trial.canary,
             starts=_starts(template, number),
+            other_starts=_starts(template, rival),
             budgets=budgets,
             keeps_count=bool(other and other.fallback and content.fallback),
         )

@@ -2,8 +2,8 @@
 
 A program that lacks its key, its own settings or its files fails for every issue, and each would use up its
 attempts. What the program says counts first: an account's limit, a refused credential or an unknown model has
-a breaker of its own. So it is in a trial, also when one arm alone does not start: a key that was forgotten
-says nothing of a version. The trial takes no job meanwhile, see `routing.templates.route`.
+a breaker of its own. In a trial nothing waits while one of the two arms starts: which of them does not is
+what the trial finds out.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,8 @@ from routing.accounts.limit import AccountLimit, LimitKind
 from routing.jobs.ending import Ending
 from routing.jobs.job import Job
 from routing.store.accounts.breaker_store import BreakerStore
+from routing.templates.trial import Trial
+from routing.templates.version import version_id
 from tasks.agents.turn.result import TurnResult
 from tasks.work.log_and_continue import LogAndContinue
 
@@ -30,6 +32,7 @@ class VersionStarts:
     """One a worker process, shared by its threads."""
 
     breakers: BreakerStore | None = None  # None: nothing is noted
+    trial: Callable[[str], Trial | None] = lambda _: None  # by its id
     opened: Callable[[], object] = lambda: None  # called when a version starts again: jobs may wait for it
 
     def judged(self, job: Job, result: TurnResult) -> TurnResult:
@@ -43,11 +46,22 @@ class VersionStarts:
                     self.opened()
                 return result
             words = failure_words(result)
-            waits = self.breakers.failed(name, alike=str(result.exit_code), words=words, job=job.id)
+            waits = self.breakers.failed(
+                name, alike=str(result.exit_code), words=words, job=job.id, trial=job.trial,
+                other=self._other(job),
+            )  # fmt: skip
             if waits:
                 _log.warning("version.does_not_start", version=job.version_id, words=words)
                 return replace(result, limit=AccountLimit(kind=LimitKind.START, words=words))
         return result
+
+    def _other(self, job: Job) -> str:
+        """The breaker of the other arm's version; "" for a job in no trial."""
+        trial = self.trial(job.trial) if job.trial else None
+        if trial is None:
+            return ""
+        rival = trial.canary if job.version == trial.champion else trial.champion
+        return version_breaker(version_id(job.template, rival))
 
 
 def failed_at_start(result: TurnResult) -> bool:
