@@ -148,7 +148,7 @@ def test_the_example_of_the_page_is_computed() -> None:
     state, lines, rows = PairEvidence.begin(PAIRED), list[Any](), []
     for index, (champion, canary) in enumerate(seven * 5):
         found = PairDispatched(
-            index=index, champion_job="a", canary_job="b", first=Arm.CHAMPION,
+            index=index, champion_job="a", canary_job="b", first=(Arm.CHAMPION, Arm.CANARY)[index % 2],
             discordance=state.bet.discordance,
         )  # fmt: skip
         settled = PairSettlement(index=index, kind="settled", champion=champion, canary=canary)
