@@ -22,6 +22,7 @@ class CaseResult(BaseModel):
     score: Score
     spent: dict[str, Amount] = Field(default_factory=dict)  # USD if they are known, seconds, by guardrail
     reason: str = ""
+    at: float = 0.0  # when its pair was settled, seconds since the epoch: hosts and models change
 
 
 class CasePair(BaseModel):

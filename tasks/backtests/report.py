@@ -1,6 +1,6 @@
 """What a backtest came to, for people and scripts: who solved what, its cost, where the canary lost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harvest.backtests.case_pair import CasePair
@@ -16,7 +16,7 @@ from tasks.backtests.running import evidence_of
 MOST_LOST = 20
 
 #: What a job's agent could reach of the network when nothing kept it from it.
-_MACHINE = "machine"
+_MACHINE, _MODELS = "machine", "models "
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +62,7 @@ class BacktestReport:
     lost: Sequence[LostCase]
     unconfined: int  # jobs whose agent could reach the whole network, and so perhaps the answer
     looked: int = 0  # jobs of which that is known
+    beyond: Sequence[str] = ()  # hosts beside the APIs of models that jobs in a sandbox could reach
     lines: Sequence[PairSettlement] = ()  # what became of the pairs, in the order of arrival
     later: Sequence[Trial] = ()  # trials of the same version since, which say how well it had predicted them
 
@@ -90,9 +91,15 @@ def read_report(
         run=run, evidence=evidence_of(run), pairs=pairs, champion=champion, canary=canary,
         kept=sum(pair.kept is not None for pair in pairs), lost=lost,
         unconfined=sum(reach == _MACHINE for reach in reaches.values()), looked=len(reaches),
-        lines=lines,
+        lines=lines, beyond=_beyond(reaches.values()),
         later=[one for one in trials if one.canary == run.canary and one.opened_at > run.opened_at],
     )  # fmt: skip
+
+
+def _beyond(reaches: Iterable[str]) -> list[str]:
+    """The hosts beyond models, of what was noted of each job."""
+    noted = (reach.removeprefix(_MODELS) for reach in reaches if reach.startswith(_MODELS))
+    return sorted({host for hosts in noted for host in hosts.split()})
 
 
 def _lost(logs: LogStore, pair: CasePair, line: PairSettlement, *, reads: bool) -> LostCase:

@@ -124,6 +124,7 @@ class RunningRules:
     scores: ScoreRules
     pairs_at_once: int
     max_attempts: int
+    keep_seconds: float  # for which the champion's results are used again
 
 
 class BacktestRuns:
@@ -308,8 +309,8 @@ class BacktestRuns:
             )  # fmt: skip
             for key, job, score, used in sides:
                 if key and score is not None:
-                    result = CaseResult(job=job, score=score, spent=used, reason=line.reason)
-                    self._store.keep_result(key, result.model_dump_json())
+                    result = CaseResult(job=job, score=score, spent=used, reason=line.reason, at=line.at)
+                    self._store.keep_result(key, result.model_dump_json(), seconds=self._rules.keep_seconds)
 
     def _give_out(self, run: Backtest, state: PairEvidence) -> PairDispatched | None:
         """Give out the next case; None when another process was faster, or it has ended.
@@ -326,20 +327,20 @@ class BacktestRuns:
             raise ConflictError(message)
         champion, canary = self._templates.find(run.champion_id), self._templates.find(run.canary_id)
         keys = [result_key(one.id, one.content_hash, judge, digest) for one in (champion, canary)]
-        kept = None if run.fresh else self._store.result(keys[0])
+        kept = None if run.fresh else self._kept_result(keys[0])
         first = first_of(self._generator.random())
         pair = CasePair(
             case=digest,
             name=case.id,
             dispatched=PairDispatched(
                 index=state.dispatched,
-                champion_job=CaseResult.model_validate_json(kept).job if kept else self._ids(),
+                champion_job=kept.job if kept else self._ids(),
                 canary_job=self._ids(),
                 first=first,
                 discordance=state.bet.discordance,
                 guardrail_discordances=dict(state.bet.guardrail_discordances),
             ),
-            kept=CaseResult.model_validate_json(kept) if kept else None,
+            kept=kept,
             champion_key=keys[0],
             canary_key=keys[1],
         )
@@ -357,6 +358,12 @@ class BacktestRuns:
             )
         )
         return pair.dispatched if answer is BacktestAnswer.OK else None
+
+    def _kept_result(self, key: str) -> CaseResult | None:
+        """A result that was made lately: of another day's host it would be the host that is compared."""
+        text = self._store.result(key)
+        kept = CaseResult.model_validate_json(text) if text is not None else None
+        return kept if kept and self._store.now() - kept.at <= self._rules.keep_seconds else None
 
     def _job(self, job: str, version: Version, case: str) -> CaseJob:
         about = shown(issue="", version=version.id, arm=None)

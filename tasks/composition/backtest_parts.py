@@ -117,5 +117,6 @@ def backtest_runs_of(parts: Coalmine) -> BacktestRuns:
                 policy=canary.scores, settle_deadline_seconds=canary.policy.settle_deadline_seconds
             ),
             pairs_at_once=settings.backtest.pairs_at_once, max_attempts=settings.job.max_attempts,
+            keep_seconds=settings.backtest.keep_days * 86_400.0,
         ),
     )  # fmt: skip

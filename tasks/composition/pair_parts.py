@@ -35,7 +35,8 @@ def case_work_of(parts: "Coalmine") -> CaseWork:
 
     return CaseWork(
         case_of=case_of, judge_of=partial(judge_of_case, parts.settings), now=parts.now,
-        add=parts.signals.add, say=parts.log_store.say, reach=store.note_reach,
+        add=lambda job, facts: parts.signals.add(job.id, facts, fence=job.fence),
+        say=parts.log_store.say, reach=store.note_reach,
         allow=parts.settings.backtest.allow,
     )  # fmt: skip
 

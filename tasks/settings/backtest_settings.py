@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from routing.sandbox.profile import HostPattern
-from routing.setting_types import Count
+from routing.setting_types import Count, NotNegative
 
 
 class BacktestSettings(BaseModel):
@@ -14,4 +14,5 @@ class BacktestSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pairs_at_once: Annotated[Count, Field(le=50)] = 1  # cases that are at work, over all backtests
+    keep_days: Annotated[NotNegative, Field(le=180)] = 1.0  # for which the champion's results are used again
     allow: Annotated[tuple[HostPattern, ...], Field(max_length=100)] = ()  # hosts beside the APIs of models

@@ -107,6 +107,17 @@ def test_results_of_the_champion_are_kept_and_used_again(fleet: SteppedFleet) ->
     assert [pair.kept for pair in fresh.pairs()] == [None]
 
 
+@pytest.mark.parametrize(("days", "kept"), [(0.9, 3), (1.1, 0)])
+def test_results_are_kept_for_a_day(fleet: SteppedFleet, days: float, kept: int) -> None:
+    """After that the champion works anew: its machine, packages or model may be others by now."""
+    cases = some_cases(3)
+    SteppedBacktest(fleet, cases=cases).play(both)
+    fleet.clock.forward(days * 86_400)
+    again = SteppedBacktest(fleet, cases=cases)
+    again.play(both)
+    assert len([pair for pair in again.pairs() if pair.kept]) == kept
+
+
 def test_a_result_is_another_one_under_another_judge(fake_redis: redis.Redis) -> None:
     """What one command said is nothing about what another would say."""
     cases = some_cases(3)

@@ -120,6 +120,7 @@ def report_document(report: BacktestReport) -> dict[str, Any]:
         ],
         "network_open": report.unconfined,
         "network_known": report.looked,
+        "network_beyond_models": list(report.beyond),
         "later_trials": [
             {"trial": one.id, "mode": one.mode.value, "state": one.state.value} for one in report.later
         ],
@@ -165,6 +166,9 @@ def _remarks(report: BacktestReport) -> Iterator[RenderableType]:
             f"{report.unconfined} of {report.looked} jobs ran without a sandbox: their agents could reach "
             "the network and this machine, and perhaps the answer."
         )
+    if report.beyond:
+        hosts = ", ".join(report.beyond)
+        yield Prose(f"Jobs in a sandbox could reach these hosts beside the APIs of models: {hosts}.")
     for line in left_out:
         yield Prose(f"{report.name_of(line.index)} was left out: {line.reason}")
     for trial in report.later:

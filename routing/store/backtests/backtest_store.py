@@ -18,7 +18,7 @@ from routing.store.redis.scripts import Script, flat_json
 from routing.store.redis.store import Store
 from routing.templates.version import version_id
 
-#: Seconds for which a case, and a kept result, live after they were last written.
+#: Seconds for which a case lives after it was last written.
 KEPT_SECONDS = 180 * 86_400
 
 
@@ -153,8 +153,8 @@ _ADVANCE = Script(
 class BacktestStore(Store):
     """The records of backtests. A step names what it was computed from; STALE: read again and compute anew.
 
-    Records, pairs and settlements stay, like those of trials. Cases and kept results expire KEPT_SECONDS
-    after they were last written.
+    Records, pairs and settlements stay, like those of trials. Cases expire KEPT_SECONDS after they were
+    last written, kept results after as long as their caller says.
     """
 
     def open(
@@ -236,10 +236,11 @@ class BacktestStore(Store):
             found = self.redis.get(self.keys("case", digest))
         return None if found is None else str(found)
 
-    def keep_result(self, key: str, text: str) -> None:
-        """Keep what a version made of a case, as JSON."""
-        with redis_errors("keeping a result"):
-            self.redis.set(self.keys("case_result", key), text, ex=KEPT_SECONDS)
+    def keep_result(self, key: str, text: str, *, seconds: float) -> None:
+        """Keep what a version made of a case for so long, as JSON; not at all for less than a second."""
+        if seconds >= 1:
+            with redis_errors("keeping a result"):
+                self.redis.set(self.keys("case_result", key), text, ex=int(seconds))
 
     def result(self, key: str) -> str | None:
         """A kept result as JSON; None for none."""

@@ -1,5 +1,6 @@
 -- Shared by the scripts that decide which job may begin. A *place* is the beginning of all names of jobs of one
 -- repository, '' for jobs of none; its length comes first, so that no repository's is the beginning of another's.
+local LAST = 1e11 -- added to the age of jobs of backtests, in seconds: they come after all real work
 local FEW = 200 -- of those that wait are looked at in one step
 
 local function place_of(repository)

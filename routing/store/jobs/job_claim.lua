@@ -22,6 +22,7 @@ local f = redis.call('HMGET', job, 'state', 'lease_until', 'not_before', 'templa
   'max_attempts', 'cancel', 'place', 'request', 'created_at', 'finished', 'claim', 'limited', 'held_at', 'trial', 'claimed_at',
   'shadow', 'backtest')
 local state, place = f[1], f[9] or ''
+local turn = f[19] and f[11] and stamp(tonumber(f[11]) + LAST) or f[11] -- its place among those that wait
 local function unlist()
   if f[14] then
     redis.call('ZREM', limited, f[14])
@@ -36,33 +37,34 @@ end
 -- Why it cannot begin now, if it cannot.
 local function refusal()
   if is_spent(spent, now, limits) then return 'budget' end
+  if f[19] and redis.call('ZCOUNT', held, '-inf', '(' .. stamp(LAST)) > 0 then return 'turn' end
   local room = room_in_fleet(leases, now, limits)
   if room <= 0 then return 'fleet' end
   local function room_of(other) return room_at(at_work, leases, now, limits, other) end
   local here = room_of(place)
   if here <= 0 then return 'repository' end
   if room == math.huge and here == math.huge then return nil end
-  local older = redis.call('ZRANGEBYSCORE', held, '-inf', '(' .. f[11], 'LIMIT', 0, FEW)
+  local older = redis.call('ZRANGEBYSCORE', held, '-inf', '(' .. turn, 'LIMIT', 0, FEW)
   local _, left, rooms = let_in(older, room, room_of)
   if left <= 0 or (rooms[place] or here) <= 0 then return 'turn' end
   return nil
 end
 
--- It waits until those that were created before it have begun; the sweep publishes it when there is room.
+-- It waits until those that were created before it have begun, a job of a backtest until all real work has; the sweep publishes it when there is room.
 local function hold(why)
   local reason = cjson.decode(waits)[why]
   redis.call('HSET', job, 'reason', reason, 'place', place)
   redis.call('ZREM', outbox, id)
   redis.call('ZREM', unclaimed, id)
-  if redis.call('ZADD', held, f[11], place .. id) == 1 then
+  if redis.call('ZADD', held, turn, place .. id) == 1 then
     emit(events, 'job.held', now, id, cjson.encode({why = why, reason = reason}))
   end
 end
 
 -- It waits until an account that its version may use is open, and one of the other arm of its trial. Its place in the
--- queue is that of its creation; `limited_release` publishes it.
+-- queue is that of its creation, after all real work for a job of a backtest; `limited_release` publishes it.
 local function hold_for_account(why, till)
-  local member = digest .. ':' .. string.format('%020.6f', tonumber(f[11])) .. ':' .. id
+  local member = digest .. ':' .. string.format('%020.6f', tonumber(turn)) .. ':' .. id
   local reason = cjson.decode(waits)[why]
   unlist()
   redis.call('HSET', gates, digest, gate)

@@ -108,7 +108,7 @@ _PAIR_SETTLE = Script(
     args="id trial champion_seen canary_seen settlement data",
 )
 _SIGNAL_ADD = Script(
-    "signal_add", int, keys="job signals", indexes="due events", args="id", each_args="signal fact"
+    "signal_add", int, keys="job signals", indexes="due events", args="id fence", each_args="signal fact"
 )
 
 
@@ -126,10 +126,14 @@ class SignalStore(Store):
     leaves the job due.
     """
 
-    def add(self, job: str, signals: Sequence[Signal]) -> int:
-        """Record facts about a job, each once; returns how many were new, -1 for an unknown job."""
+    def add(self, job: str, signals: Sequence[Signal], *, fence: int | None = None) -> int:
+        """Record facts about a job, each once; returns how many were new, -1 for an unknown job.
+
+        With the `fence` of a lease -2 when that was lost: then nothing was recorded.
+        """
         return self.call(
             _SIGNAL_ADD, job=self.keys.job(job), signals=self.keys.signals(job), id=job,
+            fence="" if fence is None else fence,
             each=[{"signal": signal.id, "fact": signal.model_dump_json()} for signal in signals],
             doing=f"recording signals of job {job}",
         )  # fmt: skip

@@ -18,7 +18,7 @@ from routing.jobs.signal import Signal, judgement
 from routing.sandbox.profile import NetworkMode, SandboxKind, SandboxProfile
 from tasks.agents.pairs.judge import Judge, Judgement
 from tasks.agents.pairs.sealed_repository import place_of_case, sealed_remote
-from tasks.agents.proxy.hosts import OF_MODELS
+from tasks.agents.proxy.hosts import OF_MODELS, HostRules, address_of
 from tasks.agents.repository.our_git import our_git, without_tree
 from tasks.agents.repository.place import RepositoryPlace, UnknownRepositoryError
 from tasks.agents.repository.worktree import Worktree
@@ -26,7 +26,7 @@ from tasks.agents.runtimes.runtime import RuntimeSpec
 
 _log = structlog.get_logger(__name__)
 
-#: What the agent of a case reaches of the network, as it is stored.
+#: What the agent of a case reaches of the network, as it is stored; after MODELS the hosts beyond these.
 MACHINE, MODELS, NOTHING = "machine", "models", "nothing"
 
 
@@ -37,7 +37,7 @@ class CaseWork:
     case_of: Callable[[str], Case | None] = lambda _digest: None  # a case by its digest; None: not kept
     judge_of: Callable[[Case], Judge | None] = lambda _case: None  # with its hidden tests
     now: Callable[[], float] = time.time  # by the server's clock
-    add: Callable[[str, Sequence[Signal]], object] = lambda _job, _facts: None  # records facts about a job
+    add: Callable[[Job, Sequence[Signal]], object] = lambda _job, _facts: None  # under the job's lease
     say: Callable[[str, str, str], object] = lambda *_said: None  # adds to a job's log
     reach: Callable[[str, str, str], object] = lambda *_noted: None  # of a backtest: job, and what it reaches
     allow: tuple[str, ...] = ()  # hosts that its agent may reach beside the APIs of models
@@ -54,21 +54,31 @@ class CaseWork:
         return place_of_case(place, job.case), sealed
 
     def confined(self, job: Job, spec: RuntimeSpec) -> RuntimeSpec:
-        """How a version is run: on a case it reaches models and nothing else, where it has a sandbox."""
+        """How a version is run: on a case it reaches models and `allow`, and nothing else, in a sandbox.
+
+        Secrets are added for these hosts alone: with that of a forge it could ask for the answer.
+        """
         if not job.case or spec.profile.network is NetworkMode.NONE:
             return spec
         profile = spec.profile
-        hosts = dict.fromkeys((*OF_MODELS, *self.allow, *(one.host for one in profile.inject)))
+        hosts = tuple(dict.fromkeys((*OF_MODELS, *self.allow)))
+        rules = HostRules(patterns=hosts)
+        inject = tuple(one for one in profile.inject if rules.match(*address_of(one)))
+        if dropped := [one.host for one in profile.inject if one not in inject]:
+            self.say(job.id, "sandbox", f"on a case no secret is added for {', '.join(dropped)}")
         narrow = profile.model_copy(
-            update={"network": NetworkMode.ALLOW_LIST, "allow": tuple(hosts), "usual_hosts": False}
-        )
+            update={
+                "network": NetworkMode.ALLOW_LIST, "allow": hosts, "usual_hosts": False, "inject": inject,
+            }
+        )  # fmt: skip
         return replace(spec, profile=narrow)
 
     def note_reach(self, job: Job, kind: SandboxKind, profile: SandboxProfile) -> None:
         """Note what the agent of a case reaches, so that its report can say so."""
         if not job.case:
             return
-        within = NOTHING if profile.network is NetworkMode.NONE else MODELS
+        beyond = sorted(set(profile.allow) - set(OF_MODELS))
+        within = NOTHING if profile.network is NetworkMode.NONE else " ".join((MODELS, *beyond))
         self.reach(job.backtest, job.id, MACHINE if kind is SandboxKind.NONE else within)
 
     def judge(self, job: Job, tree: Worktree, commit: str, work_dir: Path) -> None:
@@ -90,7 +100,7 @@ class CaseWork:
         fact = judgement(
             at=self.now(), commit=commit, value=found.value, note=found.note, overdue=found.overdue
         )
-        self.add(job.id, [fact])
+        self.add(job, [fact])  # nothing when the lease was lost: its next holder's work is judged
 
     def _case(self, job: Job) -> Case:
         case = self.case_of(job.case)

@@ -1,0 +1,81 @@
+"""What a worker does for a job of a case: what its agent reaches, and whose judgement is recorded."""
+
+import random
+
+import redis
+
+from routing.jobs.job import Job
+from routing.jobs.signal import judgement
+from routing.sandbox.profile import Injection, NetworkMode, SandboxKind, SandboxProfile
+from routing.templates.version import Snapshot
+from tasks.agents.pairs.case_work import CaseWork
+from tasks.agents.proxy.hosts import OF_MODELS
+from tasks.agents.runtimes.runtime import RuntimeSpec
+from tasks.backtests.report import read_report
+from tasks.composition.pair_parts import case_work_of
+from tasks.settings.backtest_settings import BacktestSettings
+from tasks.settings.settings import JudgeSettings
+from tests.fleets.backtests import SteppedBacktest
+from tests.fleets.stepped_fleet import SteppedFleet
+
+
+def backtest_on(client: redis.Redis, *allow: str) -> SteppedBacktest:
+    """A backtest with a pair that is given out, and hosts that its settings allow."""
+    fleet = SteppedFleet(
+        client, judge=JudgeSettings(command="make test"), generator=random.Random(7),
+        backtest=BacktestSettings(allow=allow),
+    )  # fmt: skip
+    fleet.add()
+    fleet.propose()
+    made = SteppedBacktest(fleet)
+    made.tick()
+    return made
+
+
+def added(host: str) -> Injection:
+    """A secret that is added for a host."""
+    return Injection(host=host, header="authorization", secret="TOKEN")  # noqa: S106 - a variable's name
+
+
+def confined(work: CaseWork, job: Job, *hosts: str) -> SandboxProfile:
+    """What a version's profile with secrets for these hosts becomes on a case."""
+    profile = SandboxProfile(
+        network=NetworkMode.ALLOW_LIST, allow=("example.org",), inject=tuple(map(added, hosts))
+    )
+    return work.confined(job, RuntimeSpec.of(Snapshot(prompt="x", profile=profile))).profile
+
+
+def test_no_secret_is_added_for_a_forge(fake_redis: redis.Redis) -> None:
+    """With it an agent could ask for the true change; those for models stay, and those of the settings."""
+    made = backtest_on(fake_redis, "models.example:8443")
+    work, job = case_work_of(made.fleet.app), made.jobs()[0]
+    profile = confined(work, job, "api.github.com", "api.anthropic.com", "models.example:8443")
+    assert [one.host for one in profile.inject] == ["api.anthropic.com", "models.example:8443"]
+    assert profile.allow == (*OF_MODELS, "models.example:8443")
+    assert not profile.usual_hosts
+
+
+def test_the_report_names_what_jobs_reach_beside_models(fake_redis: redis.Redis) -> None:
+    """Hosts of the settings are the operator's own decision, and the result says so."""
+    made = backtest_on(fake_redis, "models.example:8443", "*.shop.example")
+    work, app = case_work_of(made.fleet.app), made.fleet.app
+    for job, kind in zip(made.jobs(), (SandboxKind.BUBBLEWRAP, SandboxKind.NONE), strict=True):
+        work.note_reach(job, kind, confined(work, job))
+    report = read_report(app.backtest_store, app.log_store, made.now)
+    assert report.beyond == ["*.shop.example", "models.example:8443"]
+    assert (report.unconfined, report.looked) == (1, 2)
+
+
+def test_a_judgement_of_a_lost_lease_is_not_recorded(fake_redis: redis.Redis) -> None:
+    """The work of the lease's next holder is judged, not that of the one which was lost."""
+    made = backtest_on(fake_redis)
+    app, identifier = made.fleet.app, made.jobs()[0].id
+    work = case_work_of(app)
+    lost = made.fleet.claim(identifier, lease_seconds=30.0)
+    made.fleet.clock.forward(40)
+    now = made.fleet.claim(identifier, lease_seconds=30.0)
+    assert now.fence > lost.fence
+    for claim, value in ((lost, 0.0), (now, 1.0)):
+        work.add(claim.job, [judgement(at=1.0, commit="c0ffee", value=value, note="said")])
+    (fact,) = app.signals.read(identifier)
+    assert fact.value == 1.0
