@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from harvest.evidence.arm_counts import ArmCounts
 from harvest.evidence.evidence import Evidence, Unit
@@ -308,6 +308,7 @@ def _form(test: type[TrialTest[Any, Any, Any]]) -> TypeAdapter[Any]:
 #: A test of any kind: all that the harvester knows of one.
 AnyTest = TrialTest[Any, Any, Any]
 Test = TypeVar("Test", bound=AnyTest)
+Line = TypeVar("Line", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -368,3 +369,16 @@ def still_supported(
             latest[line.index] = line
     state = advance(test.begin(policy), dispatches, latest.values()).state
     return state.decide(elapsed_days=0.0, released=tuple(HealthCheck)).verdict is verdict
+
+
+def parsed_lines(form: type[Line], texts: Iterable[str], *, of: str, first: int = 0) -> list[Line]:
+    """Lines of a ledger as they are stored, `of` a list that starts at `first`; or CorruptRecordError."""
+    found = []
+    for place, text in enumerate(texts, start=first):
+        try:
+            found.append(form.model_validate_json(text))
+        except ValidationError as error:
+            why = f"{error.error_count()} fault(s), the first: {error.errors()[0]['msg']}"
+            message = f"line {place} of {of} cannot be read ({why}); restore it from a backup"
+            raise CorruptRecordError(message) from error
+    return found

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harvest.evidence.difference import Difference, difference_of
 from harvest.evidence.health import HealthCheck
 from harvest.evidence.policy import TrialPolicy
-from harvest.evidence.trial_test import AnyTest, advance, replay, still_supported
+from harvest.evidence.trial_test import AnyTest, advance, parsed_lines, replay, still_supported
 from harvest.evidence.verdict import Decision, Verdict
 from harvest.settling.settling import Settling
 from harvest.trials.modes import deciding_test
@@ -108,7 +108,7 @@ class Harvester:
         for trial in dict.fromkeys([*self._store.open_ids(), *self._store.moved_ids()]):
             try:
                 outcomes += self.advance(trial)
-            except (CorruptRecordError, ValidationError) as error:  # the other trials go on
+            except CorruptRecordError as error:  # the other trials go on
                 _log.error("trial.unreadable", trial=trial, reason=str(error))
         return Harvest(settled=settled, outcomes=outcomes)
 
@@ -146,10 +146,8 @@ class Harvester:
         """
         before = self._evidence_of(trial, held)
         now = self._store.now()
-        new = self._store.settlements(trial.id, held.read, BATCH)
-        settlements = list(map(before.settlement_line.model_validate_json, new))
-        new = self._store.dispatches(trial.id, before.dispatched)
-        dispatches = list(map(before.dispatch_line.model_validate_json, new))
+        settlements = self._settlements(trial, type(before), held.read, BATCH)
+        dispatches = self._dispatches(trial, type(before), before.dispatched)
         state = advance(before, dispatches, []).state
         # A verdict that was carried out is not held any more.
         released = released_checks(trial) if trial.is_open else tuple(HealthCheck)
@@ -192,18 +190,27 @@ class Harvester:
         return decision.verdict is not verdict
 
     def ledger(self, trial_id: str) -> list[Any]:
-        """The whole ledger of a trial, dispatches first, in the forms of its test. Costs O(lines read)."""
+        """The whole ledger of a trial, dispatches first, in the forms of its test. Costs O(lines read).
+
+        CorruptRecordError names the line that cannot be read, as of `counted_ledger` and the replays.
+        """
         return self._lines(self._trials.find(trial_id))
 
     def _lines(self, trial: Trial, dispatched: int = -1, settled: int = -1) -> list[Any]:
         """The ledger, or the first so many lines of each of its lists."""
-        settlements = self._store.settlements(trial.id, 0, settled)  # first: the dispatch of each is there
-        dispatches = self._store.dispatches(trial.id, 0, dispatched)
         test = deciding_test(TrialPolicy.from_json(trial.policy))
-        return [
-            *map(test.dispatch_line.model_validate_json, dispatches),
-            *map(test.settlement_line.model_validate_json, settlements),
-        ]
+        settlements = self._settlements(trial, test, 0, settled)  # first: the dispatch of each is there
+        return [*self._dispatches(trial, test, 0, dispatched), *settlements]
+
+    def _settlements(self, trial: Trial, test: type[AnyTest], start: int, most: int = -1) -> list[Any]:
+        texts = self._store.settlements(trial.id, start, most)
+        return parsed_lines(
+            test.settlement_line, texts, of=f"the settlements of trial {trial.id}", first=start
+        )
+
+    def _dispatches(self, trial: Trial, test: type[AnyTest], start: int, most: int = -1) -> list[Any]:
+        texts = self._store.dispatches(trial.id, start, most)
+        return parsed_lines(test.dispatch_line, texts, of=f"the dispatches of trial {trial.id}", first=start)
 
     def evidence(self, trial: Trial) -> AnyTest:
         """The stored state of a trial's test."""

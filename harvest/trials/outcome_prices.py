@@ -87,7 +87,10 @@ class OutcomePrices:
 
     def _endings(self, jobs: Sequence[Job]) -> Iterable[ChangeEnding]:
         facts = self._signals.read_many([job.id for job in jobs])
-        return (ending_of(job, found) for job, found in zip(jobs, facts, strict=True))
+        return (  # a job of which a fact cannot be read counts like an open one: at its worst
+            ChangeEnding.OPEN if found is None else ending_of(job, found)
+            for job, found in zip(jobs, facts, strict=True)
+        )
 
 
 def _jobs_of(line: Any) -> Sequence[str]:

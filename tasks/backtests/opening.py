@@ -3,14 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from harvest.backtests.case import Case
 from harvest.evidence.policy import TrialPolicy
-from routing.errors import ConflictError, InvalidInputError, NotFoundError
+from routing.errors import ConflictError, CorruptRecordError, InvalidInputError, NotFoundError
 from routing.generator import Generator
 from routing.store.backtests.backtest_store import Backtest, BacktestAnswer, BacktestState, BacktestStore
 from routing.store.trials.version_store import VersionStore
 from routing.templates.version import Version, VersionState
 from tasks.backtests.running import request_of
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,10 +116,17 @@ class BacktestOpening:
         return found
 
     def of_template(self, template: str) -> list[Backtest]:
-        """Every backtest that a template has had, oldest first."""
+        """Every backtest that a template has had, oldest first; one that cannot be read is logged."""
         count = int(self._versions.field(template, "backtests") or 0)
-        found = (self._store.read(f"{template}-b{number}") for number in range(1, count + 1))
+        found = (self._readable(f"{template}-b{number}") for number in range(1, count + 1))
         return [one for one in found if one is not None]
+
+    def _readable(self, name: str) -> Backtest | None:
+        try:
+            return self._store.read(name)
+        except CorruptRecordError as error:
+            _log.error("backtest.unreadable", backtest=name, reason=str(error))
+            return None
 
     def stop(self, run: Backtest, *, by: str, reason: str = "") -> tuple[Backtest, bool]:
         """End a backtest without a verdict; and whether this did it. Its jobs that wait are not begun."""

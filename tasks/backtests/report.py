@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harvest.backtests.case_pair import CasePair
+from harvest.evidence.trial_test import parsed_lines
 from harvest.pairs.pair_counts import SOLVED
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairSettlement
@@ -74,9 +75,11 @@ class BacktestReport:
 def read_report(
     store: BacktestStore, logs: LogStore, run: Backtest, trials: Sequence[Trial] = ()
 ) -> BacktestReport:
-    """Read a backtest with its pairs. Costs O(pairs)."""
-    pairs = [CasePair.model_validate_json(line) for line in store.pairs(run.id)]
-    lines = [PairSettlement.model_validate_json(line) for line in store.settlements(run.id)]
+    """Read a backtest with its pairs. Costs O(pairs). CorruptRecordError names a line that is damaged."""
+    pairs = parsed_lines(CasePair, store.pairs(run.id), of=f"the pairs of backtest {run.id}")
+    lines = parsed_lines(
+        PairSettlement, store.settlements(run.id), of=f"the settlements of backtest {run.id}"
+    )
     by_index = {pair.index: pair for pair in pairs}
     champion = canary = ArmCost()
     lost: list[LostCase] = []

@@ -23,7 +23,7 @@ def test_a_canarys_jobs_have_a_queue_of_their_own(fleet: SteppedFleet) -> None:
     """So that a fleet can keep some workers for one of the two."""
     fleet.on_trial()
     canary, champion = fleet.enqueue().job, fleet.enqueue().job
-    assert fleet.broker.queues == {"canary": [canary], "champion": [champion]}
+    assert fleet.broker.queues == {"canary": [canary], "champion": [champion], "backtest": []}
 
 
 def test_nothing_is_drawn_without_an_open_trial_or_for_a_pinned_request(fleet: SteppedFleet) -> None:

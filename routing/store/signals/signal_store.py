@@ -143,13 +143,17 @@ class SignalStore(Store):
         with redis_errors(f"reading signals of job {job}"):
             return _sorted(self.redis.hvals(self.keys.signals(job)))
 
-    def read_many(self, jobs: Sequence[str]) -> list[list[Signal]]:
-        """The facts about several jobs in one round trip, each by time."""
+    def read_many(self, jobs: Sequence[str]) -> list[list[Signal] | None]:
+        """The facts about several jobs in one round trip, each by time.
+
+        None for a job of which a fact cannot be read: it is logged, and does not hide the others.
+        """
         with redis_errors("reading signals of jobs"):
             pipeline = self.redis.pipeline(transaction=False)
             for job in jobs:
                 pipeline.hvals(self.keys.signals(job))
-            return [_sorted(facts) for facts in (pipeline.execute() if jobs else [])]
+            found = pipeline.execute() if jobs else []
+        return [_readable(job, facts) for job, facts in zip(jobs, found, strict=True)]
 
     def due(self, most: int) -> list[str]:
         """Jobs that must be looked at now, the longest due first."""
@@ -204,3 +208,11 @@ class SignalStore(Store):
 
 def _sorted(facts: Sequence[str]) -> list[Signal]:
     return sorted(map(parsed_signal, facts), key=lambda signal: (signal.at, signal.id))
+
+
+def _readable(job: str, facts: Sequence[str]) -> list[Signal] | None:
+    try:
+        return _sorted(facts)
+    except CorruptRecordError as error:
+        _log.error("signals.unreadable", job=job, reason=str(error))
+        return None
