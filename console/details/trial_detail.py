@@ -51,14 +51,18 @@ def _groups(
 ) -> dict[str, list[GroupDifference]]:
     """By what is known of the issues before they are dispatched, from the records of the newest jobs.
 
-    A record that has expired is of no group. Kinds of which all jobs have the same are left out.
+    A record that has expired is of no group; then, and in a longer trial, the groups have no intervals. Kinds
+    of which all jobs have the same are left out.
     """
     dispatches, _ = parted(test, ledger)
     jobs = parts.job_store.read_many([line.subject for line in dispatches[-MOST_GROUPED:]])
+    is_cut = len(dispatches) > MOST_GROUPED or None in jobs
     requests = {job.id: job.request for job in jobs if job is not None}
     kinds = {
         "repository": {job: request.repository for job, request in requests.items() if request.repository},
         "difficulty": {job: request.difficulty for job, request in requests.items() if request.difficulty},
     }
-    found = {kind: group_differences(test, policy, ledger, groups) for kind, groups in kinds.items()}
+    found = {
+        kind: group_differences(test, policy, ledger, groups, is_cut=is_cut) for kind, groups in kinds.items()
+    }
     return {kind: groups for kind, groups in found.items() if groups}

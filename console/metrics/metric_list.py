@@ -99,8 +99,8 @@ TRIAL_DIFFERENCE = Metric(
 )
 TRIAL_CHANGE_USD = Metric(
     name="coalmine_trial_change_usd",
-    meaning="known US dollars of the open trial's settled jobs for each change that stayed; "
-    "absent before one, and where no dollars are known",
+    meaning="US dollars of the open trial's settled jobs for each change that stayed; "
+    "absent before one, and where the dollars of a job are not known, or not all",
     labels=("template", "arm"),
 )
 TRIAL_CHANGES = Metric(

@@ -195,8 +195,9 @@ def _open_trial(parts: Coalmine, trial: Trial) -> Iterator[MetricReading]:
             yield MetricReading(m.TRIAL_SCORE, counts.mean, (name, arm))
     for arm, price in parts.outcome_prices.of_arms(trial).items():
         yield MetricReading(m.TRIAL_CHANGES, price.jobs[ChangeEnding.KEPT], (name, arm.value))
-        if price.prices["usd"].each is not None:
-            yield MetricReading(m.TRIAL_CHANGE_USD, price.prices["usd"].each, (name, arm.value))
+        usd = price.prices["usd"]
+        if usd.each is not None and usd.whole:  # a floor would look like the price
+            yield MetricReading(m.TRIAL_CHANGE_USD, usd.each, (name, arm.value))
     difference = parts.differences.of(trial)
     ends = {"value": difference.value, "lower": difference.lower, "upper": difference.upper}
     for end, number in ends.items():

@@ -8,13 +8,14 @@ from typing import Any
 from console.output.rendering import duration, number, when
 from console.output.rendering import evidence as evidence_words
 from console.output.trials.difference_words import (
-    MANY_LOOKS,
     difference_cell,
     difference_words,
+    group_cell,
+    groups_meaning,
     signed,
 )
 from console.output.trials.pair_picture import pairs_document
-from console.output.trials.price_words import COLUMNS, JUDGED, MEANING, price_rows
+from console.output.trials.price_words import COLUMNS, JUDGED, meaning, price_rows
 from console.output.trials.trial_explanation import NO_GROUPS, Groups, explanation_document
 from console.output.trials.trial_status import TrialStatus
 from console.output.trials.trial_words import questions, state_words
@@ -58,6 +59,7 @@ def trial_page(
     """What the page of a trial shows; its ledger has the last `most` jobs."""
     trial, asked = status.trial, questions(status.evidence.policy)
     shown = explanation_document(status, lines[-most:] if most else [])["jobs"]
+    prices = {arm.value: each for arm, each in status.prices.items()}
     return {
         "now": status.at,
         "trial": trial,
@@ -72,13 +74,13 @@ def trial_page(
         "unit": status.evidence.unit_name,
         "difference": difference_words(status.difference),
         "groups": {
-            kind: [(each, difference_cell(each.difference), signed(each.shrunk)) for each in found]
+            kind: [(each, group_cell(each), signed(each.shrunk)) for each in found]
             for kind, found in groups.items()
         },
-        "many_looks": MANY_LOOKS,
+        "many_looks": groups_meaning(each for found in groups.values() for each in found),
         "price_columns": COLUMNS,
-        "prices": price_rows({arm.value: each for arm, each in status.prices.items()}),
-        "price_meaning": MEANING + (JUDGED if pairs_document(status.evidence) else ""),
+        "prices": price_rows(prices),
+        "price_meaning": meaning(prices) + (JUDGED if pairs_document(status.evidence) else ""),
         "pairs": pairs_document(status.evidence),
         "outlook": status.outlook.words(status.at),
         "about": _about(status),

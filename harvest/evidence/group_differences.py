@@ -25,25 +25,30 @@ class GroupDifference:
     name: str
     units: int  # dispatched: jobs of both arms, or pairs
     difference: Difference  # of these units alone
+    is_cut: bool = False  # whether units of it may be missing, so that its interval does not hold
     shrunk: float | None  # towards the whole; None before the whole has any
 
     def document(self) -> dict[str, Any]:
         """For scripts."""
+        missing = {"lower": None, "upper": None} if self.is_cut else {}
         return {
             "name": self.name,
             "units": self.units,
             "shrunk": self.shrunk,
-            "difference": self.difference.document(),
+            "is_cut": self.is_cut,
+            "difference": self.difference.document() | missing,
         }
 
 
 def group_differences(
-    test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[object], groups: Mapping[str, str]
-) -> list[GroupDifference]:
+    test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[object], groups: Mapping[str, str],
+    *, is_cut: bool = False,
+) -> list[GroupDifference]:  # fmt: skip
     """The largest groups, the largest first; none where all units are of one group.
 
     `groups` has the group of a unit by its subject, the id of the (champion's) job. Units that it does not
-    have are left out.
+    have are left out. `is_cut`: some are missing whose group is no longer known. Each look would then begin a
+    group's betting with another unit, so its interval would not hold.
     """
     dispatches, settlements = parted(test, ledger)
     group_of = {line.index: groups[line.subject] for line in dispatches if line.subject in groups}
@@ -57,7 +62,11 @@ def group_differences(
         own = difference_of(test, policy, [line for line in lines if group_of.get(line.index) == name])
         found.append(
             GroupDifference(
-                name=name, units=units, difference=own, shrunk=_shrunk(own, whole, policy.stratum_weight)
+                name=name,
+                units=units,
+                difference=own,
+                is_cut=is_cut,
+                shrunk=_shrunk(own, whole, policy.stratum_weight),
             )
         )
     return found

@@ -7,7 +7,8 @@ Each end of the interval is a test by betting, as in `evidence` (Waudby-Smith & 
 price is at most r" one bets on each job with the factor 1 + κ·(c/r - s), where c is what it has spent and s
 is 1 for a change that stayed; against "at least r" with 1 - κ·(c - r·s)/most, where no job may cost more than
 `most`. Both have an expectation of at most 1 if the claim is true. Jobs count in the order of their creation,
-an open one at its worst, and the end is the last r that is rejected.
+an open one at its worst, and the end is the last r that is rejected. The betting begins with the first job:
+once earlier jobs are missing, each look would begin at another one, and no interval holds at every look.
 """
 
 import math
@@ -110,7 +111,7 @@ class Price:
     spent: float | None  # by settled jobs, as far as it is known
     whole: bool  # whether all of it is known; else `spent`, `each` and `on_failures` are of the known part
     each: float | None  # spent for each change that stayed; None before the first
-    lower: float | None  # the price is at least this
+    lower: float | None  # the price is at least this; None, too, where earlier jobs are missing
     upper: float | None  # and at most this; None while it has no bound, and where not all is known
     on_failures: float | None  # the part of what was spent that went to failures, 0 to 1
 
@@ -121,6 +122,7 @@ class OutcomePrice:
 
     jobs: dict[ChangeEnding, int]  # how many ended how
     prices: dict[str, Price]  # by the name of the measure
+    is_cut: bool = False  # whether earlier jobs are not in it; then no price has an interval
 
     @property
     def settled(self) -> int:
@@ -135,6 +137,7 @@ class OutcomePrice:
             "open": self.jobs[ChangeEnding.OPEN],
             "excluded": self.jobs[ChangeEnding.EXCLUDED],
             "other": self.jobs[ChangeEnding.OTHER],
+            "is_cut": self.is_cut,
             **{
                 name: {
                     "spent": price.spent,
@@ -149,13 +152,19 @@ class OutcomePrice:
         }
 
 
-def outcome_price(jobs: Sequence[PricedJob], measured: Sequence[SpendMeasure]) -> OutcomePrice:
-    """The price of the changes of these jobs, which are in the order of their creation."""
+def outcome_price(
+    jobs: Sequence[PricedJob], measured: Sequence[SpendMeasure], *, is_cut: bool = False
+) -> OutcomePrice:
+    """The price of the changes of these jobs, which are in the order of their creation.
+
+    `is_cut`: they are not all from the first on, so there are no intervals.
+    """
     counts = {ending: sum(job.ending is ending for job in jobs) for ending in ChangeEnding}
-    return OutcomePrice(jobs=counts, prices={each.name: _price(jobs, each) for each in measured})
+    prices = {each.name: _price(jobs, each, bets=not is_cut) for each in measured}
+    return OutcomePrice(jobs=counts, prices=prices, is_cut=is_cut)
 
 
-def _price(jobs: Sequence[PricedJob], measure: SpendMeasure) -> Price:
+def _price(jobs: Sequence[PricedJob], measure: SpendMeasure, *, bets: bool) -> Price:
     settled = [job for job in jobs if job.ending in {ChangeEnding.KEPT, ChangeEnding.FAILED}]
     amounts = [(job, measure.amount(job.cost)) for job in settled]
     known = [(job, amount) for job, amount in amounts if amount is not None]
@@ -165,7 +174,7 @@ def _price(jobs: Sequence[PricedJob], measure: SpendMeasure) -> Price:
     spent = sum(amount for _, amount in known)
     kept = sum(job.ending is ChangeEnding.KEPT for job in settled)
     failed = sum(amount for job, amount in known if job.ending is ChangeEnding.FAILED)
-    bets = [
+    placed = [
         _Bet(
             cost=measure.amount(job.cost) or 0.0,
             kept=None if job.ending is ChangeEnding.OPEN else float(job.ending is ChangeEnding.KEPT),
@@ -173,13 +182,13 @@ def _price(jobs: Sequence[PricedJob], measure: SpendMeasure) -> Price:
         for job in jobs
         if job.ending in {ChangeEnding.KEPT, ChangeEnding.FAILED, ChangeEnding.OPEN}
     ]
-    fits = whole and all(bet.cost <= measure.most for bet in bets)
+    fits = whole and all(bet.cost <= measure.most for bet in placed)
     return Price(
         spent=spent,
         whole=whole,
         each=spent / kept if kept else None,
-        lower=_lower(bets, spent / max(kept, 1)),
-        upper=_upper(bets, spent / kept, measure.most) if kept and fits else None,
+        lower=_lower(placed, spent / max(kept, 1)) if bets else None,
+        upper=_upper(placed, spent / kept, measure.most) if bets and kept and fits else None,
         on_failures=failed / spent if spent else None,
     )
 

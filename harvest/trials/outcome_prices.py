@@ -1,15 +1,19 @@
-"""The prices of versions' and arms' changes, read from the records of their jobs.
+"""The prices of versions' and arms' changes, from the records of their jobs, and of pairs from their ledger.
 
 A record expires some time after its job has ended, and a version may have had any number of jobs; so a
-version's price is of the newest jobs of the fleet, and says of how many.
+version's price is of the newest jobs of the fleet, and says of how many. Once the first ones are missing it
+has no interval: see `outcome_price`.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any
 
+from harvest.draws.draw_ledger import Dispatched
+from harvest.pairs.pair_counts import SOLVED
+from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
 from harvest.settling.outcome_price import (
     ChangeEnding,
     OutcomePrice,
@@ -18,7 +22,9 @@ from harvest.settling.outcome_price import (
     ending_of,
     outcome_price,
 )
+from routing.cost import Cost
 from routing.jobs.job import Job
+from routing.store.jobs.cost_store import CostStore
 from routing.store.jobs.job_page import listed
 from routing.store.jobs.job_store import JobStore
 from routing.store.signals.signal_store import SignalStore
@@ -26,9 +32,6 @@ from routing.templates.trial import Arm, Mode, Trial
 
 #: Jobs of a fleet, or of a trial, that are looked at for a price: the newest.
 LOOKED_AT = 2_000
-
-#: A score from which on the judge of pairs calls an issue solved.
-_SOLVED = 0.5
 
 #: How many trials' prices a process keeps.
 _MOST = 200
@@ -38,52 +41,75 @@ class OutcomePrices:
     """Prices of changes. `of_arms` is kept until the trial moves; `of_versions` is read each time."""
 
     def __init__(
-        self, *, jobs: JobStore, signals: SignalStore, measured: Sequence[SpendMeasure],
+        self, *, jobs: JobStore, signals: SignalStore, costs: CostStore, measured: Sequence[SpendMeasure],
         ledger: Callable[[Trial], Sequence[Any]],
     ) -> None:  # fmt: skip
         self._jobs = jobs
         self._signals = signals
+        self._costs = costs
         self._measured = measured
         self._ledger = ledger  # of a trial, as far as its stored state has counted it
         self._kept: OrderedDict[str, tuple[int, Mapping[Arm, OutcomePrice]]] = OrderedDict()
 
     def of_arms(self, trial: Trial) -> Mapping[Arm, OutcomePrice]:
-        """By arm of a trial, of its newest jobs as far as their records are kept.
+        """By arm of a trial, of its newest jobs as far as their records are kept; of all of its pairs.
 
         By draw a change is one that was merged and not reverted. The canary of pairs is never merged, so
-        there it is one that the judge calls solved, for both arms.
+        there it is one that the judge calls solved, and what counts is what each half had spent when its
+        work was handed over: both as the ledger has it.
         """
         kept = self._kept.get(trial.id)
         if kept is not None and kept[0] == trial.revision:
             return kept[1]
-        ids = [job for line in self._ledger(trial) for job in _jobs_of(line)][-LOOKED_AT:]
-        jobs = [job for job in self._jobs.read_many(ids) if job is not None and job.arm is not None]
-        found = {
-            arm: self._price([job for job in jobs if job.arm is arm], judged=trial.mode is not Mode.DRAW)
-            for arm in Arm
-        }
+        ledger = self._ledger(trial)
+        found = self._drawn(ledger) if trial.mode is Mode.DRAW else self._paired(ledger)
         self._kept[trial.id] = trial.revision, found
         while len(self._kept) > _MOST:
             with suppress(KeyError):  # another thread took it
                 self._kept.popitem(last=False)
         return found
 
+    def _drawn(self, ledger: Sequence[Any]) -> dict[Arm, OutcomePrice]:
+        ids = [line.job_id for line in ledger if isinstance(line, Dispatched)]
+        read = self._jobs.read_many(ids[-LOOKED_AT:])
+        jobs = [job for job in read if job is not None and job.arm is not None]
+        is_cut = len(ids) > LOOKED_AT or None in read
+        return {arm: self._price([job for job in jobs if job.arm is arm], is_cut=is_cut) for arm in Arm}
+
+    def _paired(self, ledger: Sequence[Any]) -> dict[Arm, OutcomePrice]:
+        pairs = [line for line in ledger if isinstance(line, PairDispatched)]
+        settled = {line.index: line for line in ledger if isinstance(line, PairSettlement)}
+        return {
+            arm: outcome_price([_half(settled.get(pair.index), arm) for pair in pairs], self._measured)
+            for arm in Arm
+        }
+
     def of_versions(self, template: str) -> Mapping[str, OutcomePrice]:
-        """By version (`implementer@v3`) of a template, of the newest jobs of the fleet, without shadows."""
+        """By version (`implementer@v3`) of a template, of the newest jobs of the fleet, without shadows.
+
+        All that a version's jobs were paid for is in its sums; so the first jobs are missing when those that
+        were read have fewer turns. A job without a turn spent nothing, and changes no bet.
+        """
+        paid = self._costs.of_versions(template)  # first: a turn that ends meanwhile is in the jobs alone
+        turns: Counter[str] = Counter()
         by_version: dict[str, list[Job]] = {}
         newest_first = list(islice(listed(self._jobs, 0), LOOKED_AT))
         for _, job in reversed(newest_first):  # of those of one moment, too, the earlier one first
-            if job is not None and job.template == template and not job.shadow:
+            if job is None or job.template != template:
+                continue
+            turns[job.version_id] += job.cost.turns
+            if not job.shadow:
                 by_version.setdefault(job.version_id, []).append(job)
-        return {name: self._price(by_version[name], judged=False) for name in sorted(by_version)}
+        cut = {name for each, cost in paid.items() if turns[name := f"{template}@{each}"] < cost.turns}
+        return {name: self._price(by_version[name], is_cut=name in cut) for name in sorted(by_version)}
 
-    def _price(self, jobs: Sequence[Job], *, judged: bool) -> OutcomePrice:
+    def _price(self, jobs: Sequence[Job], *, is_cut: bool) -> OutcomePrice:
         in_order = sorted(jobs, key=lambda job: job.created_at)
-        endings = map(_judged, in_order) if judged else self._endings(in_order)
+        endings = self._endings(in_order)
         priced = [
             PricedJob(ending=ending, cost=job.cost) for job, ending in zip(in_order, endings, strict=True)
         ]
-        return outcome_price(priced, self._measured)
+        return outcome_price(priced, self._measured, is_cut=is_cut)
 
     def _endings(self, jobs: Sequence[Job]) -> Iterable[ChangeEnding]:
         facts = self._signals.read_many([job.id for job in jobs])
@@ -93,17 +119,26 @@ class OutcomePrices:
         )
 
 
-def _jobs_of(line: Any) -> Sequence[str]:
-    """The ids of the jobs that a line of a ledger dispatches: one, or a pair's two."""
-    if hasattr(line, "champion_job"):
-        return line.champion_job, line.canary_job
-    return (line.job_id,) if hasattr(line, "job_id") else ()
+def _half(settled: PairSettlement | None, arm: Arm) -> PricedJob:
+    """A half of a pair by its line of the ledger: the judge's score, and what was spent until then."""
+    if settled is None:
+        return PricedJob(ending=ChangeEnding.OPEN, cost=Cost())
+    is_champion = arm is Arm.CHAMPION
+    score = settled.champion if is_champion else settled.canary
+    if score is None:
+        return PricedJob(ending=ChangeEnding.EXCLUDED, cost=Cost())
+    spent = settled.champion_spent if is_champion else settled.canary_spent
+    ending = ChangeEnding.KEPT if score >= SOLVED else ChangeEnding.FAILED
+    return PricedJob(ending=ending, cost=_cost_of(spent))
 
 
-def _judged(job: Job) -> ChangeEnding:
-    """By the judge's score alone."""
-    if job.excluded:
-        return ChangeEnding.EXCLUDED
-    if job.score is None:
-        return ChangeEnding.OPEN
-    return ChangeEnding.KEPT if job.score >= _SOLVED else ChangeEnding.FAILED
+def _cost_of(spent: Mapping[str, float]) -> Cost:
+    """What a ledger has of a half, as the cost of one turn, or of none where it took no time.
+
+    A line of an earlier release has 0 dollars where nothing was known of them.
+    """
+    usd, seconds = spent.get("cost_usd"), spent.get("duration_seconds", 0.0)
+    tokens = int(spent.get("tokens", 0.0))
+    turns = int(usd is None or usd > 0 or seconds > 0 or tokens > 0)
+    unknown = int(turns > 0 and not usd)
+    return Cost(turns=turns, usd=usd or 0.0, unknown=unknown, seconds=seconds, input_tokens=tokens)

@@ -325,7 +325,7 @@ class Coalmine(Stores):
             most_usd=agent.job_cost_usd or MOST_USD, most_tokens=agent.job_tokens or MOST_TOKENS
         )
         return OutcomePrices(
-            jobs=self.job_store, signals=self.signals, measured=measured,
+            jobs=self.job_store, signals=self.signals, costs=self.costs, measured=measured,
             ledger=self.harvester.counted_ledger,
         )  # fmt: skip
 

@@ -288,6 +288,11 @@ def test_a_trial_has_its_difference_by_repository(fake_redis: redis.Redis) -> No
     (listed,) = client.get("/api/v1/trials").json()["trials"]
     assert listed["difference"]["upper"] <= 0  # it was rolled back
     assert "-1.00 [-1.00, " in client.get("/trials", Accept="text/html").text
+    assert "no group has an interval" not in text
+    fleet.redis.delete(fleet.app.keys.job(fleet.app.jobs.newest(most=1)[0].id))  # as when it expires
+    groups = client.get("/api/v1/trials/implementer/explanation").json()["groups"]["repository"]
+    assert [each["difference"]["lower"] for each in groups] == [None, None]
+    assert "no group has an interval" in client.get("/trials/implementer", Accept="text/html").text
 
 
 def test_a_long_line_is_thinned_and_keeps_its_extremes() -> None:

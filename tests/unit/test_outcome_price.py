@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import pytest
 import redis
 
-from console.output.trials.price_words import failures_cell, price_cell, spent_cell
+from console.output.trials.price_words import MEANING, failures_cell, meaning, price_cell, spent_cell
 from console.web.app import web_of
+from harvest.evidence.policy import TrialPolicy
 from harvest.settling.outcome_price import (
     ChangeEnding,
     OutcomePrice,
@@ -17,10 +18,13 @@ from harvest.settling.outcome_price import (
     outcome_price,
 )
 from harvest.settling.settling import spent
+from harvest.trials import outcome_prices
 from routing.cost import NO_COST, Cost
 from routing.jobs.job import JobResult, JobState
-from routing.jobs.signal import SignalKind
-from routing.templates.trial import Arm
+from routing.jobs.signal import SignalKind, handed_over, judgement
+from routing.store.judging.judging_store import HandedWork, JudgingClaim
+from routing.templates.trial import Arm, Mode
+from tasks.settings.settings import JudgeSettings
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.servers.web_client import WebClient
 
@@ -119,6 +123,97 @@ def test_the_interval_holds_at_every_look_and_only_narrows() -> None:
     assert (after.upper or 0.0) <= (before.upper or 0.0)
 
 
+def test_the_interval_ends_where_the_window_begins_to_slide(
+    fake_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each end moves towards the other at every look; once earlier jobs are missing there is none, in words.
+
+    Ends that were computed from the newest jobs alone would go back, and pass the truth sooner or later.
+    """
+    monkeypatch.setattr(outcome_prices, "LOOKED_AT", 12)
+    made = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 8)
+    made.on_trial()
+    found, ends = made.app.outcome_prices, list[tuple[float | None, float | None]]()
+    for place in range(16):
+        kind = SignalKind.AGENT_ERRORED if place % 4 > 1 else SignalKind.MERGED
+        claim = made.claim(made.enqueue().job)
+        made.spend(claim, usd=0.75, seconds=60)
+        made.clock.forward(60)
+        made.app.jobs.end(claim, JobState.SUCCEEDED, reason="", result=JobResult(), signals=[made.fact(kind)])
+        made.app.harvester.harvest()
+        of_arm = found.of_arms(made.app.trials.find("implementer"))[Arm.CANARY]
+        of_version = found.of_versions("implementer")["implementer@v2"]
+        for price in (of_arm, of_version):
+            assert price.is_cut is (place >= 12)
+            if price.is_cut:
+                assert {(each.lower, each.upper) for each in price.prices.values()} == {(None, None)}
+        ends.append((of_arm.prices["minutes"].lower, of_arm.prices["minutes"].upper))
+    lows = [low for low, _ in ends[:12] if low is not None]
+    assert lows == sorted(lows)
+    assert price_cell(of_arm.prices["usd"], "usd") == "1.50"
+    assert "Of canary the earlier jobs are no longer read: there is no interval" in meaning(
+        {"canary": of_arm}
+    )
+    assert meaning({"canary": priced(job(ChangeEnding.KEPT))}) == MEANING
+
+
+def test_a_record_that_has_expired_ends_the_interval(fleet: SteppedFleet) -> None:
+    """Of its version and of its trial, whatever else of them is read."""
+    prices, trial = fleet.app.outcome_prices, fleet.app.trials.find("implementer")
+    assert not prices.of_versions("implementer")["implementer@v2"].is_cut
+    gone = next(each for each in fleet.app.jobs.newest(most=9) if each.version_id == "implementer@v2")
+    fleet.redis.delete(fleet.app.keys.job(gone.id))
+    fleet.redis.zrem(fleet.app.keys("jobs"), gone.id)
+    found = prices.of_versions("implementer")
+    assert (found["implementer@v1"].is_cut, found["implementer@v2"].is_cut) == (False, True)
+    assert all(price.is_cut for price in prices.of_arms(trial).values())
+    assert found["implementer@v2"].document()["is_cut"] is True
+
+
+def test_a_sliding_window_would_pass_the_truth() -> None:
+    """Why there is no interval then: its lower end, of the newest 200 jobs alone, gets beyond the price."""
+    passed = 0
+    for seed in range(8):
+        jobs = many(seed, 1500)
+        for newest in range(200, 1501, 20):
+            window = jobs[newest - 200 : newest]
+            assert outcome_price(window, MEASURES[:1], is_cut=True).prices["usd"].lower is None
+            wrong = (outcome_price(window, MEASURES[:1]).prices["usd"].lower or 0.0) > 1.5
+            if wrong:
+                passed += 1
+                break
+    assert passed >= 4
+
+
+def pair_of(made: SteppedFleet, *, champion_score: float, canary_score: float) -> None:
+    """Both hand work over for 0.5 USD and are judged; the champion spends more, and its work is not taken."""
+    champion = made.app.jobs.find(made.enqueue(repository="shop").job)
+    halves = made.claim(champion.id), made.claim(champion.partner)
+    for claim in halves:
+        made.spend(claim, usd=0.5, seconds=60)
+        work = HandedWork(
+            commit="a" * 40, neutral="b" * 40, base_branch="main", base_commit="c" * 40, bundle=""
+        )  # fmt: skip
+        fact = handed_over(at=made.clock(), commit="a" * 40)
+        made.app.judging.hand_over(claim.job, fact, work)
+    made.app.harvester.harvest()
+    claimed = made.app.judging.claim(made.app.judging.take()[0], lease_seconds=30, worker="w1")
+    assert isinstance(claimed, JudgingClaim)
+    scores = {Arm.CHAMPION: champion_score, Arm.CANARY: canary_score}
+    words = {
+        arm: judgement(at=made.clock(), commit="a" * 40, value=value, note="by its tests", place=1)
+        for arm, value in scores.items()
+    }
+    made.app.judging.end(claimed, champion.partner, words)
+    made.clock.forward(60)
+    made.spend(halves[0], usd=4.0)
+    made.app.jobs.end(
+        halves[0], JobState.ESCALATED, reason="its request was closed", result=JobResult(),
+        signals=[made.fact(SignalKind.CLOSED_UNMERGED)],
+    )  # fmt: skip
+    made.app.harvester.harvest()
+
+
 @pytest.fixture
 def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """Two canary jobs and two of the champion, settled and paid for."""
@@ -170,6 +265,36 @@ def test_the_trial_shows_the_price_of_both_arms(fleet: SteppedFleet) -> None:
     assert price["usd"]["on_failures"] == 0.5
     assert "1.50 USD / 1" in client.get("/trials/implementer", Accept="text/html").text
     assert 'coalmine_trial_change_usd{arm="canary",template="implementer"} 1.5' in client.get("/metrics").text
+
+
+def test_the_price_of_pairs_is_by_the_judge_for_both_arms(fake_redis: redis.Redis) -> None:
+    """What became of the champion's delivered work says nothing, nor what it cost after its hand-over."""
+    made = SteppedFleet(
+        fake_redis, draws=[0.75] * 20, judge=JudgeSettings(command="true"),
+        policy=TrialPolicy(mode=Mode.SHADOW, revert_window_seconds=0.0),
+    )  # fmt: skip
+    made.on_trial()
+    for champion_score in (1.0, 1.0, 0.0):
+        pair_of(made, champion_score=champion_score, canary_score=1.0)
+    champion, canary = (
+        made.app.outcome_prices.of_arms(made.app.trials.find("implementer"))[arm]
+        for arm in (Arm.CHAMPION, Arm.CANARY)
+    )
+    assert (champion.jobs[ChangeEnding.KEPT], champion.jobs[ChangeEnding.FAILED]) == (2, 1)
+    assert (canary.jobs[ChangeEnding.KEPT], canary.settled) == (3, 3)
+    assert (champion.prices["usd"].spent, canary.prices["usd"].spent) == (1.5, 1.5)
+    assert (champion.prices["usd"].each, canary.prices["usd"].each) == (0.75, 0.5)
+
+
+def test_metrics_have_no_price_of_which_a_part_is_unknown(fleet: SteppedFleet) -> None:
+    """The known part alone would look like the price; of the other arm all is known."""
+    name = fleet.app.keys.job(
+        next(each.id for each in fleet.app.jobs.newest(most=9) if each.version_id == "implementer@v2")
+    )
+    fleet.redis.hincrby(name, "cost:unknown", 1)
+    text = WebClient(web_of(fleet.app)).get("/metrics").text
+    assert 'coalmine_trial_change_usd{arm="canary"' not in text
+    assert 'coalmine_trial_change_usd{arm="champion",template="implementer"} 1.5' in text
 
 
 def test_a_guardrail_leaves_out_a_job_whose_dollars_are_unknown(fleet: SteppedFleet) -> None:

@@ -3,7 +3,7 @@
 The interval is named before the value: it is what holds at every look.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import RenderableType
 
@@ -17,6 +17,11 @@ MANY_LOOKS = (
     "The last column is drawn towards the whole for that; no group decides anything."
 )
 
+GROUPS_CUT = (
+    " The records of earlier jobs are no longer read, so no group has an interval: "
+    "it would not hold at every look."
+)
+
 
 def signed(value: float | None) -> str:
     """A difference with its sign; a dash for an unknown one."""
@@ -28,6 +33,16 @@ def difference_cell(found: Difference | None) -> str:
     if found is None or (found.value is None and found.lower <= -1.0 and found.upper >= 1.0):
         return "-"
     return f"{signed(found.value)} [{signed(found.lower)}, {signed(found.upper)}]"
+
+
+def group_cell(found: GroupDifference) -> str:
+    """The difference of a group; without an interval where earlier units are missing."""
+    return signed(found.difference.value) if found.is_cut else difference_cell(found.difference)
+
+
+def groups_meaning(groups: Iterable[GroupDifference]) -> str:
+    """What the table of groups means, and why there is no interval."""
+    return MANY_LOOKS + (GROUPS_CUT if any(each.is_cut for each in groups) else "")
 
 
 def difference_words(found: Difference | None) -> str:
@@ -51,9 +66,6 @@ def groups_view(kind: str, groups: Sequence[GroupDifference]) -> Iterator[Render
     yield heading(f"Difference by {kind}")
     yield table(
         (f"!{kind}", "!>units", "!difference and interval", "!>towards the whole"),
-        (
-            (each.name, str(each.units), difference_cell(each.difference), signed(each.shrunk))
-            for each in groups
-        ),
+        ((each.name, str(each.units), group_cell(each), signed(each.shrunk)) for each in groups),
     )
-    yield text(MANY_LOOKS, "dim")
+    yield text(groups_meaning(groups), "dim")

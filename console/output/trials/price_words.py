@@ -14,6 +14,7 @@ MEANING = (
     "with them, over such changes; [ ] is where the price really is, wrong with chance 0.05 at either end "
     "however often one looks. ? is unknown, ≥ a part of it is."
 )
+CUT = "there is no interval, since it would not hold at every look."
 JUDGED = " In trials of pairs a change counts when the judge calls it solved."
 
 
@@ -75,7 +76,13 @@ def prices_view(title: str, prices: Mapping[str, OutcomePrice], *, none: str) ->
         yield none
         return
     yield table((f"!{title}", *(f">{name}" for name in COLUMNS)), price_rows(prices))
-    yield text(MEANING, "dim")
+    yield text(meaning(prices), "dim")
+
+
+def meaning(prices: Mapping[str, OutcomePrice]) -> str:
+    """What the columns mean; where earlier jobs are missing, of which, and that there is no interval."""
+    cut = [name for name, found in prices.items() if found.is_cut]
+    return f"{MEANING} Of {', '.join(cut)} the earlier jobs are no longer read: {CUT}" if cut else MEANING
 
 
 def _amount(value: float, unit: str) -> str:
