@@ -179,6 +179,8 @@ class Job:
     merge_rounds: int = 0  # turns that it was sent back for by conflicts with the branch that it goes to
     reviews: tuple[str, ...] = ()  # ids of the feedback that these turns were about
     reviewed_commit: str = ""  # at which the last of them began
+    review_end: str = ""  # at which it ended: the same where it made none; "" before, and by earlier releases
+    review_said: str = ""  # the end of its agent's words, where it made no commit
     new_task: NewTask | None = None  # in place of the request's, None when its issue was not changed
     judged: tuple[str, ...] = ()  # commits that CI was red at, the newest last
     repair: Repair | None = None  # what its corrective turn has to repair, None outside of one

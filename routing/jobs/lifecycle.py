@@ -30,7 +30,7 @@ from routing.jobs.cancellation import Cancellation
 from routing.jobs.job import Job, JobResult, JobState, checked_job_id
 from routing.jobs.retry import Again, Attempts
 from routing.jobs.signal import Signal, SignalKind, signal
-from routing.jobs.transitions import after_lost_worker, still_pushed, unreadable
+from routing.jobs.transitions import after_lost_worker, review_ended, still_pushed, unreadable
 from routing.jobs.turn import Hindrance, HindranceKind, TurnKind
 from routing.store.jobs.job_page import JobFilter, JobPage, listed, read_page
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
@@ -163,10 +163,11 @@ class Jobs:
     ) -> None:
         """The work is pushed: give the lease back and watch what CI says of the commit."""
         why = reason or f"pushed {result.commit[:12]}"
+        review_end, review_said = review_ended(claim.job, result)
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.WAITING, event=JOB_WAITING,
             fence=claim.fence, result=result, reason=f"{why}, watching CI", refused="",
-            signals=signals, data={"commit": result.commit},
+            review_end=review_end, review_said=review_said, signals=signals, data={"commit": result.commit},
         ))  # fmt: skip
 
     def end(

@@ -13,12 +13,26 @@ from routing.jobs.retry import UNCOUNTED, Again, Attempts, GiveUp, retry
 from routing.jobs.signal import SignalKind, signal
 from routing.store.jobs.move import Move
 
+#: Characters of an agent's last words that are kept for reviewers.
+REVIEW_SAID_CHARACTERS = 1500
+
 
 def still_pushed(job: Job, result: JobResult) -> JobResult:
     """The result of a corrective turn; one that pushed nothing takes no earlier push away."""
     if job.repair is None or result.commit:
         return result
     return replace(result, commit=job.repair.commit, branch=job.branch)
+
+
+def review_ended(job: Job, result: JobResult) -> tuple[str, str]:
+    """The commit at which a turn for a review ended, and its agent's words where it made none.
+
+    ("", "") for any other turn. It is noted once: later turns, and updates of the branch, make commits, too.
+    """
+    if not job.reviewed_commit or job.review_end:
+        return "", ""
+    end = still_pushed(job, result).commit
+    return end, result.tail[-REVIEW_SAID_CHARACTERS:] if end == job.reviewed_commit else ""
 
 
 def after_lost_worker(job: Job, *, at: float) -> Move:

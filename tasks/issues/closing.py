@@ -13,7 +13,7 @@ from routing.backlog.item import BacklogState
 from routing.errors import ConflictError, NotFoundError
 from routing.forges.change_request import ChangeRequest, ChangeState
 from routing.forges.commit_status import CiVerdict
-from routing.forges.errors import ForgeError, ForgeGoneError, ForgeUnreachableError
+from routing.forges.errors import ForgeError, ForgeGoneError, ForgeTokenError, ForgeUnreachableError
 from routing.forges.site import ForgeSite
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
@@ -34,6 +34,9 @@ _log = structlog.get_logger(__name__)
 MOST_REFUSALS = 80
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 3600.0
+
+#: How often a branch is to be deleted by a token that is refused, at looks that are up to an hour apart.
+MOST_BRANCH_TRIES = 50
 
 #: What is noted after a job's end while its issue is open, because a person is to merge its branch.
 _TO_MERGE = " to merge"
@@ -183,8 +186,12 @@ class Closing:
             _log.warning("issue.not_shown", issue=str(issue), reason=str(error))
 
     def _delete_branch(self, site: ForgeSite, job: Job, change: ChangeRequest) -> None:
-        """Delete the branch, or leave it where that is refused, once; without an answer at the next look."""
-        if change.reverted_at is not None or self._runs.read(job.id).branch_left == change.head:
+        """Delete the branch, or leave it where that is refused, once; without an answer at the next look.
+
+        A token may be repaired, so its refusal is asked about again, at MOST_BRANCH_TRIES looks.
+        """
+        notes = self._runs.read(job.id)
+        if change.reverted_at is not None or notes.branch_left == change.head:
             return
         try:
             site.forge.delete_branch(change)
@@ -192,6 +199,11 @@ class Closing:
         except ForgeUnreachableError as error:
             _log.info("branch.not_deleted", job=job.id, branch=change.branch, reason=str(error))
             return
+        except ForgeTokenError as error:
+            _log.warning("branch.not_deleted", job=job.id, branch=change.branch, reason=str(error))
+            if notes.branch_tries + 1 < MOST_BRANCH_TRIES:
+                self._runs.note(job.id, branch_tries=notes.branch_tries + 1)
+                return
         except ForgeError as error:
             _log.warning("branch.kept", job=job.id, branch=change.branch, reason=str(error))
         self._runs.note(job.id, branch_left=change.head)

@@ -87,11 +87,17 @@ def _said(one: Feedback) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def _made(job: Job) -> str:
+    """The commit that the turn for a review made, "" for none: later ones have nothing to do with it."""
+    end = job.review_end or job.result.commit
+    return end if end != job.reviewed_commit else ""
+
+
 def answer_text(job: Job) -> str:
     """Our answer to reviewers after the turn: the commit, else the agent's last words, as data."""
-    if job.result.commit != job.reviewed_commit:
-        return f"Dealt with in {job.result.commit}, by job `{job.id}`."
-    said = printable(job.result.tail).strip()[-LAST_WORDS_CHARACTERS:]
+    if _made(job):
+        return f"Dealt with in {_made(job)}, by job `{job.id}`."
+    said = printable(job.review_said or job.result.tail).strip()[-LAST_WORDS_CHARACTERS:]
     words = "\n".join(f"    {line}" for line in said.splitlines())
     return f"Job `{job.id}` made no new commit." + (f" Its agent said:\n\n{words}" if words else "")
 
@@ -149,8 +155,7 @@ class ReviewTurns:
             if one.id not in job.reviews or one.id in answered:
                 continue
             try:
-                done = job.result.commit != job.reviewed_commit
-                site.forge.answer(change, one, answer_text(job), resolved=done)
+                site.forge.answer(change, one, answer_text(job), resolved=bool(_made(job)))
             except ForgeError as error:
                 _log.warning("review.not_answered", feedback=one.id, reason=str(error))
                 continue

@@ -11,11 +11,17 @@ from routing.forges.errors import (
     ForgeGoneError,
     ForgeInvalidError,
     ForgeRefusedError,
+    ForgeTokenError,
     ForgeUnreachableError,
 )
 from routing.issues.issue import IssueRef
 from routing.jobs.job import JobState
-from tasks.issues.closing import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, MOST_REFUSALS
+from tasks.issues.closing import (
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    MOST_BRANCH_TRIES,
+    MOST_REFUSALS,
+)
 from tests.fakes.memory_forge import OWN_LOGIN
 from tests.fleets.forge_fleet import ForgeFleet
 
@@ -253,3 +259,29 @@ def test_a_branch_that_is_not_deleted_keeps_nothing(fleet_of: Fleets, error: typ
     gone = fleet.jobs(ref)[0].branch not in fleet.forge.repositories["acme/shop"].branches
     assert gone == (error is ForgeUnreachableError)
     assert (calls == 1) == (not gone)
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+def test_a_branch_is_deleted_once_the_token_is_repaired(fleet_of: Fleets, *, repaired: bool) -> None:
+    """A refused token is asked about again, and not without end."""
+    fleet = fleet_of(delete_branches=True)
+    ref = fleet.forge.person_opens(1)
+    fleet.mishaps.lasting["delete_branch"] = lambda: ForgeTokenError("it was revoked")
+    for _ in range(4):
+        fleet.round()
+        fleet.clock.forward(400)
+    job = fleet.jobs(ref)[0]
+    assert fleet.forge.calls_of("delete_branch") > 1
+    if repaired:
+        fleet.mishaps.lasting.clear()
+    else:
+        fleet.parts.runs.note(job.id, branch_tries=MOST_BRANCH_TRIES - 1)
+    for _ in range(2):
+        fleet.clock.forward(4000)
+        fleet.watch()
+    asked = fleet.forge.calls_of("delete_branch")
+    fleet.mishaps.lasting.clear()
+    fleet.clock.forward(4000)
+    fleet.watch()
+    assert (job.branch in fleet.forge.repositories["acme/shop"].branches) != repaired
+    assert fleet.forge.calls_of("delete_branch") == asked

@@ -330,3 +330,23 @@ def test_a_review_ends_no_job_in_the_middle_of_its_merge(fake_redis: redis.Redis
     fleet.clock.forward(301)
     fleet.parts.watcher.land()
     assert job_of(fleet).state is (JobState.QUEUED if rounds else JobState.ESCALATED)
+
+
+def test_what_an_agent_declined_is_not_dealt_with_by_a_later_commit(fleet: ForgeFleet) -> None:
+    """Others moved the branch before anybody was answered: the commit that settles it answers nothing."""
+    reviewed(fleet)
+    claim = fleet.hands.claim(job_of(fleet).id)
+    result = claim.job.result.__class__(commit="", tail="It is quick enough")
+    fleet.hands.app.jobs.pushed(claim, result)
+    fleet.repository_of(job_of(fleet)).more_work("main", {"green.txt": "others"})
+    fleet.clock.forward(301)
+    fleet.parts.watcher.tick()
+    job = job_of(fleet)
+    assert job.kind == TurnKind.CONFLICT
+    fleet.repository_of(job).merge_into(job.branch, fleet.repository_of(job).tip())
+    fleet.work()
+    fleet.watch()
+    looked(fleet)
+    ((_, to, text),) = fleet.forge.answers
+    assert (to, "made no new commit" in text, "It is quick enough" in text) == ("review:1", True, True)
+    assert fleet.forge.resolved == set()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import structlog
 from pydantic import AliasPath, Field, field_validator
@@ -55,8 +55,7 @@ class WireThread(Wire):
     @field_validator("remarks", mode="before")
     @classmethod
     def _numbers(cls, value: object) -> object:
-        known = value if isinstance(value, list) else []
-        return [one["databaseId"] for one in known if one.get("databaseId")]
+        return [one["databaseId"] for one in _objects(value) if one.get("databaseId")]
 
 
 class WireThreads(Wire):
@@ -66,6 +65,16 @@ class WireThreads(Wire):
         (),
         validation_alias=AliasPath("data", "repository", "pullRequest", "reviewThreads", "nodes"),
     )
+
+    @field_validator("nodes", mode="before")
+    @classmethod
+    def _threads(cls, value: object) -> object:
+        return _objects(value)
+
+
+def _objects(nodes: object) -> list[Mapping[str, Any]]:
+    """The nodes that may be seen: GraphQL answers null for one that may not."""
+    return [one for one in nodes if isinstance(one, Mapping)] if isinstance(nodes, list) else []
 
 
 class GitHubFeedback(RestFeedback):

@@ -28,7 +28,7 @@ import structlog
 from routing.base import Base
 from routing.errors import CoalmineError
 from routing.forges.change_request import ChangeRequest
-from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
+from routing.forges.errors import ForgeRefusedError, ForgeTokenError, ForgeUnreachableError
 from routing.forges.work_branch import checked_branch, checked_commit
 from routing.git.git import Git, GitError
 from routing.git.main_history import Landing, MainHistory
@@ -212,7 +212,8 @@ class RestHistory:
     def delete_branch(self, repo: str, branch: str, head: str) -> None:
         """Delete a branch there, which the server does only while it is at `head`.
 
-        ForgeRefusedError when it does not let us, ForgeUnreachableError when that is not known.
+        ForgeRefusedError when it does not let us, ForgeTokenError when it does not take our token,
+        ForgeUnreachableError when that is not known.
         """
         repository, reference = self._repository(repo), f"refs/heads/{checked_branch(branch)}"
         options = ("--quiet", "--no-verify", f"--force-with-lease={reference}:{checked_commit(head)}")
@@ -223,7 +224,8 @@ class RestHistory:
             remote.run(Git(repository.directory), "push", *options, "--", remote.address, f":{reference}")
         except (PushRefusedError, RemoteRefusedError) as error:
             message = f"the branch {branch!r} of {repo} was not deleted: {error}"
-            raise ForgeRefusedError(message) from error
+            is_token = isinstance(error, RemoteRefusedError)
+            raise (ForgeTokenError if is_token else ForgeRefusedError)(message) from error
         except (CoalmineError, OSError) as error:
             message = f"whether the branch {branch!r} of {repo} was deleted is not known: {error}"
             raise ForgeUnreachableError(message) from error

@@ -61,5 +61,5 @@ def _fields(job: Job, correction: Correction) -> dict[str, str]:
         fields["new_task"] = correction.task.model_dump_json()
     if correction.reviews is not None:
         reviews, commit = json.dumps(list(correction.reviews)), correction.repair.commit
-        fields |= {"reviews": reviews, "reviewed_commit": commit}
+        fields |= {"reviews": reviews, "reviewed_commit": commit, "review_end": "", "review_said": ""}
     return fields

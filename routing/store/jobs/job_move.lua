@@ -71,7 +71,8 @@ if to ~= 'queued' then redis.call('HDEL', job, 'repair') end -- what a correctiv
 if fresh then
   redis.call('HSET', job, 'attempts', '0')
   redis.call('HDEL', job, 'finished_at', 'cancel', 'cancel_to', 'turns', 'spent_usd', 'spent_tokens', 'spent_seconds',
-    'fix_forwards', 'judged', 'counted_usd', 'refusals', 'review_rounds', 'merge_rounds', 'reviews', 'reviewed_commit', 'in_review')
+    'fix_forwards', 'judged', 'counted_usd', 'refusals', 'review_rounds', 'merge_rounds', 'reviews', 'reviewed_commit',
+    'review_end', 'review_said', 'in_review')
   redis.call('ZREM', dead, id)
   redis.call('SREM', effects, id)
   redis.call('PERSIST', job)

@@ -62,6 +62,8 @@ class Move:
     hindrance: Hindrance | None = None  # what the job waits for, None: nothing any more
     refused: str | None = None  # what was said of work that was not taken, "": it was, None: as before
     refusals: int | None = None  # corrective turns for that, None: as before
+    review_end: str = ""  # the commit at which its turn for a review ended, "": as before
+    review_said: str = ""  # what its agent said, where that turn made no commit
     signals: Sequence[Signal] = ()
     issue: str = ""  # that a 'fresh' job goes on with
     refund: bool = False  # the attempt does not count
@@ -112,4 +114,6 @@ class Move:
             fields["refused"] = self.refused
         if self.refusals is not None:
             fields["refusals"] = str(self.refusals)
+        if self.review_end:
+            fields |= {"review_end": self.review_end, "review_said": self.review_said}
         return fields
