@@ -130,7 +130,7 @@ def _limits(status: TrialStatus) -> list[Gauge]:
     """The limits after which a trial without an answer expires."""
     inputs = status.decision.inputs
     limits = (
-        ("canary_jobs", "canary jobs settled", "max_canary_jobs"),
+        ("canary_jobs", "canary jobs ended", "max_canary_jobs"),
         ("elapsed_days", "days open", "max_days"),
         ("spent_usd", "USD spent", "budget_usd"),
     )

@@ -65,7 +65,7 @@ class TrialPolicy(BaseModel):
     delta: Fraction = 0.10  # loss of mean score that must not graduate
     alpha: Fraction = 0.05  # chance of rolling back a canary that is not worse
     beta: Fraction = 0.05  # chance of graduating a canary that is worse by delta or more
-    max_canary_jobs: Annotated[int, Field(ge=1)] = 500  # scored canary jobs after which a person is asked
+    max_canary_jobs: Annotated[int, Field(ge=1)] = 500  # then a person is asked; also pairs left out
     max_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0  # days after which a person is asked
     budget_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = (
         0.0  # that the jobs of both versions may cost before the same happens; 0: no limit

@@ -48,7 +48,7 @@ class Readings(BaseModel):
     ln_worse: float  # evidence that the canary is worse
     ln_not_worse: float  # evidence that it is not worse by delta or more
     ln_guardrails: dict[str, float] = Field(default_factory=dict)  # that it spends more, by guardrail
-    canary_jobs: int  # canary jobs that have a score
+    canary_jobs: int  # canary jobs that have a score; of pairs, those that were left out too
     elapsed_days: float  # since the trial was opened
     spent_usd: float = 0.0  # by its jobs, of both versions, as far as it is known
     alarms: tuple[str, ...] = ()  # checks of the trial's health that have fired, in whole sentences
@@ -150,7 +150,7 @@ def _reasons_to_expire(policy: TrialPolicy, readings: Readings) -> tuple[str, ..
     ask = "neither question is answered, the champion stays, and a person is asked."
     if readings.canary_jobs >= policy.max_canary_jobs:
         reasons.append(
-            f"{readings.canary_jobs} canary jobs are settled (limit {policy.max_canary_jobs}): {ask}"
+            f"{readings.canary_jobs} canary jobs have ended (limit {policy.max_canary_jobs}): {ask}"
         )
     if readings.elapsed_days >= policy.max_days:
         days = f"{readings.elapsed_days:.1f} days"

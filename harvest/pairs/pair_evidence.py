@@ -89,6 +89,11 @@ class PairEvidence(TrialTest[OpenPair, PairDispatched, PairSettlement]):
         return self.counts.arm(self.counts.canary_total)
 
     @property
+    def canary_jobs(self) -> int:
+        """One a pair that has ended: those that were left out were paid for, too."""
+        return self.counts.settled + self.counts.excluded
+
+    @property
     def _is_whole(self) -> bool:
         return self.counts.dispatched == self.dispatched and self.counts.open == len(self.worse.open)
 
@@ -128,9 +133,12 @@ class PairEvidence(TrialTest[OpenPair, PairDispatched, PairSettlement]):
     def _watched(self, line: PairSettlement) -> TrialHealth:
         """What the end of a pair says about the trial's health: what hit one of its halves alone.
 
-        If all is well that is either half, with the same chance. An exclusion hits both.
+        If all is well that is either half, with the same chance. An exclusion leaves out both, but one of
+        them may be why: left out where it would have lost, a version would pass for a better one.
         """
         health, late = self.health, LATE_PART * self.policy.settle_deadline_seconds
+        if line.excluded_by is not None:
+            health = health.add(HealthCheck.EXCLUSIONS, line.excluded_by, _COIN)
         if len(line.waited) == 1:
             health = health.add(HealthCheck.LIMITS, line.waited[0], _COIN)
         ages = {Arm.CHAMPION: line.champion_age_seconds, Arm.CANARY: line.canary_age_seconds}

@@ -62,6 +62,7 @@ class PairSettlement(BaseModel):
     canary_age_seconds: Age | None = None
     waited: tuple[Arm, ...] = ()  # the halves that had to wait for a limit of their account
     judged_first: Arm | None = None  # whose work was judged first, by a coin; None where nothing was judged
+    excluded_by: Arm | None = None  # the half alone that left it out; None: both, neither, or a person
     reason: str = ""  # what settled it, in words
     at: Annotated[float, Field(allow_inf_nan=False)] = 0.0  # seconds since the epoch
 

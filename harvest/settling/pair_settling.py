@@ -40,6 +40,7 @@ class Half:
     job: Job
     signals: Sequence[Signal]
     worth: Score
+    excluding: Signal | None = None  # the fact that leaves it out, if there is one
 
     def age(self, now: float) -> float:
         """Seconds from its dispatch until it had work or had ended, less what it waited for accounts."""
@@ -59,33 +60,36 @@ def half(job: Job, signals: Sequence[Signal], *, now: float, rules: ScoreRules) 
         why = f"job {job.id} went to another version"
         return Half(job=job, signals=signals, worth=Score(status=ScoreStatus.EXCLUDED, reason=why))
     deadline = job.created_at + job.waited(now) + rules.settle_deadline_seconds
-    return Half(job=job, signals=signals, worth=_worth(signals, now, deadline))
+    worth, excluding = _worth(signals, now, deadline)
+    return Half(job=job, signals=signals, worth=worth, excluding=excluding)
 
 
-def _worth(signals: Sequence[Signal], now: float, deadline: float) -> Score:
+def _worth(signals: Sequence[Signal], now: float, deadline: float) -> tuple[Score, Signal | None]:
+    """What the facts come to, and the one that leaves it out."""
     for fact in signals:  # FELL_BACK, too, says nothing after the work: only a champion has such turns
         if fact.kind in _WORK:
             return _judged(signals, now, max(deadline, fact.at) + JUDGE_SECONDS)
         if fact.kind in EXCLUSIONS or fact.kind in _SAYS_NOTHING:
             return _excluded(fact)
         if fact.kind in FAILURES:
-            return Score(status=ScoreStatus.SETTLED, value=0.0, reason=_words(fact))
+            return Score(status=ScoreStatus.SETTLED, value=0.0, reason=_words(fact)), None
     if now >= deadline:
-        return Score(status=ScoreStatus.SETTLED, value=0.0, reason="nothing was judged by its deadline")
-    return Score(status=ScoreStatus.OPEN, until=deadline)
+        late = "nothing was judged by its deadline"
+        return Score(status=ScoreStatus.SETTLED, value=0.0, reason=late), None
+    return Score(status=ScoreStatus.OPEN, until=deadline), None
 
 
-def _judged(signals: Sequence[Signal], now: float, deadline: float) -> Score:
+def _judged(signals: Sequence[Signal], now: float, deadline: float) -> tuple[Score, Signal | None]:
     """Of work that was handed over the judge's word counts, whatever became of the job since."""
     kinds = {SignalKind.JUDGED, SignalKind.NOT_JUDGED}
     word = next((fact for fact in signals if fact.kind in kinds), None)
     if word is not None and word.kind is SignalKind.JUDGED:
-        return Score(status=ScoreStatus.SETTLED, value=word.value, reason=f"judged: {word.note}")
+        return Score(status=ScoreStatus.SETTLED, value=word.value, reason=f"judged: {word.note}"), None
     if word is not None:
         return _excluded(word)
     if now >= deadline:  # nobody's doing
-        return Score(status=ScoreStatus.EXCLUDED, reason="no judge has looked at it in time")
-    return Score(status=ScoreStatus.OPEN, reason=AWAITS_JUDGE, until=deadline)
+        return Score(status=ScoreStatus.EXCLUDED, reason="no judge has looked at it in time"), None
+    return Score(status=ScoreStatus.OPEN, reason=AWAITS_JUDGE, until=deadline), None
 
 
 def awaits_judge(halves: tuple[Half, Half]) -> bool:
@@ -121,6 +125,7 @@ def pair_scoring(
         canary_age_seconds=canary.age(now),
         waited=tuple(arm for each, arm in zip(halves, _ARMS, strict=True) if each.waited(now) > 0),
         judged_first=_first(halves),
+        excluded_by=None if is_settled else _excluded_by(halves),
         reason=reason[:500],
         at=now,
     )
@@ -167,8 +172,18 @@ def _is_overdue(each: Half) -> bool:
     return any(fact.kind is SignalKind.JUDGED and fact.overdue for fact in each.signals)
 
 
-def _excluded(fact: Signal) -> Score:
-    return Score(status=ScoreStatus.EXCLUDED, reason=_words(fact))
+def _excluded(fact: Signal) -> tuple[Score, Signal]:
+    return Score(status=ScoreStatus.EXCLUDED, reason=_words(fact)), fact
+
+
+def _excluded_by(halves: tuple[Half, Half]) -> Arm | None:
+    """The half alone that leaves its pair out. A cancel names none: people see the champion's job alone."""
+    causes = [
+        arm
+        for each, arm in zip(halves, _ARMS, strict=True)
+        if (fact := each.excluding) and fact.is_cause and fact.kind is not SignalKind.CANCELLED
+    ]
+    return causes[0] if len(causes) == 1 else None
 
 
 def _words(fact: Signal) -> str:

@@ -7,7 +7,7 @@ due.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -43,6 +43,14 @@ class JobFacts:
 
     job: Job
     signals: Sequence[Signal]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _PairLook:
+    """What a look at a pair came to."""
+
+    settled: bool = False  # whether its line was written
+    until: float | None = None  # when it is to be looked at again; None: never, as it is settled
 
 
 class Settling:
@@ -85,9 +93,10 @@ class Settling:
                 scorings.append(Scoring(job=identifier, seen=0, what=ScoringKind.DEFER))
                 continue
             try:
-                pairs_settled += bool(job.partner) and self._settle_pair(job, signals, now)
+                look = self._settle_pair(job, signals, now) if job.partner else _PairLook()
+                pairs_settled += look.settled
                 facts = JobFacts(job=job, signals=signals)
-                scorings.append(scoring(facts, now=now, rules=self.rules(job)))
+                scorings.append(_due_until(scoring(facts, now=now, rules=self.rules(job)), look.until))
             except CorruptRecordError as error:  # of its trial: the jobs of others are settled
                 _log.error("job.unsettled", job=identifier, trial=job.trial, reason=str(error))
                 scorings.append(
@@ -101,12 +110,13 @@ class Settling:
         pairs = zip(scorings, answers, strict=True)
         return pairs_settled + sum(item.what in done and answer is ScoreAnswer.OK for item, answer in pairs)
 
-    def _settle_pair(self, job: Job, signals: Sequence[Signal], now: float) -> bool:
-        """Look at the pair of a due job; True when its line was written. Its other job makes it due again."""
+    def _settle_pair(self, job: Job, signals: Sequence[Signal], now: float) -> _PairLook:
+        """Look at the pair of a due job, which stays due until that is settled: it may be alone."""
         found = self._signals.read_due([job.partner])
         if not found:  # it cannot be read now
-            return False
+            return _PairLook(until=now + DAMAGED_SECONDS)
         _, partner, facts = found[0]
+        until = None
         if partner is None:
             step = (
                 lone_scoring(job, seen=len(signals), partner_seen=len(facts), now=now) if job.trial else None
@@ -116,14 +126,19 @@ class Settling:
             rules = self.rules(both[True][0])  # a shadow never leaves its trial
             champion, canary = (half(*both[shadow], now=now, rules=rules) for shadow in (False, True))
             step = pair_scoring((champion, canary), now=now, amounts=(amounts(champion), amounts(canary)))
+            times = (each.worth.until for each in (champion, canary))
+            until = min((time for time in times if time is not None), default=None)
             if step is None and awaits_judge((champion, canary)):
                 self._have_judged(champion, canary)
-        if step is None or self._signals.settle_pair(step) is not ScoreAnswer.OK:
-            return False
+        if step is None:
+            return _PairLook(until=until)
+        answer = self._signals.settle_pair(step)
+        if answer is not ScoreAnswer.OK:
+            return _PairLook(until=now if answer is ScoreAnswer.STALE else None)
         if step.leaves_out:
             with suppress(ConflictError, NotFoundError):  # it has ended, or expired
                 self._left_out(step.canary)
-        return True
+        return _PairLook(settled=True)
 
     def _have_judged(self, champion: Half, canary: Half) -> None:
         """Both halves have said what they have to say; whose work is looked at first is a coin's to say."""
@@ -172,6 +187,12 @@ def scoring(facts: JobFacts, *, now: float, rules: ScoreRules) -> Scoring:
         settlement=_settlement(facts, worth, now),
         look_again_at=again,
     )
+
+
+def _due_until(found: Scoring, until: float | None) -> Scoring:
+    """The scoring of a job that is looked at again at that time at the latest, whatever its own worth."""
+    times = [time for time in (found.look_again_at, until) if time is not None]
+    return replace(found, look_again_at=min(times, default=None))
 
 
 def _late(facts: JobFacts, worth: Score, now: float) -> Scoring:

@@ -63,6 +63,7 @@ class Signal(BaseModel):
     value: float | None = None  # in [0,1], of what was judged; None for any other fact
     spent: Mapping[str, float] | None = None  # when it became true, by guardrail; None: nobody noted it
     overdue: bool = False  # whether the judge was ended at its time limit
+    is_cause: bool = True  # of a pair that is left out: False where the other half, or neither, is why
 
 
 def signal(kind: SignalKind, *, at: float, commit: str = "", round_: int = 0, note: str = "") -> Signal:
@@ -72,16 +73,18 @@ def signal(kind: SignalKind, *, at: float, commit: str = "", round_: int = 0, no
 
 
 def judgement(
-    *, at: float, commit: str, value: float | None, note: str, overdue: bool = False, place: int = 0
-) -> Signal:
+    *, at: float, commit: str, value: float | None, note: str, overdue: bool = False, place: int = 0,
+    is_cause: bool = True,
+) -> Signal:  # fmt: skip
     """What the judge of a pair says: a score in [0,1], or None when it could not be run. Once a job.
 
-    `place` in the order in which the pair was judged, from 1; 0 where nobody drew one.
+    `place` in the order in which the pair was judged, from 1; 0 where nobody drew one. `is_cause`: whether
+    this half is why there is no score.
     """
     kind = SignalKind.NOT_JUDGED if value is None else SignalKind.JUDGED
     return Signal(
         id="judgement", kind=kind, at=at, commit=commit, round=place, note=note[:500], value=value,
-        overdue=overdue,
+        overdue=overdue, is_cause=is_cause,
     )  # fmt: skip
 
 

@@ -9,20 +9,23 @@ from pathlib import Path
 import pytest
 import redis
 
+from harvest.evidence.health import HealthCheck
 from harvest.evidence.policy import Guardrail, TrialPolicy
 from harvest.pairs.pair_ledger import PairSettlement
+from harvest.settling.pair_settling import JUDGE_SECONDS
 from routing.base import Base
+from routing.errors import CorruptRecordError
 from routing.events import PAIR_JUDGED
 from routing.git.git import Git
 from routing.git.remote import Remote
-from routing.jobs.job import Job, JobState
+from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.signal import SignalKind, handed_over
-from routing.store.judging.judging_store import EndAnswer, HandAnswer, JudgingClaim, JudgingRefusal
+from routing.store.judging.judging_store import AtAnswer, EndAnswer, HandAnswer, JudgingClaim, JudgingRefusal
 from routing.store.redis.lease import LeaseStatus
 from routing.templates.trial import Arm, Mode
 from tasks.agents.pairs.handed_work import packed
 from tasks.agents.pairs.judge import Judge
-from tasks.agents.pairs.judging import AWAY_SECONDS, MOST_ATTEMPTS, Judging, PairJudging
+from tasks.agents.pairs.judging import AWAY_SECONDS, MOST_LOST, Judging, PairJudging
 from tasks.agents.repository.mirror import Mirror
 from tasks.composition.pair_parts import judge_leases
 from tasks.settings.settings import JudgeSettings
@@ -300,6 +303,61 @@ def test_a_worker_that_drains_gives_the_pair_back(bench: Bench) -> None:
     assert claimed(bench, pair).attempts == 1
 
 
+@pytest.mark.parametrize(("half", "code"), [(0, 127), (1, 127), (1, 126)])
+def test_work_that_breaks_its_judge_scores_0(bench: Bench, half: int, code: int) -> None:
+    """As one that deletes ./run-ci: on the base it can be run. Left out, such failures would be hidden."""
+    works = ["good.txt", "good.txt"]
+    works[half] = "bad.txt"
+    champion, _ = bench.handed(*works)
+    judging = bench.judging(f"test ! -e bad.txt || exit {code}")
+    assert judging.judge(champion.id, worker="w1") is Judging.JUDGED
+    (line,) = bench.settled()
+    found = [line.champion, line.canary]
+    assert (line.kind, found[half], found[1 - half]) == ("settled", 0.0, 1.0)
+    assert "so the work broke it" in line.reason
+
+
+def test_the_half_that_leaves_a_pair_out_is_in_the_ledger(bench: Bench) -> None:
+    """Where the base cannot be judged either; the health of the trial watches which half it is."""
+    command = f"{GOOD} && exit 0; test -e README.md && exit 127"
+    for works, half in ((("good.txt", "bad.txt"), Arm.CANARY), (("bad.txt", "good.txt"), Arm.CHAMPION)):
+        champion, _ = bench.handed(*works)
+        bench.judging(command).judge(champion.id, worker="w1")
+        line = bench.settled()[-1]
+        assert (line.kind, line.excluded_by) == ("excluded", half)
+    champion, _ = bench.handed()
+    bench.judging("").judge(champion.id, worker="w1")
+    assert bench.settled()[-1].excluded_by is None
+    state = bench.fleet.app.harvester.evidence(bench.fleet.app.trials.find(TRIAL))
+    balance = state.health.balances[HealthCheck.EXCLUSIONS]
+    assert (balance.champion, balance.canary, balance.expected) == (1, 1, 1.0)
+    assert state.canary_jobs == 3
+
+
+def test_work_that_costs_workers_their_life_scores_0(bench: Bench) -> None:
+    """If its base can be judged; the other half is judged as ever."""
+    champion, _ = bench.handed()
+    for _ in range(MOST_LOST):
+        claim = claimed(bench, champion.id)
+        assert bench.fleet.app.judging.at(claim, Arm.CANARY) is AtAnswer.OK
+        bench.fleet.clock.forward(LEASE + 1)
+    assert bench.judging("true").judge(champion.id, worker="w4") is Judging.JUDGED
+    (line,) = bench.settled()
+    assert (line.kind, line.champion, line.canary) == ("settled", 1.0, 0.0)
+    assert "3 workers were lost" in line.reason
+
+
+def test_a_base_that_costs_a_worker_its_life_leaves_the_pair_out(bench: Bench) -> None:
+    """It was not the work, then. No further worker is lost."""
+    champion, _ = bench.handed()
+    for at in [Arm.CANARY] * MOST_LOST + ["base"]:
+        bench.fleet.app.judging.at(claimed(bench, champion.id), at)
+        bench.fleet.clock.forward(LEASE + 1)
+    assert bench.judging("exit 9").judge(champion.id, worker="w5") is Judging.JUDGED
+    (line,) = bench.settled()
+    assert (line.kind, line.excluded_by) == ("excluded", Arm.CANARY)
+
+
 @pytest.mark.parametrize("command", ["no-such-program-anywhere", ""])
 def test_a_judge_that_cannot_be_run_leaves_the_pair_out(bench: Bench, command: str) -> None:
     """On both sides at once."""
@@ -320,7 +378,7 @@ def test_a_judge_that_is_late_on_both_leaves_the_pair_out(bench: Bench) -> None:
 def test_a_judge_that_costs_its_workers_their_life_is_broken(bench: Bench) -> None:
     """The pair is left out, and no further worker is lost."""
     champion, _ = bench.handed()
-    for _ in range(MOST_ATTEMPTS):
+    for _ in range(MOST_LOST):
         claimed(bench, champion.id)
         bench.fleet.clock.forward(LEASE + 1)
     assert bench.judging("exit 9").judge(champion.id, worker="w4") is Judging.JUDGED
@@ -348,6 +406,30 @@ def test_work_that_no_judge_looks_at_is_left_out_in_the_end(bench: Bench) -> Non
     (line,) = bench.settled()
     assert line.kind == "excluded"
     assert "no judge" in line.reason
+
+
+@pytest.mark.parametrize("work", ["whole", "damaged"])
+def test_a_pair_whose_champion_was_merged_before_it_was_judged_ends(bench: Bench, work: str) -> None:
+    """Both jobs have their score, and no signal is to come: by time alone. So with work that is damaged."""
+    app = bench.fleet.app
+    champion = app.jobs.find(bench.fleet.enqueue(repository="shop").job)
+    claims = [bench.fleet.claim(champion.id), bench.fleet.claim(champion.partner)]
+    bench.hand_over(claims[0].job, "good.txt")
+    for claim, state, kind in (
+        (claims[1], JobState.ESCALATED, SignalKind.AGENT_STALLED),
+        (claims[0], JobState.SUCCEEDED, SignalKind.MERGED),
+    ):
+        app.jobs.end(claim, state, reason="x", result=JobResult(), signals=[bench.fleet.fact(kind)])
+    assert bench.settled() == []
+    if work == "damaged":
+        bench.fleet.redis.hset(app.keys.pair(champion.id), "work:champion", "{}")
+        with pytest.raises(CorruptRecordError):
+            bench.judging().judge(champion.id, worker="w1")
+    bench.fleet.clock.forward(1.0)
+    assert bench.settled() == []
+    bench.fleet.clock.forward(POLICY.settle_deadline_seconds + JUDGE_SECONDS)
+    assert [line.kind for line in bench.settled()] == ["excluded"]
+    assert bench.fleet.redis.zrange(app.keys("due"), 0, -1) == []
 
 
 def test_the_lease_of_a_judge_is_renewed_by_its_holder(bench: Bench) -> None:

@@ -5,7 +5,7 @@
 -- @include prelude
 -- @include lease
 local now = clock(time)
-local f = redis.call('HMGET', pair, 'state', 'lease_until', 'claim')
+local f = redis.call('HMGET', pair, 'state', 'lease_until', 'claim', 'at')
 local trial = redis.call('HMGET', champion, 'trial', 'pair_settled_at')
 if not f[1] then
   redis.call('ZREM', judging, id)
@@ -24,6 +24,8 @@ if not is_repeated then
   local ends = now + tonumber(lease_seconds)
   redis.call('HINCRBY', pair, 'fence', 1)
   redis.call('HINCRBY', pair, 'attempts', 1)
+  if f[1] == 'running' then redis.call('HINCRBY', pair, 'lost:' .. (f[4] or ''), 1) end
+  redis.call('HDEL', pair, 'at')
   redis.call('HSET', pair, 'state', 'running', 'lease_until', stamp(ends), 'worker', worker, 'claim', call_id)
   redis.call('ZADD', judging, ends, id)
 end

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,9 @@ from routing.store.redis.lease import LeaseStatus, lease_statuses
 from routing.store.redis.scripts import Script, record_or
 from routing.store.redis.store import Store
 from routing.templates.trial import Arm
+
+#: What is judged in place of an arm's work, to see whether its judge can be run at all.
+BASE = "base"
 
 #: Seconds after which a pair that nobody has begun to judge is offered again: its message may be lost.
 OFFER_SECONDS = 60.0
@@ -62,6 +65,13 @@ class JudgingRefusal(StrEnum):
     OVER = "over"  # nobody needs it any more
 
 
+class AtAnswer(StrEnum):
+    """What became of the note of what is judged."""
+
+    OK = "ok"
+    STALE = "stale"  # another worker has the pair; nothing was written
+
+
 class EndAnswer(StrEnum):
     """What became of the end of a judging."""
 
@@ -78,6 +88,7 @@ class JudgingClaim:
     attempts: int  # this one too; of workers that were lost before, and of this one
     first: Arm  # whose work is judged first
     works: Mapping[Arm, HandedWork]  # of the halves that handed work over
+    lost: Mapping[str, int] = field(default_factory=dict)  # workers, by what they judged: an arm, BASE or ''
 
     @property
     def order(self) -> tuple[Arm, ...]:
@@ -98,6 +109,7 @@ _CLAIM = Script(
     "judging_claim", record_or(JudgingRefusal), keys="pair champion", indexes="judging trials:open pulse",
     args="id lease_seconds worker call_id",
 )  # fmt: skip
+_AT = Script("judging_at", AtAnswer, keys="pair", args="fence at")
 _RENEW = Script(
     "judging_renew", lease_statuses, indexes="judging trials:open", args="extend_seconds",
     each_keys="pair champion", each_args="id fence",
@@ -166,6 +178,13 @@ class JudgingStore(Store):
         )  # fmt: skip
         return found if isinstance(found, JudgingRefusal) else _claimed(champion, found)
 
+    def at(self, claim: JudgingClaim, at: str) -> AtAnswer:
+        """Note what is judged now, an arm's work or the BASE: so it is known if its worker is lost."""
+        return self.call(
+            _AT, pair=self.keys.pair(claim.pair), fence=claim.fence, at=at,
+            doing=f"noting what is judged of the pair of job {claim.pair}",
+        )  # fmt: skip
+
     def renew(
         self, held: Sequence[JudgingClaim], /, *, extend_seconds: float, active: bool = False
     ) -> list[LeaseStatus]:
@@ -222,6 +241,7 @@ def _claimed(champion: str, fields: Mapping[str, str]) -> JudgingClaim:
                 for arm in Arm
                 if f"work:{arm}" in fields
             },
+            lost={at: int(fields.get(f"lost:{at}", 0)) for at in (*Arm, BASE, "")},
         )
     except (KeyError, ValueError, ValidationError) as error:
         message = f"what is to be judged of the pair of job {champion} cannot be read: {error!r:.200}"

@@ -3,7 +3,7 @@
 The commit is judged in a clean clone of a repository that holds the work as one commit of nobody's: see
 `handed_work`. Exit status 0 scores 1, any other 0. Where it is 0 a line `coalmine-score: 0.75` of its output,
 the last one, scores that: code under test can print such a line, so it never lifts a failure. A command that
-could not be run scores nothing.
+could not be run scores nothing, unless it can be run on the base: then the work broke it, and scores 0.
 
 The command runs as CI of the local forge does (`routing.forges.local.ci`), with its sandbox and limits.
 """
@@ -48,6 +48,7 @@ class Judgement:
     value: float | None  # in [0,1]; None: it could not be run
     note: str  # how it ended, in words
     overdue: bool = False  # whether it was ended at its time limit
+    is_cause: bool = True  # whether this work is why it has no score, and not that of the pair's other half
     last_lines: tuple[str, ...] = field(default=(), repr=False)  # of what it printed, printable
 
 
@@ -84,6 +85,19 @@ class Judge:
             name=name, stop=stop,
         )  # fmt: skip
 
+    def judge_base(
+        self, work: HandedWork, lender: Path, *, work_dir: Path, name: str, stop: Stop | None = None
+    ) -> Judgement:
+        """What the judge says of the base of handed work: no score if it cannot be run there."""
+
+        def make(path: Path) -> Git:
+            made = our_repository(path, object_format=work.object_format)
+            borrow(path, lender)
+            return made
+
+        base = work.base_commit
+        return self._judged(make, base, base, work_dir=work_dir, name=name, stop=stop)
+
     def _judged(
         self, make: Callable[[Path], Git], commit: str, base: str, *, work_dir: Path, name: str,
         stop: Stop | None = None,
@@ -92,17 +106,23 @@ class Judge:
         folder = Path(tempfile.mkdtemp(prefix="judge-", dir=work_dir.resolve()))
         try:
             repository = folder / f"{name}.git"
-            neutral = self._neutral(make(repository), commit, base)
+            git = make(repository)
             ci = LocalCI(
                 repo=repository, command=self.command, timeout_seconds=self.timeout_seconds,
                 work_dir=folder / "clones", state_dir=folder / "state", environment=self.environment,
                 sandbox=self.sandbox, submodules=False,
             )  # fmt: skip
-            log = folder / "log"
-            ended = ci.run_in_clone(neutral, log, stop=stop)
-            if stop is not None and stop.reason is not None:
-                return Judgement(value=None, note="the judge was stopped")
-            return replace(judgement_of(ended, _end_of(log)), last_lines=_last_lines(_end_of(log)))
+
+            def run(judged: str) -> Judgement:
+                log = folder / "log"
+                ended = ci.run_in_clone(self._neutral(git, judged, base), log, stop=stop)
+                if stop is not None and stop.reason is not None:
+                    return Judgement(value=None, note="the judge was stopped")
+                return replace(judgement_of(ended, _end_of(log)), last_lines=_last_lines(_end_of(log)))
+
+            found = run(commit)
+            is_asked = found.value is None and commit != base and (stop is None or stop.reason is None)
+            return blamed(found, run(base)) if is_asked else found  # did the work break it?
         except (CoalmineError, OSError) as error:
             return Judgement(value=None, note=f"the judge could not be run: {error}"[:300])
         finally:
@@ -133,6 +153,13 @@ def judgement_of(ended: Ended, output: str) -> Judgement:
     if said and float(said[-1]) <= 1.0:
         return Judgement(value=float(said[-1]), note=f"the judge said {said[-1]}")
     return Judgement(value=1.0, note=f"the judge passed it ({ended})")
+
+
+def blamed(found: Judgement, of_base: Judgement) -> Judgement:
+    """What work comes to that its judge has no score for, by what the judge says of its base: pure."""
+    if of_base.value is None:
+        return found
+    return replace(found, value=0.0, note=f"{found.note}; on its base it could be, so the work broke it")
 
 
 def _last_lines(output: str) -> tuple[str, ...]:

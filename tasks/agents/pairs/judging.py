@@ -2,16 +2,18 @@
 
 The order was drawn when both had said what they had to say. Both are judged here, one after the other, with
 the same command, limits and host; a worker that is killed in between leaves both to be judged again, by
-another one. A judge that cannot be run on one of them is not asked about the other: the pair says nothing.
+another one. A judge that cannot be run, not on the base either, leaves the pair out and is not asked about
+the other half. Work that has cost several workers their life scores 0, if the base can be judged.
 """
 
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -19,15 +21,16 @@ from routing.errors import CoalmineError
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal, judgement
 from routing.store.judging.judging_store import (
+    BASE,
+    AtAnswer,
     EndAnswer,
-    HandedWork,
     JudgingClaim,
     JudgingRefusal,
     JudgingStore,
 )
 from routing.templates.trial import Arm
 from tasks.agents.pairs.handed_work import with_base
-from tasks.agents.pairs.judge import Judge, Judgement
+from tasks.agents.pairs.judge import Judge, Judgement, blamed
 from tasks.agents.repository.mirror import Mirror
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.work.drain import ended_by_signal
@@ -36,11 +39,15 @@ from tasks.work.patience import patiently
 
 _log = structlog.get_logger(__name__)
 
-#: Attempts at one pair. A judge that has cost so many workers their life is broken.
-MOST_ATTEMPTS = 3
+#: Workers that may be lost at the work of one half, or before either: then the work, or the judge, is broken.
+MOST_LOST = 3
 
 #: Seconds after which a pair whose repository could not be reached is tried again.
 AWAY_SECONDS = 30.0
+
+
+#: What the store says to a step.
+Answer = TypeVar("Answer", AtAnswer, EndAnswer)
 
 
 class Judging(StrEnum):
@@ -102,34 +109,38 @@ class PairJudging:
         return Judging.JUDGED
 
     def _judgements(self, claim: JudgingClaim, job: Job, stop: StopSignal) -> Mapping[Arm, Judgement]:
-        judge, broken = self.judge_of(job), ""
-        if claim.attempts > MOST_ATTEMPTS:
-            broken = f"{MOST_ATTEMPTS} workers were lost while they judged it"
-        elif judge is None:
-            broken = f"no judge is set for {job.request.repository}; set judge.command"
-        if broken or judge is None:
-            return dict.fromkeys(claim.order, Judgement(value=None, note=broken))
+        judge = self.judge_of(job)
+        if judge is None:
+            return _left_out(claim, f"no judge is set for {job.request.repository}; set judge.command")
+        if claim.lost.get("", 0) >= MOST_LOST or claim.lost.get(BASE, 0):
+            return _left_out(claim, f"{sum(claim.lost.values())} workers were lost while they judged it")
         found: dict[Arm, Judgement] = {}
         for arm in claim.order:
-            found[arm] = self._one(judge, claim.works[arm], job, stop)
+            found[arm] = self._one(judge, claim, arm, job, stop)
             if stop.reason is not None:
                 break
             if found[arm].value is None:
-                return dict.fromkeys(claim.order, found[arm])
+                return {each: replace(found[arm], is_cause=each is arm) for each in claim.order}
         return found
 
-    def _one(self, judge: Judge, work: HandedWork, job: Job, stop: StopSignal) -> Judgement:
-        repository = job.request.repository
+    def _one(self, judge: Judge, claim: JudgingClaim, arm: Arm, job: Job, stop: StopSignal) -> Judgement:
+        """What the judge says of one half; where that has cost several workers their life, by its base."""
+        work, repository, lost = claim.works[arm], job.request.repository, claim.lost.get(arm, 0)
         lender = with_base(self.mirror_of(repository), work)
         name = repository.rpartition("/")[2].rpartition(":")[2]
-        return judge.judge_handed(work, lender, work_dir=self.work_dir, name=name, stop=stop)
+        self._patiently(lambda: self.store.at(claim, BASE if lost >= MOST_LOST else arm))
+        if lost < MOST_LOST:
+            return judge.judge_handed(work, lender, work_dir=self.work_dir, name=name, stop=stop)
+        of_base = judge.judge_base(work, lender, work_dir=self.work_dir, name=name, stop=stop)
+        note = f"{lost} workers were lost while they judged it"
+        return blamed(Judgement(value=None, note=note), of_base)
 
     def _facts(self, claim: JudgingClaim, found: Mapping[Arm, Judgement]) -> dict[Arm, Signal]:
         at = self.now()
         return {
             arm: judgement(
                 at=at, commit=claim.works[arm].commit, value=said.value, note=said.note, overdue=said.overdue,
-                place=claim.order.index(arm) + 1,
+                place=claim.order.index(arm) + 1, is_cause=said.is_cause,
             )
             for arm, said in found.items()
         }  # fmt: skip
@@ -138,7 +149,15 @@ class PairJudging:
         step = partial(self.store.give_back, claim, job.partner, wait_seconds=wait_seconds)
         return Judging.GIVEN_BACK if self._patiently(step) is EndAnswer.OK else Judging.LOST
 
-    def _patiently(self, step: Callable[[], EndAnswer]) -> EndAnswer:
+    def _patiently(self, step: Callable[[], Answer]) -> Answer:
         """A judgement is worth the wait for the store, for as long as nobody else could have the lease."""
         give_up_at = time.monotonic() + self.leases.lease_seconds
         return patiently("pair.report_delayed", step, is_over=lambda: time.monotonic() >= give_up_at)
+
+
+def _left_out(claim: JudgingClaim, note: str) -> Mapping[Arm, Judgement]:
+    """No score for either half, and neither is why: but work at which workers were lost is."""
+    return {
+        arm: Judgement(value=None, note=note, is_cause=claim.lost.get(arm, 0) >= MOST_LOST)
+        for arm in claim.order
+    }
