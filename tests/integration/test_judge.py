@@ -1,5 +1,6 @@
 """The judge of pairs: one command on a commit in a clean clone, which cannot see whose work it is."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,8 @@ def test_the_judge_cannot_tell_whose_work_it_is(tmp_path: Path, work: tuple[Git,
     assert judged(work, tmp_path, look).value == 1.0
     text = seen.read_text()
     assert work[2].commit in text
-    assert [word for word in ("canary", "champion", "v2", work[1], "coalmine/") if word in text] == []
+    said = [word for word in ("canary", "champion", work[1], "coalmine/") if word in text]
+    assert said + re.findall(r"\bv2\b", text) == []  # in a random name it is a part of a word
 
 
 def test_the_same_work_by_another_author_looks_the_same(tmp_path: Path, work: tuple[Git, str, Base]) -> None:
