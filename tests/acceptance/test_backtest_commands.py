@@ -64,7 +64,7 @@ def test_a_backtest_from_its_begin_to_its_report(
     assert report["backtest"]["state"] == "is worse"
     assert report["pairs"]["champion_only"] == len(report["lost"]) > 3
     assert report["lost"][0]["judge"] == ["AssertionError: 3 != 4"]
-    assert report["cost"]["canary"]["usd"] is None, "nobody said what it cost"
+    assert report["cost"]["canary"]["usd"] == 0.0, "no turn was paid for"
     shown = coalmine.shown("backtest", "show", name)
     assert "the version is worse" in shown
     assert "AssertionError: 3 != 4" in shown
