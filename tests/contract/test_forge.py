@@ -426,7 +426,7 @@ def test_conflicts_are_named(there: ForgeUnderTest) -> None:
     there.person_merges(other)
     onto = there.forge.newest(there.repo, began)
     assert there.forge.conflicts(change, onto=onto) == ("new.txt",)
-    with pytest.raises(ForgeRefusedError):
+    with pytest.raises((ForgeRefusedError, ForgeUnreachableError)):  # GitLab rebases after it has answered
         there.forge.bring_up_to_date(change, onto=onto)
 
 
