@@ -20,7 +20,7 @@ from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
 from harvest.settling.case_settling import case_worth
 from harvest.settling.score import ScoreRules, ScoreStatus
 from harvest.settling.settling import spent
-from routing.errors import CoalmineError, ConflictError, CorruptRecordError, NotFoundError
+from routing.errors import CoalmineError, ConflictError, CorruptRecordError, NotFoundError, UnavailableError
 from routing.generator import Generator
 from routing.jobs.job import Job, JobRequest, Priority
 from routing.jobs.mailbox import new_job_id
@@ -158,7 +158,9 @@ class BacktestRuns:
         for name in self._store.open_ids():
             try:
                 at_work += self.advance(name, room=self._rules.pairs_at_once - at_work)
-            except (CorruptRecordError, ConflictError, ValidationError) as error:
+            except UnavailableError:
+                raise
+            except (CoalmineError, ValidationError) as error:
                 _log.error("backtest.stuck", backtest=name, reason=str(error)[:500])
 
     def advance(self, name: str, *, room: int) -> int:

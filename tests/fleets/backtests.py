@@ -26,10 +26,17 @@ def some_cases(number: int) -> list[Case]:
 class SteppedBacktest:
     """A backtest whose jobs are worked by hand, each with the score that a test gives its version."""
 
-    def __init__(self, fleet: SteppedFleet, *, cases: Sequence[Case] = (), **order: object) -> None:
+    def __init__(
+        self,
+        fleet: SteppedFleet,
+        *,
+        template: str = "implementer",
+        cases: Sequence[Case] = (),
+        **order: object,
+    ) -> None:
         self.fleet = fleet
-        self.champion: Version = fleet.app.templates.champion("implementer")
-        self.canary: Version = fleet.app.templates.find("implementer@latest")
+        self.champion: Version = fleet.app.templates.champion(template)
+        self.canary: Version = fleet.app.templates.find(f"{template}@latest")
         self.run: Backtest = fleet.app.backtest_opening.open(
             BacktestOrder(
                 canary=self.canary,

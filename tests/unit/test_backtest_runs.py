@@ -280,6 +280,17 @@ def test_a_canary_that_is_rejected_meanwhile_stops_it(fleet: SteppedFleet) -> No
     assert made.jobs() == []
 
 
+def test_a_backtest_whose_version_is_gone_stops_no_other(fleet: SteppedFleet) -> None:
+    """It is logged, and the next one gives its cases out."""
+    SteppedBacktest(fleet, template="implementer")
+    fleet.add("reviewer")
+    fleet.propose(name="reviewer")
+    other = SteppedBacktest(fleet, template="reviewer")
+    fleet.redis.delete(fleet.app.keys.versions("implementer"))
+    other.tick()
+    assert other.pairs()
+
+
 class NoBroker(TickRequests):
     """A broker that raises what nobody expected."""
 
