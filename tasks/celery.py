@@ -38,7 +38,6 @@ from tasks.composition.composition import compose, redis_url
 from tasks.composition.forge_parts import ForgeParts
 from tasks.composition.pair_parts import harvest_tick
 from tasks.logs import configure_logs
-from tasks.notify.notifier import LEASE_SECONDS
 from tasks.secrecy import hide_secrets
 from tasks.settings.settings import Settings, load_settings
 from tasks.work.clock_watch import clock_chore
@@ -167,9 +166,7 @@ def notify() -> None:
     parts = worker()
     for notifier in parts.notifiers:
         with LogAndContinue("tick.failed", tick=f"notify-{notifier.name}"):
-            parts.coalmine.ticks.run_alone(
-                f"notify-{notifier.name}", notifier.tick, lease_seconds=LEASE_SECONDS
-            )
+            parts.coalmine.ticks.run_alone(f"notify-{notifier.name}", notifier.tick)
 
 
 @app.task(name=POLL, base=TickTask)

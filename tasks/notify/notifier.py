@@ -28,9 +28,6 @@ PAGE = 200
 #: Seconds that one tick may take before it leaves the rest to the next.
 TICK_SECONDS = 20.0
 
-#: Seconds for which a tick's lock outlives its process: the time above, and the longest attempt.
-LEASE_SECONDS = 60.0
-
 #: The longest time for which nothing is sent to a sink that did not answer, in seconds.
 QUIET_SECONDS = 60.0
 

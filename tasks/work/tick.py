@@ -1,7 +1,8 @@
 """A tick: short, idempotent, and run by one process at a time."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
 from typing import Any
 
 import structlog
@@ -10,12 +11,15 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from routing.errors import UnavailableError
-from routing.store.fleet.tick_store import TickStore
+from routing.store.fleet.tick_store import TickStore, Turn
 from tasks.work.host_keeper import Chore
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds after which a tick whose process died may be taken up by another.
+#: Seconds after which a tick whose process died is taken up by another.
+TICK_LEASE_SECONDS = 10.0
+
+#: Seconds for which a tick that goes on keeps others away; it may be one that hangs.
 TICK_SECONDS = 120.0
 
 #: Headers of a tick's message: when it was sent, by the server's clock, and for how long it is of use.
@@ -48,14 +52,18 @@ def is_late(headers: Mapping[str, Any] | None, *, now: float) -> bool:
 class Ticks:
     """Runs ticks under a lock of their name, so that two beats, or two workers, do the work once.
 
-    A tick must be idempotent: one that overruns its lease may be run by a second process at the same time.
+    The lock is a lease, renewed while the tick runs: the death of its process delays the next run by one
+    lease, however long a tick may take. A tick must be idempotent: one that takes longer than TICK_SECONDS,
+    or whose process was frozen, may be run by a second process at the same time.
     """
 
     def __init__(self, store: TickStore) -> None:
         self._store = store
         self._mark = ""  # of the store, as this process has seen it last
 
-    def run_alone(self, name: str, tick: Callable[[], Any], *, lease_seconds: float = TICK_SECONDS) -> Any:
+    def run_alone(
+        self, name: str, tick: Callable[[], Any], *, lease_seconds: float = TICK_LEASE_SECONDS
+    ) -> Any:
         """Run the tick; when another process is at it, have that one run it once more, and return None.
 
         `lease_seconds` is how long the tick stands still when the process that runs it dies.
@@ -64,11 +72,31 @@ class Ticks:
         answer = None
         while (turn := self._store.begin(name, lease_seconds=lease_seconds)) is not None:
             try:
-                answer = tick()
+                with self._kept(turn, every_seconds=lease_seconds / 3):
+                    answer = tick()
             finally:
                 if not self._store.end(name, turn):  # ticks are idempotent, so no harm was done
                     _log.warning("tick.overran", tick=name, seconds=lease_seconds)
         return answer
+
+    @contextmanager
+    def _kept(self, turn: Turn, *, every_seconds: float) -> Iterator[None]:
+        """Renew the lease of a turn while the block runs, for TICK_SECONDS at most."""
+        ended = Event()
+
+        def renew() -> None:
+            for _ in range(round(TICK_SECONDS / every_seconds)):
+                if ended.wait(every_seconds):
+                    return
+                with suppress(UnavailableError):  # the lease lasts for two more tries
+                    if not self._store.renew(turn):
+                        return
+
+        Thread(target=renew, name="tick-lease", daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
 
     def beat(self) -> None:
         """A sweep begins: after a time without any, leases that ran out meanwhile are not lost yet."""

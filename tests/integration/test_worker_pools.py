@@ -66,11 +66,12 @@ def test_an_agent_that_fails(parts: Coalmine, request: pytest.FixtureRequest, bo
 
 def test_an_agent_that_takes_too_long(parts: Coalmine, request: pytest.FixtureRequest, book: Book) -> None:
     """It is ended at its version's time limit."""
-    job = enqueue(parts, request, book.snapshot("sleep 60", time_limit_seconds=0.5))
+    job = enqueue(parts, request, book.snapshot("sleep 60", time_limit_seconds=3))
+    agent = book.until_started(job)
     done = until_state(parts, job, JobState.FAILED)
     assert "time limit" in done.reason
     assert kinds(parts, done) == {SignalKind.AGENT_ABORTED}
-    until_gone(book.pids("start", job)[0], timeout=1.0)
+    until_gone(agent, timeout=1.0)
 
 
 def test_an_agent_that_is_cancelled(parts: Coalmine, request: pytest.FixtureRequest, book: Book) -> None:

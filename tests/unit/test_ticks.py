@@ -6,8 +6,9 @@ from structlog.testing import capture_logs
 
 from routing.store.fleet.tick_store import TickStore
 from routing.store.redis.keys import Keys
-from tasks.work.tick import Ticks
+from tasks.work.tick import TICK_LEASE_SECONDS, Ticks
 from tests.leaks import leaks
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -44,6 +45,28 @@ def test_tick_that_fails_gives_its_turn_back(store: TickStore) -> None:
     with pytest.raises(ZeroDivisionError):
         ticks.run_alone("sweep", lambda: 1 // 0)
     assert ticks.run_alone("sweep", lambda: "ran") == "ran"
+
+
+def test_lease_of_a_tick_is_short_and_renewed(store: TickStore) -> None:
+    """Soon after the death of its process the tick goes on elsewhere; while it lives, others keep away."""
+    key = store.keys.tick("sweep")
+
+    def tick() -> None:
+        assert store.redis.pttl(key) <= TICK_LEASE_SECONDS * 1000
+        store.redis.pexpire(key, 100_000)
+        wait_until(lambda: store.redis.pttl(key) <= 3000, description="the lease was renewed")
+
+    Ticks(store).run_alone("sweep", tick, lease_seconds=3)
+    assert not store.redis.exists(key)
+
+
+def test_lease_that_is_lost_is_not_renewed(store: TickStore) -> None:
+    """A frozen process that goes on takes nothing from the one that has the turn now."""
+    store.wish("sweep")
+    late = store.begin("sweep", lease_seconds=60)
+    store.redis.set(store.keys.tick("sweep"), "another's", ex=5)
+    assert not store.renew(late)
+    assert store.redis.ttl(store.keys.tick("sweep")) <= 5
 
 
 def test_turn_that_took_too_long_is_no_longer_given_back(store: TickStore) -> None:

@@ -35,12 +35,24 @@ class TickStore(Store):
 
     def begin(self, name: str, *, lease_seconds: float) -> Turn | None:
         """Take a turn at the tick; None when nobody wishes for one, or another process is at it."""
-        lock = self.redis.lock(self.keys.tick(name), timeout=lease_seconds, blocking=False)
+        # Not bound to a thread: another one renews it.
+        lock = self.redis.lock(
+            self.keys.tick(name), timeout=lease_seconds, blocking=False, thread_local=False
+        )
         with redis_errors(f"taking the tick {name}"):
             if not self.redis.exists(self._wish(name)) or not lock.acquire():
                 return None
             self.redis.delete(self._wish(name))
         return lock
+
+    def renew(self, turn: Turn) -> bool:
+        """Let the lease of a turn run from now on; False when it had run out, or the turn was given back."""
+        with redis_errors("renewing a tick"):
+            try:
+                turn.reacquire()
+            except LockError:
+                return False
+        return True
 
     def end(self, name: str, turn: Turn) -> bool:
         """Give the turn back; False when its lease had run out, so that another process may be at it too."""
