@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up test test-real bench bench-quick lint clean
+.PHONY: help demo up test test-real bench bench-quick lint prices clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ bench: $(VENV)/.developed  ## measure; writes benchmarks/results.json
 
 bench-quick: $(VENV)/.developed  ## the same with fewer runs a cell
 	$(BIN)/python -m benchmarks.run --quick
+
+prices: $(VENV)/.developed  ## take the list prices of models from the pinned genai-prices
+	$(BIN)/python -m tests.price_list
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) .real build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

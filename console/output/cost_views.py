@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from console.output.rendering import duration, table, text
+from routing.accounts.prices import known
 from routing.cost import Cost
 
 
@@ -89,6 +90,8 @@ def costs_view(title: str, sums: Mapping[str, Cost], *, none: str) -> Sequence[R
     ]
     if not total.is_whole:
         parts.append(_not_known(total))
+    if total.priced:
+        parts.append(_by_list(total))
     return parts
 
 
@@ -97,6 +100,16 @@ def _not_known(total: Cost) -> RenderableType:
     return text(
         f"The dollars of {total.unknown} of {_turns(total.turns)} are not known: the agent did not say them. "
         "≥ marks a sum without them.",
+        "dim",
+    )
+
+
+def _by_list(total: Cost) -> RenderableType:
+    """Where dollars come from that no program said."""
+    prices = known()
+    return text(
+        f"The dollars of {total.priced} of {_turns(total.turns)} are reckoned from tokens, by `[[price]]` of "
+        f"the settings or the list prices of {prices.as_of} ({prices.source}). ~ marks a sum with them.",
         "dim",
     )
 

@@ -2,19 +2,25 @@
 
 List prices of providers change, differ by contract and by the size of a request, and a subscription has
 none: what comes of them is an estimate, and is shown as such. A table `[[price]]` of the settings wins over
-the rows here; a model that no row knows has no price, and its dollars stay unknown.
+the list that ships with the project, `price_list.json`, which is taken from the package `genai-prices`. A
+model that no row knows has no price, and its dollars stay unknown.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-#: When the rows below were put together, from the public price lists of the providers.
-AS_OF: Final = date(2026, 11, 29)
+#: What `make prices` writes.
+LIST_FILE: Final = Path(__file__).with_name("price_list.json")
+
+#: A price without a day has always held.
+_ALWAYS: Final = date(2000, 1, 1)
 
 #: Tokens that a price is for.
 _MILLION: Final = 1_000_000
@@ -38,7 +44,7 @@ class ModelPrice(BaseModel):
     output: Usd
     cache_read: Usd | None = None  # of input from the cache; None: as other input
     cache_write: Usd | None = None  # of input to the cache; None: as other input
-    since: Annotated[date, BeforeValidator(_day)] = AS_OF  # the day from which it holds (UTC)
+    since: Annotated[date, BeforeValidator(_day)] = _ALWAYS  # the day from which it holds (UTC)
 
     def fits(self, model: str) -> bool:
         """Whether it is for that model, however its provider stands before the name (`openai/gpt-5`)."""
@@ -61,26 +67,20 @@ class ModelPrice(BaseModel):
         return dollars / _MILLION
 
 
-def _row(model: str, given: float, made: float, read: float | None = None) -> ModelPrice:
-    return ModelPrice(model=model, input=given, output=made, cache_read=read)
+class PriceList(BaseModel):
+    """The list prices that are known without any setting, and where they come from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str  # the package that has them, with its version
+    as_of: date  # the day (UTC) on which they were taken from it
+    rows: tuple[ModelPrice, ...]  # of a price that will change, one for each day on which it does
 
 
-#: What is known without any setting: models of the programs that report no dollars. The first that fits.
-KNOWN: Final[tuple[ModelPrice, ...]] = (
-    _row("gpt-5.4", 2.50, 15.0, 0.25),
-    _row("gpt-5.3-codex", 1.75, 14.0, 0.175),
-    _row("gpt-5.2", 1.75, 14.0, 0.175),
-    _row("gpt-5.2-codex", 1.75, 14.0, 0.175),
-    _row("gpt-5.1", 1.25, 10.0, 0.125),
-    _row("gpt-5.1-codex", 1.25, 10.0, 0.125),
-    _row("gpt-5", 1.25, 10.0, 0.125),
-    _row("gpt-5-codex", 1.25, 10.0, 0.125),
-    _row("gpt-5-mini", 0.25, 2.0, 0.025),
-    _row("gpt-5-nano", 0.05, 0.40, 0.005),
-    _row("gemini-2.5-pro", 1.25, 10.0, 0.125),
-    _row("gemini-2.5-flash", 0.30, 2.50, 0.03),
-    _row("gemini-2.5-flash-lite", 0.10, 0.40, 0.01),
-)
+@cache
+def known() -> PriceList:
+    """The list that ships with the project. Read once, and only where a price is asked for."""
+    return PriceList.model_validate_json(LIST_FILE.read_text())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,11 +90,14 @@ class PriceTable:
     own: Sequence[ModelPrice] = ()
 
     def of(self, model: str | None, today: date) -> ModelPrice | None:
-        """The price of a model; of several that fit the newest that holds. None: it is not known."""
+        """The price of a model; of several that fit the newest that holds. None: it is not known.
+
+        Of the known ones the row with the longest name holds: `gpt-5-mini` before `gpt-5-*`.
+        """
         if not model:
             return None
-        for rows in (self.own, KNOWN):
-            fitting = [row for row in rows if row.fits(model) and (row.since <= today or rows is KNOWN)]
-            if fitting:
-                return max(fitting, key=lambda row: (row.since, len(row.model)))
-        return None
+        fitting = [row for row in self.own if row.fits(model) and row.since <= today]
+        if fitting:
+            return max(fitting, key=lambda row: (row.since, len(row.model)))
+        fitting = [row for row in known().rows if row.fits(model) and row.since <= today]
+        return max(fitting, key=lambda row: (len(row.model), row.since), default=None)

@@ -86,6 +86,7 @@ class _ItemCompleted(Form):
 class _CodexTokens(Part):
     input_tokens: Count = 0  # with those from the cache
     cached_input_tokens: Count = 0
+    cache_write_input_tokens: Count = 0
     output_tokens: Count = 0  # with those of reasoning
 
 
@@ -97,6 +98,7 @@ class _TurnCompleted(Form):
             input_tokens=self.usage.input_tokens,
             output_tokens=self.usage.output_tokens,
             cache_read_tokens=self.usage.cached_input_tokens,
+            cache_write_tokens=self.usage.cache_write_input_tokens,
         )
         return [UsageEvent(usage=usage, scope=UsageScope.SESSION), ResultEvent()]
 
