@@ -18,6 +18,9 @@ SECRET = "s3cr3t"  # noqa: S105 - of the recording
 #: The kinds of forges whose webhooks have bodies like GitHub's.
 WEBHOOK_KINDS = tuple(name for name, kind in KINDS.items() if isinstance(kind.webhook, RestWebhook))
 
+#: All that send webhooks.
+DELIVERING_KINDS = tuple(name for name, kind in KINDS.items() if kind.webhook is not None)
+
 #: What is set about each forge in these tests: a secret, and two repositories.
 SECTION = {"webhook_secret": SECRET, "repositories": ("boss/proj", "acme/shop"), "login": "agentbot"}
 

@@ -1,4 +1,4 @@
-"""What a forge delivers of what people did in a world: shaped as a real Gitea's and GitHub's own are."""
+"""What a forge delivers of what people did in a world: shaped as what real ones sent, or have documented."""
 
 import json
 import uuid
@@ -7,6 +7,7 @@ from typing import Any
 from tests.fakes.deliveries import SECRET, SentDelivery, dialect_of
 from tests.fakes.forge_history import Happening
 from tests.fakes.forge_world import ForgeWorld, WorldIssue
+from tests.fakes.gitlab_deliveries import gitlab_body, gitlab_event
 from tests.servers.gitea_server import GiteaRoutes
 from tests.servers.github_server import GitHubRoutes
 
@@ -30,10 +31,10 @@ def deliveries_of(
         ]
         if kind == "github":
             happenings = [newest, *first]
-        else:  # labels of a new issue are in `opened`; its assignees come first
+        elif kind != "gitlab":  # labels of a new issue are in `opened`; its assignees come first
             happenings = [*(one for one in first if one.kind == "assigned"), newest]
     requests = [_request(kind, world, issue, one).signed_with(secret) for one in happenings]
-    if kind != "github":  # which sends this one twice, with one delivery id
+    if kind not in {"github", "gitlab"}:  # Gitea sends this one twice, with one delivery id
         requests = [
             again
             for one, request in zip(happenings, requests, strict=True)
@@ -43,14 +44,17 @@ def deliveries_of(
 
 
 def _request(kind: str, world: ForgeWorld, issue: WorldIssue, one: Happening) -> SentDelivery:
-    event = "issue_comment" if one.kind == "commented" else "issues"
+    if kind == "gitlab":
+        event = gitlab_event(one)
+    else:
+        event = "issue_comment" if one.kind == "commented" else "issues"
     delivery = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{world.repo}/{one.id}"))
     names = dialect_of(kind)
     headers = {"content-type": "application/json"}
     headers |= dict.fromkeys(names.event, event) | dict.fromkeys(names.delivery, delivery)
-    if kind != "github":
+    if kind not in {"github", "gitlab"}:
         headers |= {"x-gogs-event": event, "x-gogs-delivery": delivery}
-    body = (_github if kind == "github" else _gitea)(world, issue, one)
+    body = _BODIES.get(kind, _gitea)(world, issue, one)
     return SentDelivery(kind=kind, headers=headers, body=json.dumps(body).encode())
 
 
@@ -58,7 +62,8 @@ def _with_all_signatures(request: SentDelivery) -> SentDelivery:
     """Gitea and Forgejo send one signature under the names of those that they descend from."""
     names = dialect_of(request.kind).signature
     signature = request.headers[names[0]]
-    named = dict.fromkeys([*names, *([] if request.kind == "github" else ["x-gogs-signature"])], signature)
+    more = [] if request.kind in {"github", "gitlab"} else ["x-gogs-signature"]
+    named = dict.fromkeys([*names, *more], signature)
     return SentDelivery(kind=request.kind, headers=request.headers | named, body=request.body)
 
 
@@ -104,3 +109,7 @@ def _more(routes: GitHubRoutes, world: ForgeWorld, issue: WorldIssue, one: Happe
         ]
         return {"comment": routes.shown_comment(said[-1])}
     return {}
+
+
+#: What makes the body, where it is not Gitea's.
+_BODIES = {"github": _github, "gitlab": gitlab_body}

@@ -1,4 +1,4 @@
-"""A fleet at work for the suite's GitHub, Gitea and Forgejo: real processes, webhooks, and git over HTTP."""
+"""A fleet at work for the suite's GitHub, Gitea, Forgejo and GitLab: processes, webhooks, git over HTTP."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ from tasks.broker import POLL
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 from tasks.settings.issue_settings import WatchSettings
-from tests.fakes.deliveries import SECRET, WEBHOOK_KINDS, SentDelivery
+from tests.fakes.deliveries import DELIVERING_KINDS, SECRET, SentDelivery
 from tests.fakes.forge_world import OWN_LOGIN, TOKEN, ForgeWorld, WorldComment, WorldIssue, WorldPull
 from tests.fakes.world_deliveries import deliveries_of
 from tests.fleets.worker_fleet import WorkerFleet, fleet
@@ -26,6 +26,7 @@ from tests.repositories import new_repository
 from tests.servers.forge_server import AskedRequest, ForgeServer
 from tests.servers.gitea_server import gitea_server
 from tests.servers.github_server import github_server
+from tests.servers.gitlab_server import gitlab_server
 from tests.waiting import wait_until
 
 LABEL = "coalmine"
@@ -188,6 +189,16 @@ class ForgeShop:
         """What the forge was asked, by method and the end of its path."""
         return [one for one in list(self.server.asked) if one.method == method and one.path.endswith(end)]
 
+    def requests_for(self, branch: str) -> list[AskedRequest]:
+        """How we asked for a branch to be merged into another one."""
+        path, name = ("/merge_requests", "source_branch") if self.kind == "gitlab" else ("/pulls", "head")
+        return [one for one in self.asked("POST", path) if one.body[name] == branch]
+
+    def comments_on(self, issue: WorldIssue) -> list[AskedRequest]:
+        """What we wrote on an issue, apart from edits."""
+        what = "notes" if self.kind == "gitlab" else "comments"
+        return self.asked("POST", f"/issues/{issue.number}/{what}")
+
     def turns(self, job: Job) -> list[list[str]]:
         """For each turn of a job: the conversation that it resumed, and its version's variant."""
         return [line.split() for line in (self.notes / job.id / "turns").read_text().splitlines()]
@@ -221,6 +232,10 @@ class ForgeShops:
     parts: Coalmine
 
 
+#: What serves each kind; Forgejo is a Gitea.
+_SERVERS = {"github": github_server, "gitlab": gitlab_server}
+
+
 def _settings(kind: str, server: ForgeServer, world: ForgeWorld) -> dict[str, str]:
     values = {
         "BASE_URL": server.address,
@@ -229,13 +244,15 @@ def _settings(kind: str, server: ForgeServer, world: ForgeWorld) -> dict[str, st
         "KILL_SWITCH": "off",
         "WEBHOOK_SECRET": SECRET,
     }
+    if kind == "gitlab":  # which requires no checks by name, so that more of them would be waited for
+        values["SETTLE_SECONDS"] = "0"
     return {f"COALMINE_FORGE__{kind.upper()}__{name}": value for name, value in values.items()}
 
 
 def _for_all(values: Mapping[str, str]) -> dict[str, str]:
     return {
         f"COALMINE_FORGE__{kind.upper()}__{name}": value
-        for kind in WEBHOOK_KINDS
+        for kind in DELIVERING_KINDS
         for name, value in values.items()
     }
 
@@ -244,16 +261,15 @@ def _for_all(values: Mapping[str, str]) -> dict[str, str]:
 def forge_shops(
     folder: Path, redis_url: str, *, forges: Mapping[str, str], **settings: str
 ) -> Iterator[ForgeShops]:
-    """A worker, beat and the console on the three forges; `forges` are settings of each of them."""
+    """A worker, beat and the console on all forges; `forges` are settings of each of them."""
     with ExitStack() as stack:
         worlds, servers = {}, {}
-        for kind in WEBHOOK_KINDS:
+        for kind in DELIVERING_KINDS:
             home = folder / kind
             home.mkdir(parents=True)
             worlds[kind] = ForgeWorld(new_repository(home, bare=True))
             worlds[kind].required_once_seen = ["ci/build"]  # so that nobody waits for more checks to begin
-            make = github_server if kind == "github" else gitea_server
-            servers[kind] = make(worlds[kind])
+            servers[kind] = _SERVERS.get(kind, gitea_server)(worlds[kind])
             stack.callback(servers[kind].stop)
             settings |= _settings(kind, servers[kind], worlds[kind])
         made = stack.enter_context(fleet(folder, redis_url, **settings, **_for_all(forges)))
@@ -275,7 +291,7 @@ def forge_shops(
                 forges=wired,
                 web=web,
             )
-            for kind in WEBHOOK_KINDS
+            for kind in DELIVERING_KINDS
         }
         for shop in shops.values():
             shop.server.after = shop.note

@@ -12,7 +12,7 @@ from routing.events import FORGE_TOKEN_ACCEPTED, FORGE_TOKEN_REFUSED
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.templates.trial import Arm
-from tests.fakes.deliveries import WEBHOOK_KINDS, SentDelivery, dialect_of
+from tests.fakes.deliveries import DELIVERING_KINDS, SentDelivery, dialect_of
 from tests.fakes.forge_world import WorldIssue, WorldPull
 from tests.fakes.world_deliveries import deliveries_of
 from tests.fleets.forge_shop import (
@@ -78,7 +78,7 @@ def variant(job_arm: Arm | None) -> str:
     return "canary" if job_arm is Arm.CANARY else "champion"
 
 
-@on(*WEBHOOK_KINDS, quick="gitea")
+@on(*DELIVERING_KINDS, quick="gitea")
 def test_an_issue_becomes_a_reviewed_and_merged_change(shop: ForgeShop) -> None:
     """Labels, one checklist, one push, one pull request, a closed issue; two review rounds cap its score."""
     with shop.held():
@@ -131,8 +131,8 @@ def test_an_issue_becomes_a_reviewed_and_merged_change(shop: ForgeShop) -> None:
     assert "- [ ]" not in comments[0].body
     assert shop.until_scored(job) == 0.4
     assert shop.signals(job) == {SignalKind.CI_GREEN, SignalKind.CHANGES_REQUESTED, SignalKind.MERGED}
-    assert len([one for one in shop.asked("POST", "/pulls") if one.body["head"] == job.branch]) == 1
-    assert len(shop.asked("POST", f"/issues/{issue.number}/comments")) == 1
+    assert len(shop.requests_for(job.branch)) == 1
+    assert len(shop.comments_on(issue)) == 1
     assert (len(shop.jobs(issue)), done.review_rounds, done.turns) == (1, 2, 3)
     door = shop.server.git
     assert door is not None
@@ -163,7 +163,7 @@ def until_answered(shop: ForgeShop, pull: WorldPull, words: str, *, job: str) ->
     wait_until(answers, description="the reviewer was answered", timeout=60)
 
 
-@on(*WEBHOOK_KINDS, quick="github")
+@on(*DELIVERING_KINDS, quick="github")
 def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     """A new commit, in the same session and version; the old one is judged once, and the job counts once."""
     issue = shop.open("Sum is wrong")
@@ -201,7 +201,7 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     assert "FAILED test_sum" in shop.prompt(done, 1)
     assert "fix-forwards (corrective turns): 1 of 2" in shop.ours(issue)[0].body
     assert len(shop.ours(issue)) == 1
-    assert len([one for one in shop.asked("POST", "/pulls") if one.body["head"] == done.branch]) == 1
+    assert len(shop.requests_for(done.branch)) == 1
 
     assert shop.until_scored(done) == 1.0
     assert done.arm is (Arm.CANARY if (done.draw or 0.0) < 0.5 else Arm.CHAMPION)
@@ -214,7 +214,7 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     ]
 
 
-@pytest.mark.parametrize("shop", ["github", "gitea"], indirect=True)
+@on("github", "gitea", "gitlab", quick="github")
 def test_work_that_people_could_not_merge_is_brought_in_line_by_its_agent(shop: ForgeShop) -> None:
     """Others changed the same file on main while it was in review: one turn, judged by CI, then merged."""
     issue = shop.open("Till is slow")
@@ -244,7 +244,7 @@ def about(shop: ForgeShop, commit: str, *, since: int = 0) -> list[AskedRequest]
     return [one for one in asked if commit in one.path and "/compare/" not in one.path]
 
 
-@on("github", "gitea")
+@on("github", "gitea", "gitlab")
 def test_only_people_who_may_write_put_agents_to_work(shop: ForgeShop) -> None:
     """A label by a reader, or by nobody whom the forge knows, starts nothing; the same label by ann does."""
     issue, strange = shop.open(author="reader"), shop.open(author="stranger")
@@ -271,7 +271,7 @@ def until_untrusted(shop: ForgeShop, issue: WorldIssue) -> None:
     wait_until(lambda: gate() == Gate.UNTRUSTED, description=f"#{issue.number} is refused")
 
 
-@on("github", "gitea")
+@on("github", "gitea", "gitlab")
 def test_a_delivery_that_tells_old_news_changes_nothing(shop: ForgeShop) -> None:
     """Delivered twice, replayed after the end, or about a label that is off again: one job in all."""
     issue = shop.issue()
@@ -320,7 +320,7 @@ def test_what_happens_while_dispatch_is_paused_is_found_by_the_poll(shop: ForgeS
     assert shop.until_landed(issue).state is JobState.SUCCEEDED
 
 
-@on("github", "gitea")
+@on("github", "gitea", "gitlab")
 def test_a_person_who_was_asked_has_an_agent_try_again(shop: ForgeShop) -> None:
     """An agent that pushes nothing hands over; the label taken off, with a better text, makes a job."""
     issue = shop.open(body="Nothing is to be done.")
@@ -341,7 +341,7 @@ def test_a_person_who_was_asked_has_an_agent_try_again(shop: ForgeShop) -> None:
         assert f"coalmine run {job.id}" in comment.body
 
 
-@on("github", "gitea")
+@on("github", "gitea", "gitlab")
 @pytest.mark.parametrize("stage", ["in the turn", "after the push"])
 def test_a_token_that_ends_holds_finished_work_until_it_is_right(shop: ForgeShop, stage: str) -> None:
     """It is pushed, judged and closed then: no second turn, no attempt, one notice of each change."""

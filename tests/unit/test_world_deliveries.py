@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic_core import from_json
 
-from tests.fakes.deliveries import SECRET, WEBHOOK_KINDS, SentDelivery, dialect_of, news_of, recorded
+from tests.fakes.deliveries import DELIVERING_KINDS, SECRET, SentDelivery, dialect_of, news_of, recorded
 from tests.fakes.forge_world import OWN_LOGIN, ForgeWorld
 from tests.fakes.world_deliveries import deliveries_of
 from tests.repositories import new_repository
@@ -22,7 +22,7 @@ def actions(requests: tuple[SentDelivery, ...]) -> list[str]:
     return [from_json(request.body)["action"] for request in requests]
 
 
-@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
+@pytest.mark.parametrize("kind", DELIVERING_KINDS)
 def test_what_people_do_is_delivered(world: ForgeWorld, kind: str) -> None:
     """Signed, with who did it and what the issue is like afterwards; Gitea does not name the label."""
     issue = world.open_issue("Slow", "text")
@@ -41,7 +41,7 @@ def test_what_people_do_is_delivered(world: ForgeWorld, kind: str) -> None:
     assert (news.is_comment, news.action, news.commenter) == (True, "created", OWN_LOGIN)
 
 
-@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
+@pytest.mark.parametrize("kind", DELIVERING_KINDS)
 def test_a_delivery_that_is_sent_again_is_the_same(world: ForgeWorld, kind: str) -> None:
     """Its id does not change; another happening has another."""
     issue = world.open_issue("Slow", "text")
@@ -72,7 +72,7 @@ def test_a_new_issue_is_delivered_as_each_forge_does(world: ForgeWorld) -> None:
 def test_they_are_shaped_like_the_recordings(world: ForgeWorld) -> None:
     """No header and no member is made up, and the signature is right."""
     issue = world.open_issue("Slow", "text")
-    for kind in ("gitea", "forgejo", "github"):
+    for kind in DELIVERING_KINDS:
         world.assign(issue, "coalmine")
         world.edit_body(issue, "other text")
         world.comment(issue.number, "ann", "Really?")
