@@ -26,6 +26,7 @@ from tests.repositories import new_repository
 from tests.servers.forge_server import AskedRequest, ForgeServer
 from tests.servers.gitea_server import gitea_server
 from tests.servers.github_server import github_server
+from tests.servers.gitlab_operations import foreign
 from tests.servers.gitlab_server import gitlab_server
 from tests.waiting import wait_until
 
@@ -296,6 +297,8 @@ def forge_shops(
         for shop in shops.values():
             shop.server.after = shop.note
         yield ForgeShops(shops=shops, fleet=made, parts=parts)
+        asked = list(servers["gitlab"].asked)
+        assert {wrong for one in asked for wrong in foreign(one)} == set()  # see tests/real for the others
 
 
 def agent(notes: Path, variant: str) -> Snapshot:

@@ -10,7 +10,8 @@ from routing.store.backlog.delivery_store import DeliveryStore
 from routing.store.redis.keys import Keys
 from routing.webhook.door import Door
 from routing.webhook.errors import BadPayloadError
-from tests.fakes.deliveries import FORGES, WEBHOOK_KINDS, SentDelivery, payload, recorded, sent
+from tests.fakes.deliveries import DELIVERING_KINDS, FORGES, SentDelivery, payload, recorded, section, sent
+from tests.fakes.gitlab_events import LOOKED_AT
 
 #: How many; the same seed makes the same ones, so a longer run begins with these.
 BODIES = 10_000
@@ -29,6 +30,10 @@ _SPANNERS = (
     b"-",
     b"9" * 30,
 )
+
+#: What the header of an event says, where there is one.
+_EVENTS = ("", "issues", "issue_comment")
+_GITLAB_EVENTS = ("", "Issue Hook", "Note Hook", "Merge Request Hook", "Push Hook", "Pipeline Hook")
 
 
 def damaged(body: bytes, generator: random.Random) -> bytes:
@@ -59,11 +64,16 @@ def answer(door: Door, request: SentDelivery) -> str:
 def test_damaged_deliveries_are_answered(fake_redis: redis.Redis) -> None:
     """Some are still accepted, ignored or duplicates, most are refused with the field."""
     generator = random.Random(7)
-    door = Door(FORGES, DeliveryStore(fake_redis, Keys()), kill_switch=False)
+    forges = (*FORGES, section("gitlab", repositories=("acme/tools/*",)))
+    door = Door(forges, DeliveryStore(fake_redis, Keys()), kill_switch=False)
     bodies = [request.body for request in recorded()] + [json.dumps(payload()).encode()] * 5
-    answers: Counter[str] = Counter()
+    gitlab = [json.dumps(document).encode() for _, document in LOOKED_AT]
+    answers: dict[str, Counter[str]] = {kind: Counter() for kind in DELIVERING_KINDS}
     for _ in range(BODIES):
-        kind, event = generator.choice(WEBHOOK_KINDS), generator.choice(["", "issues", "issue_comment"])
-        answers[answer(door, sent(kind, damaged(generator.choice(bodies), generator), event=event))] += 1
-    assert set(answers) == {"success", "ignored", "duplicate", "refused"}
-    assert answers["refused"] > BODIES / 2
+        kind = generator.choice(DELIVERING_KINDS)
+        known, events = (gitlab, _GITLAB_EVENTS) if kind == "gitlab" else (bodies, _EVENTS)
+        request = sent(kind, damaged(generator.choice(known), generator), event=generator.choice(events))
+        answers[kind][answer(door, request)] += 1
+    for kind, counted in answers.items():
+        assert set(counted) == {"success", "ignored", "duplicate", "refused"}, kind
+        assert counted["refused"] > counted.total() / 2, kind
