@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,7 @@ class AppBench:
         return [one.headers["Authorization"].removeprefix("Bearer ") for one in asked]
 
     def stop(self) -> None:
-        """Close all of it."""
-        self.app.close()
+        """Close all of it, the App's own connections, too."""
         self.forge.close_connections()
         self.server.stop()
 
@@ -250,3 +250,24 @@ def test_an_app_is_set_whole_or_not_at_all(fields: dict[str, Any], said: str) ->
         GitHubConfig(**fields)
     assert GitHubConfig(app_id=1, app_key_path=Path("key.pem")).lack is None
     assert GitHubConfig().lack is not None
+
+
+def test_the_apps_own_connections_are_closed_with_its_forge(bench: AppBench) -> None:
+    """It asks for tokens by a client of its own, which nobody else would close; it may be asked again."""
+    assert bench.look()
+    assert bench.forge.beside == (bench.app,)
+    closed: list[str] = []
+    replace(bench.forge, beside=(_Noted(closed),)).close_connections()
+    assert closed == ["closed"]
+    assert bench.look()
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """Notes that it was closed."""
+
+    closed: list[str]
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed.append("closed")

@@ -124,6 +124,7 @@ def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
         ),
         rights=GitHubAccess(client),
         said=GitHubFeedback(client, own_login=issues.own_login, verdicts=GitHubChanges.verdicts),
+        beside=() if config.app is None else (config.app,),
     )
 
 

@@ -45,6 +45,14 @@ class HearsFeedback(Protocol):
         ...
 
 
+class HoldsSockets(Protocol):
+    """What keeps connections between two calls."""
+
+    def close(self) -> None:
+        """Give them back; a later call opens new ones."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestForge:
     """Implements `routing.forges.forge.Forge`.
@@ -60,10 +68,12 @@ class RestForge:
     changes: RestChanges
     rights: RestAccess
     said: HearsFeedback
+    beside: tuple[HoldsSockets, ...] = ()  # what asks by itself: an App for its tokens
 
     def close_connections(self) -> None:
         """Give the sockets back; the next call opens new ones."""
-        self.client.close()
+        for one in (self.client, *self.beside):
+            one.close()
 
     def own_login(self) -> str:
         """Whose token it is."""
