@@ -10,6 +10,7 @@ from routing.forges.errors import (
     ForgeRefusedError,
     ForgeTakenOutError,
 )
+from tests.fakes.forge_history import now
 from tests.servers.served_forges import ServedForge
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -192,8 +193,12 @@ def test_what_the_queue_took_out_is_the_agents_and_another_commit_another_try(se
         forge.merge(change)
     newer = world.repository.work(BRANCH, {"newer.txt": "new\n"}, onto=f"origin/{BRANCH}")
     world.say(newer, "ci/build", "success")
+    change = change.model_copy(update={"head": newer})
+    with pytest.raises(ForgeDequeuedError, match="took pull request"):
+        forge.merge(change)  # it is newer by its own word alone: it was pushed before
+    world.pushed_at[newer] = now()
     with pytest.raises(ForgeQueuedError):
-        forge.merge(change.model_copy(update={"head": newer}))
+        forge.merge(change)
 
 
 def test_what_is_no_longer_wanted_is_taken_out_of_the_merge_queue(served: ServedForge) -> None:

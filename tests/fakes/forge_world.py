@@ -95,7 +95,7 @@ class ForgeWorld:
         self.required_once_seen: list[str] = []  # the same, from when on CI has reported one
         self.merge_queue = False  # whether the main branch is merged into by a queue, on GitHub
         self.resolved: list[int] = []  # the first remarks of threads that were marked as dealt with
-        self.thrown_out: dict[int, str] = {}  # pull requests that left the queue unmerged, with their heads
+        self.pushed_at: dict[str, str] = {}  # when branches came to commits, where a test says so
         self.queued: list[int] = []  # the pull requests that are, or were, in it
         self.ruled: list[str] = []  # names that a ruleset requires, on GitHub
         self.elsewhere: dict[str, tuple[list[str], list[str]]] = {}  # the same two of other branches
@@ -332,7 +332,6 @@ class ForgeWorld:
         """A pull request leaves the merge queue unmerged: by a person, or as its checks failed there."""
         number = pull.issue.number
         self.queued = [one for one in self.queued if one != number]
-        self.thrown_out[number] = self.head(pull)
         self.history.add(number, "removed_from_merge_queue", by)
 
     def revert(self, pull: WorldPull) -> str:

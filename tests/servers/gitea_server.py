@@ -38,6 +38,7 @@ class GiteaRoutes(GitHubRoutes):
         for path in (
             "GET /versions",
             f"GET {issue}/events",
+            f"GET {repo}/activity",
             f"POST {issue}/assignees",
             f"GET {issue}/dependencies/blocked_by",
             rf"GET {repo}/commits/([0-9a-f]+)/status",

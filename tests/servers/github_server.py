@@ -53,6 +53,7 @@ class GitHubRoutes:
             f"POST {issue}/labels": self.with_issue(self.add_labels),
             rf"DELETE {issue}/labels/(.+)": self.remove_label,
             f"GET {issue}/events": self.with_issue(self.events),
+            f"GET {repo}/activity": self.activity,
             f"POST {issue}/assignees": self.with_issue(self.assign),
             f"GET {issue}/dependencies/blocked_by": self.with_issue(self.blockers),
             rf"GET {repo}/collaborators/([^/]+)/permission": self.permission,
@@ -364,10 +365,6 @@ class GitHubRoutes:
         pull = self.world.pulls[int(wanted["pull"].removeprefix("PR_"))]
         number = pull.issue.number
         queued = self.world.queued
-        if "timelineItems" in query:
-            is_out = self.world.thrown_out.get(number) == self.world.head(pull)
-            newest = {"__typename": "RemovedFromMergeQueueEvent" if is_out else "PullRequestCommit"}
-            return Answer(value={"data": {"node": {"timelineItems": {"nodes": [newest]}}}})
         if "dequeuePullRequest" in query:
             if number not in queued:
                 return Answer(value={"data": None, "errors": [{"message": "Pull request is not queued"}]})
@@ -418,6 +415,19 @@ class GitHubRoutes:
         """What a check run noted at lines of files."""
         runs = [one for one in self.world.check_runs if str(one["id"]) == found[1]]
         return Answer(value=self._notes(runs[0]), paged="link") if runs else GONE
+
+    def activity(self, asked: AskedRequest, _found: Found) -> Answer:
+        """When a branch came to its commits, the newest first; of what no test says, long ago."""
+        branch = asked.query["ref"]
+        tip = self.world.repository.tip(branch)
+        times = {tip: "2020-01-01T00:00:00Z"} | self.world.pushed_at
+        known = [one["sha"] for one in self.world.log(branch) if one["sha"] in times]
+        shown = [
+            {"id": 1, "ref": f"refs/heads/{branch}", "activity_type": "push", "before": "0" * 40,
+             "after": commit, "timestamp": times[commit], "actor": None}
+            for commit in known
+        ]  # fmt: skip
+        return Answer(value=sorted(shown, key=lambda one: str(one["timestamp"]))[::-1], paged="link")
 
     def events(self, _asked: AskedRequest, issue: WorldIssue) -> Answer:
         """What happened, oldest first. Who assigned is the assigner; the actor is whom it was assigned to."""

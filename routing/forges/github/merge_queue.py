@@ -6,9 +6,10 @@ one in, or takes it out: https://docs.github.com/graphql/reference/mutations#enq
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
-from pydantic import AliasPath, Field
+from pydantic import AliasPath, AwareDatetime, Field
 
 from routing.forges.errors import (
     ForgeDequeuedError,
@@ -37,14 +38,6 @@ _DEQUEUE = "mutation($pull: ID!) { dequeuePullRequest(input: {id: $pull}) { merg
 _PLACE = "query($pull: ID!) { node(id: $pull) { ... on PullRequest { mergeQueueEntry { position state } } } }"
 
 
-#: Whether a commit came since it was taken out: timelines are in the order in which things happened.
-_SINCE = (
-    "query($pull: ID!) { node(id: $pull) { ... on PullRequest { timelineItems(last: 1, itemTypes: "
-    "[REMOVED_FROM_MERGE_QUEUE_EVENT, PULL_REQUEST_COMMIT, HEAD_REF_FORCE_PUSHED_EVENT]) { nodes { "
-    "__typename } } } } }"
-)
-_TAKEN_OUT = "RemovedFromMergeQueueEvent"
-
 #: How logins of programs end: the queue is one.
 _PROGRAM = "[bot]"
 
@@ -54,12 +47,21 @@ class WireQueueEvent(Wire):
 
     event: Text = ""
     actor: Login = ""
+    created_at: AwareDatetime
 
 
 class WirePullNode(Wire):
     """A pull request by the id that GraphQL knows it by."""
 
     node_id: Text = ""
+    branch: Text = Field("", validation_alias=AliasPath("head", "ref"))
+
+
+class WirePush(Wire):
+    """When a branch came to a commit, by the server's clock: commits have any times, as their authors say."""
+
+    after: Text = ""
+    timestamp: AwareDatetime
 
 
 class WireGraphError(Wire):
@@ -75,17 +77,10 @@ class WireQueueEntry(Wire):
     state: Text = ""
 
 
-class WireTimelineItem(Wire):
-    """What kind of thing happened."""
-
-    kind: Text = Field("", validation_alias="__typename")
-
-
 class WireQueued(Wire):
     """A pull request with its place in the queue."""
 
     entry: WireQueueEntry | None = Field(None, validation_alias="mergeQueueEntry")
-    newest: Items[WireTimelineItem] = Field((), validation_alias=AliasPath("timelineItems", "nodes"))
 
 
 class WireGraphData(Wire):
@@ -124,15 +119,16 @@ def enqueue(
     did, unless it has another commit since; ForgeRefusedError when it is not taken. One that we took out
     ourselves, as its job was cancelled, goes in again.
     """
-    last, by = _last_move(client, repo, number)
-    is_out = last == _REMOVED and by.casefold() != own_login().casefold()
+    last = _last_move(client, repo, number)
+    by = last.actor if last else ""
+    is_out = last is not None and last.event == _REMOVED and by.casefold() != own_login().casefold()
     if is_out and not by.endswith(_PROGRAM):
         message = f"{by or 'somebody'} took pull request {number} of {repo} out of the merge queue"
         raise ForgeTakenOutError(printable(f"{message}; put it back if it is to be merged"))
-    if is_out and not _has_moved(client, repo, number):
+    if last is not None and is_out and not _was_pushed(client, repo, number, head, since=last.created_at):
         message = f"the merge queue took pull request {number} of {repo} out; see why, then put it back"
         raise ForgeDequeuedError(message)
-    if last != _ADDED:
+    if last is None or last.event != _ADDED:
         try:
             said = _ask(client, repo, number, _ENQUEUE, head=head)
         except (ForgeGoneError, ForgeInvalidError) as error:  # a server of one's own has it elsewhere
@@ -146,7 +142,8 @@ def enqueue(
 
 def dequeue(client: ForgeClient, repo: str, number: int) -> None:
     """Take a pull request out of the queue, if it is in it; ForgeRefusedError when it stays there."""
-    if _last_move(client, repo, number)[0] != _ADDED:
+    last = _last_move(client, repo, number)
+    if last is None or last.event != _ADDED:
         return
     said = _ask(client, repo, number, _DEQUEUE)
     if said.refusal and _place(client, repo, number):
@@ -154,21 +151,29 @@ def dequeue(client: ForgeClient, repo: str, number: int) -> None:
         raise ForgeRefusedError(message)
 
 
-def _last_move(client: ForgeClient, repo: str, number: int) -> tuple[str, str]:
-    """Whether it was last put into the queue, or taken out ("" for neither), and by whom."""
+def _last_move(client: ForgeClient, repo: str, number: int) -> WireQueueEvent | None:
+    """When it was last put into the queue, or taken out, and by whom; None for neither."""
     listing = client.read_all(f"{repository_path(repo)}/issues/{int(number)}/events")
-    moves = [one for one in client.parsed_all(WireQueueEvent, listing) if one.event in {_ADDED, _REMOVED}]
-    return (moves[-1].event, moves[-1].actor) if moves else ("", "")
+    events = client.parsed_all(WireQueueEvent, listing)
+    moves = [one for one in events if one.event in {_ADDED, _REMOVED}]
+    moves.sort(key=lambda one: one.created_at)  # of two in one second the later one stays last
+    return moves[-1] if moves else None
 
 
-def _has_moved(client: ForgeClient, repo: str, number: int) -> bool:
-    """Whether it got a commit since it was taken out; False where that is not shown."""
+def _was_pushed(client: ForgeClient, repo: str, number: int, head: str, *, since: datetime) -> bool:
+    """Whether its branch came to the commit since a time; False where that is not shown.
+
+    A repository's activity has the times of pushes. A timeline is in the order of what commits say of
+    themselves.
+    """
     try:
-        said = _ask(client, repo, number, _SINCE)
+        branch = _pull(client, repo, number).branch
+        asked = {"ref": branch, "direction": "desc"}
+        listing = client.read_all(f"{repository_path(repo)}/activity", asked, enough=lambda _page: True)
     except (ForgeGoneError, ForgeInvalidError, ForgeRefusedError):
         return False
-    newest = said.data.node.newest if said.data and said.data.node else ()
-    return bool(newest) and newest[-1].kind != _TAKEN_OUT
+    pushes = [client.parsed(WirePush, item) for item in listing.items]
+    return any(one.after == head and one.timestamp >= since for one in pushes)
 
 
 def _place(client: ForgeClient, repo: str, number: int) -> str:
@@ -183,11 +188,14 @@ def _place(client: ForgeClient, repo: str, number: int) -> str:
 
 def _ask(client: ForgeClient, repo: str, number: int, query: str, **variables: str) -> WireGraphAnswer:
     """Ask GraphQL about a pull request; a query may be repeated, what changes something may not."""
-    path = f"{repository_path(repo)}/pulls/{int(number)}"
-    pull = client.parsed(WirePullNode, client.get(path))
-    asked = {"query": query, "variables": {"pull": pull.node_id, **variables}}
-    repeatable = query in {_PLACE, _SINCE}
-    return client.parsed(WireGraphAnswer, client.write("POST", "/graphql", asked, repeatable=repeatable))
+    node = _pull(client, repo, number).node_id
+    asked = {"query": query, "variables": {"pull": node, **variables}}
+    said = client.write("POST", "/graphql", asked, repeatable=query == _PLACE)
+    return client.parsed(WireGraphAnswer, said)
+
+
+def _pull(client: ForgeClient, repo: str, number: int) -> WirePullNode:
+    return client.parsed(WirePullNode, client.get(f"{repository_path(repo)}/pulls/{int(number)}"))
 
 
 def _not_taken(number: int, why: ForgeError | str) -> ForgeRefusedError:
