@@ -48,6 +48,14 @@ TABLE = (
         "Print what agents have cost. Dollars that an agent did not say are unknown, and never counted as 0.",
     ),
     CommandEntry(
+        "export", "archive",
+        "Write all that the fleet keeps to a file: templates, trials, jobs, issues, mail, events.",
+    ),
+    CommandEntry(
+        "import", "archive",
+        "Put an export into an empty namespace. It is checked whole before anything is written.",
+    ),
+    CommandEntry(
         "init", "init", "Write coalmine.toml: which repository, issues, CI and agent, and who merges."
     ),
     CommandEntry(

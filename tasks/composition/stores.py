@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from routing.store.accounts.breaker_store import BreakerStore
+    from routing.store.archive.archive_reader import ArchiveReader
+    from routing.store.archive.archive_writer import ArchiveWriter
     from routing.store.backlog.backlog_store import BacklogStore
     from routing.store.backlog.delivery_store import DeliveryStore
     from routing.store.backtests.backtest_store import BacktestStore
@@ -195,6 +197,20 @@ class Stores:
         from routing.store.accounts.breaker_store import BreakerStore
 
         return BreakerStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def archive_reader(self) -> ArchiveReader:
+        """All that the fleet keeps, for an export."""
+        from routing.store.archive.archive_reader import ArchiveReader
+
+        return ArchiveReader(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def archive_writer(self) -> ArchiveWriter:
+        """Puts an export into this namespace."""
+        from routing.store.archive.archive_writer import ArchiveWriter
+
+        return ArchiveWriter(self.redis, self.keys, self.clock)
 
     def now(self) -> float:
         """Seconds since the epoch by the server's clock: several machines write and compare what it says.

@@ -43,6 +43,10 @@ KNOWS = {
         "routing", "routing/accounts", "routing/store/jobs", "routing/store/redis", "routing/store/trials",
         "routing/templates",
     ),
+    "routing/store/archive": (
+        "routing", "routing/issues", "routing/jobs", "routing/store/backlog", "routing/store/backtests",
+        "routing/store/jobs", "routing/store/redis", "routing/store/trials", "routing/templates",
+    ),
     "routing/store/redis": ("routing", "routing/embedded"),
     "routing/store/backlog": ("routing", "routing/store/redis", "routing/backlog", "routing/issues"),
     "routing/store/backtests": (
@@ -173,6 +177,7 @@ SMALL_FILES = {
     "routing/forges/local/access.py": "one part of the protocol: what the fleet may do there",
     "routing/process/wrapped.py": "which process is which in a sandbox: pure, beside the owner of processes",
     "routing/process/parent_death.py": "a call of the kernel's, and the program that makes it in the child",
+    "routing/store/archive/put_back.py": "a rule of its own: pure, apart from reading",
     "routing/store/backlog/metadata_store.py": "one file for each record of the store",
     "tasks/agents/kept_work.py": "one file for each thing that becomes of a job's work",
     "tasks/agents/supervision/waking.py": "one file for each thing that is done about agents",

@@ -196,7 +196,7 @@ class BacktestStore(Store):
         """One backtest; None for an unknown one, CorruptRecordError for one that is damaged."""
         with redis_errors(f"reading backtest {backtest}"):
             fields = self.redis.hgetall(self.keys.backtest(backtest))
-        return _parsed(backtest, fields) if fields else None
+        return parsed_backtest(backtest, fields) if fields else None
 
     def open_ids(self) -> list[str]:
         """The backtests that run now."""
@@ -262,7 +262,7 @@ class BacktestStore(Store):
         }
 
 
-def _parsed(identifier: str, fields: Mapping[str, str]) -> Backtest:
+def parsed_backtest(identifier: str, fields: Mapping[str, str]) -> Backtest:
     """The stored hash as a record."""
     try:
         return Backtest(
