@@ -86,8 +86,9 @@ class Merging:
         """Take a job's commit out of the forge's merge queue before its agent, or a person, goes on.
 
         False when it is too late, as the change is merged or closed; True also when nobody asked for a merge.
-        `own`: the caller is the tick that merges, so no merge is being asked for at this moment; for others
-        the store refuses to send the job back while one is.
+        `own`: the caller is the tick that merges, so no merge is being asked for at this moment. For others
+        the store refuses to send the job back while one is; what is noted of it stays, and they call
+        `withdrawn` after their step.
         """
         if self.runs.read(job.id).asked_to_merge(job.result.commit):
             change = site.forge.change_of_branch(place_of(job)[1], job.branch)
@@ -95,9 +96,28 @@ class Merging:
                 return False
             if change is not None:
                 site.forge.withdraw_merge(change)
-            self.runs.note(job.id, merging="", withdraw_tries=0, withdraw_at=0.0)
+            self.runs.note(job.id, withdraw_tries=0, withdraw_at=0.0)
+            if own:
+                self.runs.note(job.id, merging="")
         self.cancellable(job, own=own)
         return True
+
+    def withdrawn(self, site: ForgeSite, job: Job) -> None:
+        """Take a job's commit out once more, after the step that moved the job: nobody asks from then on.
+
+        Between `withdraw` and that step the tick that merges may have put it into the queue again. What the
+        forge refuses is logged: a new commit takes it out, and what lands ends the job.
+        """
+        if not self.runs.read(job.id).asked_to_merge(job.result.commit):
+            return
+        try:
+            change = site.forge.change_of_branch(place_of(job)[1], job.branch)
+            if change is not None and change.state is ChangeState.OPEN:
+                site.forge.withdraw_merge(change)
+        except ForgeError as error:
+            _log.warning("merge.not_withdrawn", job=job.id, reason=str(error))
+            return
+        self.runs.note(job.id, merging="")
 
     def cancellable(self, job: Job, *, own: bool) -> None:
         """Let people cancel a job that is not being merged at this moment, as its own tick says."""

@@ -61,14 +61,14 @@ class SendingBack:
         if over:
             return self.hand_over(site, job, f"{correction.reason}, and {over}", own=own, facts=facts)
         settled = self._settled(site, job, own=own, facts=facts)
-        return settled or _moved(self.corrections.send_back(job, correction))
+        return settled or self._moved(site, job, self.corrections.send_back(job, correction), own=own)
 
     def hand_over(
         self, site: ForgeSite, job: Job, reason: str, *, own: bool = True, facts: Sequence[Signal] = ()
     ) -> SentBack:
         """A person goes on in the agent's place: no turn is run, and nothing merges the work meanwhile."""
         settled = self._settled(site, job, own=own, facts=facts)
-        return settled or self._escalate(job, reason, own=own, facts=facts)
+        return settled or self._escalate(site, job, reason, own=own, facts=facts)
 
     def _settled(self, site: ForgeSite, job: Job, *, own: bool, facts: Sequence[Signal]) -> SentBack | None:
         """What keeps a job from going back: it has ended, or nothing is to be done now.
@@ -91,7 +91,7 @@ class SendingBack:
             if tries >= MOST_REFUSALS:
                 why = "it is to be changed, and its forge does not take it out of the merge queue"
                 reason = f"{why} ({tries} times asked): {error}"
-                return self._escalate(job, reason, own=own, facts=facts)
+                return self._escalate(site, job, reason, own=own, facts=facts)
             return self._not_withdrawn(job, tries, str(error), now)
 
     def _not_withdrawn(self, job: Job, tries: int, said: str, now: float) -> SentBack:
@@ -102,10 +102,14 @@ class SendingBack:
         )
         return SentBack.HELD
 
-    def _escalate(self, job: Job, reason: str, *, own: bool, facts: Sequence[Signal]) -> SentBack:
+    def _escalate(
+        self, site: ForgeSite, job: Job, reason: str, *, own: bool, facts: Sequence[Signal]
+    ) -> SentBack:
         done = self.jobs.conclude(job, JobState.ESCALATED, reason=reason, signals=facts, own=own)
-        return _moved(done)
+        return self._moved(site, job, done, own=own)
 
-
-def _moved(done: bool) -> SentBack:  # noqa: FBT001 - the answer of one step
-    return SentBack.MOVED if done else SentBack.HELD
+    def _moved(self, site: ForgeSite, job: Job, done: bool, *, own: bool) -> SentBack:  # noqa: FBT001 - an answer
+        """What became of the job in its step; from then on the tick that merges asks for no merge of it."""
+        if done and not own:
+            self.merging.withdrawn(site, job)
+        return SentBack.MOVED if done else SentBack.HELD

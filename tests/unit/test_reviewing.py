@@ -8,7 +8,7 @@ import redis
 
 from routing.backlog.item import BacklogState
 from routing.events import JOB_REVIEWED
-from routing.forges.change_request import ReviewVerdict
+from routing.forges.change_request import ChangeRequest, ReviewVerdict
 from routing.forges.errors import ForgeUnreachableError
 from routing.forges.feedback import Feedback, Remark
 from routing.forges.forge import Permission
@@ -299,6 +299,31 @@ def test_work_that_a_review_is_about_does_not_stay_in_the_merge_queue(fake_redis
     assert fleet.forge.queue == [901, fleet.forge.changes[0].number]
     assert reviewed(fleet).state is JobState.QUEUED
     assert fleet.forge.queue == [901]
+
+
+@pytest.mark.parametrize("rounds", [2, 0], ids=["a turn", "a person"])
+def test_a_merge_that_is_asked_for_between_two_steps_is_withdrawn(
+    fake_redis: redis.Redis, rounds: int
+) -> None:
+    """The tick that merges puts it into the queue again, after the review had it taken out."""
+    watch = WatchSettings(review_rounds=rounds)
+    settings = IssueSettings(fleet_size=10, watch=watch)
+    fleet = ForgeFleet(fake_redis, merge="green", settings=settings)
+    fleet.forge.has_queue = True
+    fleet.forge.person_opens(1)
+    fleet.round()
+    assert fleet.forge.queue == [fleet.forge.changes[0].number]
+    real, taken_out = fleet.forge.withdraw_merge, []
+
+    def raced(change: ChangeRequest) -> None:
+        real(change)
+        taken_out.append(change.number)
+        if len(taken_out) == 1:
+            fleet.watch()
+
+    vars(fleet.forge)["withdraw_merge"] = raced
+    assert reviewed(fleet).state is (JobState.QUEUED if rounds else JobState.ESCALATED)
+    assert (fleet.forge.queue, len(taken_out)) == ([], 2)
 
 
 def test_nothing_is_sent_back_while_its_merge_is_asked_for(fleet: ForgeFleet) -> None:
