@@ -21,7 +21,7 @@ from console.doctor.agent_programs import agent_programs
 from console.doctor.backlog import backlog, held, intake, unreadable
 from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
-from console.doctor.sandbox import sandboxes, unconfined_champions
+from console.doctor.sandbox import champions_containers, sandboxes, unconfined_champions
 from console.invocation import Invocation
 from routing.errors import STORE_AWAY, CoalmineError, SettingsError
 from routing.forges.local.config import LocalConfig
@@ -102,6 +102,7 @@ def _of_store(coalmine: Coalmine, *, wait_seconds: float) -> list[HealthFinding]
     checks: list[Callable[[], list[HealthFinding]]] = [
         lambda: [clocks(coalmine)],
         lambda: fleet(coalmine),
+        lambda: champions_containers(coalmine),
         lambda: [workers(coalmine.app, wait_seconds=wait_seconds)],
     ]
     findings: list[HealthFinding] = []

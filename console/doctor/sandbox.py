@@ -1,10 +1,12 @@
 """What doctor finds about sandboxes: whether they work and hold here, and which champions run without."""
 
 import os
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from console.doctor.findings import ok, problem, warning
 from routing.sandbox.bubblewrap_here import Bubblewrap
+from routing.sandbox.containers.engine import find_engine
 from routing.sandbox.profile import SandboxKind
 from routing.store.redis.health import HealthFinding
 from tasks.agents.sandbox.probes import probe
@@ -30,6 +32,32 @@ def sandbox_here(bubblewrap: Bubblewrap, settings: Settings) -> HealthFinding:
         else "agents reach what their worker can, unless a version asks for more"
     )
     return found("sandbox", f"{bubblewrap.why_not}: {result}", bubblewrap.remedy)
+
+
+def champions_containers(coalmine: Coalmine) -> list[HealthFinding]:
+    """Whether the containers of champions can be run here; nothing where there are none."""
+    champions = [coalmine.templates.champion(name) for name in coalmine.templates.names()]
+    images = {
+        one.id: (one.snapshot.profile and one.snapshot.profile.image) or ""
+        for one in champions
+        if one.snapshot.sandbox is SandboxKind.CONTAINER
+    }
+    return containers(images, coalmine.settings)
+
+
+def containers(images: Mapping[str, str], settings: Settings) -> list[HealthFinding]:
+    """Whether this machine can run the containers of versions, which have these images."""
+    if not images:
+        return []
+    engine = find_engine(settings.agent.container or "")
+    if not engine.works:
+        message = f"{engine.why_not}: {', '.join(sorted(images))} cannot run here"
+        return [problem("containers", message, engine.remedy)]
+    lacking = {version: said for version, image in sorted(images.items()) if (said := engine.lacks(image))}
+    if lacking:
+        message = "; ".join(f"{version} cannot run here: {said}" for version, said in lacking.items())
+        return [problem("containers", message, f"fetch them with {engine.program} pull")]
+    return [ok("containers", f"{len(images)} champions can run in containers of {engine.program}")]
 
 
 def unconfined_champions(coalmine: Coalmine) -> HealthFinding:

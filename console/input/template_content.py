@@ -220,6 +220,11 @@ def _check_runtime(snapshot: Snapshot) -> None:
     from tasks.agents.runtimes.registry import RUNTIMES
     from tasks.agents.runtimes.runtime import RuntimeSpec
 
+    if snapshot.sandbox is SandboxKind.CONTAINER and not (snapshot.profile and snapshot.profile.image):
+        message = (
+            "the version runs in a container and names no image; write `image` into its profile (--profile)"
+        )
+        raise InvalidInputError(message)
     if snapshot.runtime not in RUNTIMES:
         message = f"no runtime is called {snapshot.runtime!r}; use one of: {', '.join(sorted(RUNTIMES))}"
         raise InvalidInputError(message)

@@ -137,6 +137,8 @@ def sandbox_words(bubblewrap: Bubblewrap, kind: SandboxKind) -> str:
     """Whether agents of a version are confined on this machine, for the person who starts a fleet."""
     if kind is SandboxKind.NONE:
         return "Agents run without a sandbox, as their version says: they can reach all that you can."
+    if kind is SandboxKind.CONTAINER:
+        return "Agents run in containers: `coalmine doctor` says whether the engine works here."
     if bubblewrap.works:
         return "Agents run in sandboxes of bubblewrap: see docs/sandbox.md for what they reach."
     if kind is SandboxKind.AUTO:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from routing.sandbox.mount import Mount, MountKind
+from routing.sandbox.mount import Mount, MountKind, read_only
 
 #: Folders of the system that are shown whole.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
@@ -74,12 +74,6 @@ def _shown(path: str) -> Mount:
     if Path(path).is_symlink():
         return Mount(kind=MountKind.LINK, at=path, source=str(Path(path).readlink()))
     return Mount(kind=MountKind.READ, at=path, source=path)
-
-
-def read_only(path: Path) -> list[Mount]:
-    """A file or folder, at its own path and, if links lead to it, where it really is."""
-    real = os.path.realpath(path)
-    return [Mount(kind=MountKind.READ, at=at, source=real) for at in dict.fromkeys((str(path), real))]
 
 
 def program_mounts(search_path: str, programs: Iterable[str], *, home: str) -> list[Mount]:

@@ -1,7 +1,8 @@
 """What a sandbox shows, as a list of mounts, and all else that confines one program: records."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -57,6 +58,13 @@ def _above(place: str) -> Iterator[str]:
     yield "/"
 
 
+class LimitBroken(StrEnum):
+    """A limit that a sandbox keeps by itself, and that was broken."""
+
+    MEMORY = "memory"
+    PROCESSES = "processes"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProcessLimits:
     """What one program and all that it starts may take together; None for no limit."""
@@ -87,6 +95,18 @@ class Confinement:
     may_nest: bool = False  # whether it may make user namespaces itself
     environment: Mapping[str, str] = field(default_factory=dict)  # that it needs beside what it is given
     written: tuple[Path, ...] = ()  # folders of the machine in which it can write, for the limit of disk
+
+    def showing(self, files: Iterable[Path], *, sockets: Iterable[Path] = ()) -> Self:
+        """The same with more files, read-only, and sockets that the program may speak to."""
+        mounts = [mount for file in files for mount in read_only(file)]
+        mounts += [Mount.same(MountKind.WRITE, socket) for socket in sockets]
+        return replace(self, mounts=(*self.mounts, *mounts))
+
+
+def read_only(path: Path) -> list[Mount]:
+    """A file or folder, at its own path and, if links lead to it, where it really is."""
+    real = os.path.realpath(path)
+    return [Mount(kind=MountKind.READ, at=at, source=real) for at in dict.fromkeys((str(path), real))]
 
 
 def _bytes(megabytes: int | None) -> int | None:

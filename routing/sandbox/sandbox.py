@@ -1,4 +1,8 @@
-"""One program's sandbox on this machine: its confinement, and what makes it into a command line."""
+"""One program's sandbox on this machine: its confinement, and what makes it into a command line.
+
+`Sandbox` is what a turn speaks to, whatever confines it; that of bubblewrap is here, and that of container
+engines in `containers`.
+"""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +15,8 @@ from routing.process.command import SpawnError
 from routing.sandbox.bubblewrap import bubblewrap_argv
 from routing.sandbox.bubblewrap_here import Bubblewrap
 from routing.sandbox.launcher import launched
-from routing.sandbox.machine_files import program_mounts, read_only, system_mounts
-from routing.sandbox.mount import Confinement, Mount, MountKind
+from routing.sandbox.machine_files import program_mounts, system_mounts
+from routing.sandbox.mount import Confinement, LimitBroken, read_only
 
 #: Variables that name files which programs of every kind read.
 _FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -45,10 +49,36 @@ class SandboxCommand:
     argv: list[str]
     environment: dict[str, str]
     descriptors: tuple[int, ...] = ()  # that it inherits; the caller closes them when it was started
+    is_wrapper: bool = True  # whether the program is a descendant of what is started; see `Command`
+
+
+class Sandbox(Protocol):
+    """What confines the programs of one turn."""
+
+    @property
+    def confined(self) -> Confinement:
+        """What it shows, and its limits."""
+        ...
+
+    def showing(self, files: Iterable[Path], *, sockets: Iterable[Path] = ()) -> Self:
+        """The same with more files, read-only, and sockets that the program may speak to."""
+        ...
+
+    def command(self, argv: Sequence[str], environment: Mapping[str, str], *, cwd: Path) -> SandboxCommand:
+        """The command that runs the program in the sandbox; SpawnError where that cannot be."""
+        ...
+
+    def broken_limit(self) -> LimitBroken | None:
+        """Which limit the last program broke that has ended, as far as the sandbox knows."""
+        ...
+
+    def close(self) -> None:
+        """The program has ended: nothing of it goes on, inside or outside. Again is harmless."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sandbox:
+class BubblewrapSandbox:
     """Bubblewrap, with what it is to show. Made for one program; it holds nothing open."""
 
     bubblewrap: Bubblewrap
@@ -57,10 +87,8 @@ class Sandbox:
     programs: tuple[str, ...] = ()  # files beside the program itself that it runs, by absolute paths
 
     def showing(self, files: Iterable[Path], *, sockets: Iterable[Path] = ()) -> Self:
-        """The same with more files, read-only, and sockets that the program may speak to."""
-        mounts = [mount for file in files for mount in read_only(file)]
-        mounts += [Mount.same(MountKind.WRITE, socket) for socket in sockets]
-        return replace(self, confined=replace(self.confined, mounts=(*self.confined.mounts, *mounts)))
+        """See `Sandbox`."""
+        return replace(self, confined=self.confined.showing(files, sockets=sockets))
 
     def command(self, argv: Sequence[str], environment: Mapping[str, str], *, cwd: Path) -> SandboxCommand:
         """The command that runs the program in the sandbox; SpawnError when there is no such program here.
@@ -93,6 +121,10 @@ class Sandbox:
         )  # fmt: skip
         given = () if channel is None else (channel,)
         return SandboxCommand(argv=line, environment=inside, descriptors=given)
+
+    def broken_limit(self) -> LimitBroken | None:
+        """None: its processes are those of this machine, where they are looked at."""
+        return None
 
     def close(self) -> None:
         """The program has ended: nothing of it goes on outside."""

@@ -198,6 +198,7 @@ class Worker:
             required=agent.require_sandbox,
             limits=agent.resources,
             as_other_user=agent.group is not None,
+            engine=agent.container or "",
             say=self.coalmine.log_store.say,
         )
 

@@ -129,6 +129,7 @@ class AgentSettings(_Section):
     disk_megabytes: Limit = 0  # in the work tree, home and temporary files of a turn
     sandbox: SandboxKind = SandboxKind.AUTO  # of versions that are proposed without naming one
     require_sandbox: SandboxKind = SandboxKind.NONE  # the least that any version runs in
+    container: str | None = None  # the program of the container engine; None: podman, else docker
     group: str | None = None  # that this user shares with the one that agents run as; None: they run as this
 
     @property

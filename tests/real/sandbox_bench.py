@@ -1,10 +1,13 @@
 """Agents in real sandboxes: a shell line is the agent, in a work tree of a real repository or in a folder."""
 
 import os
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import tests.programs.container_engine
 from routing.process.table import ProcessTable
 from routing.sandbox.profile import SandboxKind, SandboxProfile
 from tasks.agents.runtimes.registry import runtime_for
@@ -14,8 +17,18 @@ from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.process import run_turn
 from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopSignal
+from tests.programs.container_engine import IMAGE
 
 JOB = "0123456789abcdef"
+
+
+def stand_in_engine(folder: Path) -> str:
+    """The program of an engine that runs its containers by bubblewrap; see there."""
+    program = folder / "engine"
+    script = shlex.join([sys.executable, str(tests.programs.container_engine.__file__)])
+    program.write_text(f'#!/bin/sh\nexec {script} "$@"\n')
+    program.chmod(0o700)
+    return str(program)
 
 
 @dataclass(kw_only=True)
@@ -23,6 +36,7 @@ class SandboxBench:
     """Runs agents in sandboxes, below one folder of the host."""
 
     folder: Path
+    kind: SandboxKind = SandboxKind.BUBBLEWRAP  # what confines, unless a run says otherwise
     sandboxes: AgentSandboxes = field(default_factory=AgentSandboxes)
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -40,15 +54,18 @@ class SandboxBench:
 
     def run(
         self, line: str, *, tree: Path | None = None, borrowed: tuple[Path, ...] = (),
-        stop: StopSignal | None = None, sandbox: SandboxKind = SandboxKind.BUBBLEWRAP,
+        stop: StopSignal | None = None, sandbox: SandboxKind | None = None,
         limits: TurnLimits | None = None, **profile: object,
     ) -> TurnResult:  # fmt: skip
         """Run shell lines as an agent, to its end; from a file, as what a command names is shown to it."""
         tree = tree or self.folder / "tree"
         tree.mkdir(exist_ok=True)
         (tree / "agent.sh").write_text(line)
+        kind = sandbox or self.kind
+        if kind is SandboxKind.CONTAINER:
+            profile = {"image": IMAGE, **profile}
         spec = RuntimeSpec(
-            command="sh ./agent.sh", sandbox=sandbox, profile=SandboxProfile.model_validate(profile)
+            command="sh ./agent.sh", sandbox=kind, profile=SandboxProfile.model_validate(profile)
         )
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), **self.environment}
         files = self.work_dir / ".coalmine" / "turns" / JOB / "1"
@@ -63,7 +80,7 @@ class SandboxBench:
             SandboxTurn(
                 work_dir=self.work_dir, job_id=JOB, fence=1, agent="", spec=spec,
                 prompt_file=turn.prompt_file, tree=turn.worktree, borrowed=borrowed, environment=environment,
-                worker={},
+                worker=os.environ,
             )
         )  # fmt: skip
         confined = TurnInput(

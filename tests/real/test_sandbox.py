@@ -1,8 +1,17 @@
-"""Attacks from inside a sandbox of bubblewrap, each by a probe that succeeds without one."""
+"""Attacks from inside a sandbox, each by a probe that succeeds without one.
+
+One suite for bubblewrap and for containers. Those are run by a stand-in for an engine, which takes the same
+command line and holds containers to it by bubblewrap; and by a real engine, where one is.
+"""
 
 import os
+import signal
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +24,10 @@ from routing.sandbox.mount import ProcessLimits
 from routing.sandbox.profile import SandboxKind, SandboxProfile
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import Worktree, open_worktree
+from tasks.agents.sandbox.turn_sandbox import AgentSandboxes
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
-from tests.real.sandbox_bench import JOB, SandboxBench
+from tests.real.sandbox_bench import JOB, SandboxBench, stand_in_engine
 from tests.repositories import new_repository
 from tests.waiting import wait_until
 
@@ -37,7 +47,7 @@ READS = {
     "a socket of the store": CONNECT.format(family=1, address='"{socket}"'),
     "the shadow file": "cat /etc/shadow && echo reached",
     "devices": "ls /dev/sd* /dev/vd* /dev/mem /dev/kmsg 2>/dev/null && echo reached",
-    "kernel settings": "echo 1 > /proc/sys/kernel/panic_on_oops && echo reached",
+    "kernel settings": "f=/proc/sys/kernel/panic_on_oops; v=$(cat $f); echo $v > $f && echo reached",
 }
 
 WRITES = {
@@ -51,10 +61,12 @@ WRITES = {
 }
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> SandboxBench:
+@pytest.fixture(params=[SandboxKind.BUBBLEWRAP, SandboxKind.CONTAINER])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> SandboxBench:
     """A host with a worker's files on it: secrets, other trees, the socket of a store."""
-    made = SandboxBench(folder=tmp_path)
+    made = SandboxBench(folder=tmp_path, kind=request.param)
+    if made.kind is SandboxKind.CONTAINER:
+        made.sandboxes = AgentSandboxes(engine=stand_in_engine(tmp_path))
     (made.home / ".ssh").mkdir()
     (made.home / ".ssh" / "id").write_text("secret")
     (made.work_dir / "shop" / "fedcba9876543210").mkdir(parents=True)
@@ -62,10 +74,11 @@ def bench(tmp_path: Path) -> SandboxBench:
     return made
 
 
-@pytest.mark.parametrize("kind", [SandboxKind.NONE, SandboxKind.BUBBLEWRAP])
+@pytest.mark.parametrize("is_confined", [False, True])
 @pytest.mark.parametrize("what", READS)
-def test_nothing_of_the_machine_is_read(bench: SandboxBench, what: str, kind: SandboxKind) -> None:
+def test_nothing_of_the_machine_is_read(bench: SandboxBench, what: str, *, is_confined: bool) -> None:
     """The same line, as the same user, reaches it without a sandbox, or would with rights."""
+    kind = bench.kind if is_confined else SandboxKind.NONE
     path = bench.folder / "s"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
@@ -75,7 +88,7 @@ def test_nothing_of_the_machine_is_read(bench: SandboxBench, what: str, kind: Sa
         )
         said = bench.run(f"{line} 2>&1; true", sandbox=kind).output_tail
     reached = "reached" in said
-    if kind is SandboxKind.BUBBLEWRAP:
+    if is_confined:
         assert not reached, said
     elif what.startswith(("a ", "another", "our", "the worker's files", "processes", "the log")):
         assert reached, f"the probe itself is broken: {said}"
@@ -153,6 +166,53 @@ def test_without_a_network_nothing_is_reached(bench: SandboxBench) -> None:
         line = CONNECT.format(family=2, address=f'("127.0.0.1", {port})')
         assert "reached" in bench.run(f"{line} 2>&1; true", network="full").output_tail
         assert "reached" not in bench.run(f"{line} 2>/dev/null; true", network="none").output_tail
+
+
+def test_what_is_allowed_is_reached_by_the_proxy_alone(bench: SandboxBench) -> None:
+    """A server of this machine that the profile names; another is refused, and neither is there itself."""
+    fetch = (
+        "import sys, urllib.request; "
+        "print(urllib.request.build_opener(*{handlers}).open(sys.argv[1], timeout=10).status)"
+    )
+    through, past = fetch.format(handlers="[]"), fetch.format(handlers="[urllib.request.ProxyHandler({})]")
+    with served_folder(bench.folder) as allowed, served_folder(bench.folder) as other:
+        said = bench.run(
+            f"python3 -c '{through}' http://{allowed}/; "
+            f"python3 -c '{through}' http://{other}/ 2>&1 | tail -1; "
+            f"python3 -c '{past}' http://{allowed}/ 2>&1 | tail -1",
+            allow=[allowed],
+        ).output_tail
+    first, second, third = said.splitlines()[-3:]
+    assert first == "200", said
+    assert "403" in second, said
+    assert "refused" in third, said
+
+
+@contextmanager
+def served_folder(folder: Path) -> Iterator[str]:
+    """A server of HTTP on this machine's loopback; yields its address."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_nothing_outlives_a_killed_worker(bench: SandboxBench) -> None:
+    """Not even what an engine runs, though no child of ours."""
+    worker = os.fork()
+    if not worker:  # a worker that waits for its agent
+        try:
+            bench.run("echo $$ > started; setsid sleep 301 & exec sleep 301")
+        finally:
+            os._exit(1)
+    wait_until((bench.folder / "tree" / "started").exists, description="the agent runs", timeout=30)
+    wait_until(lambda: len(_sleepers("301")) == 2, description="both sleep", timeout=30)
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
+    wait_until(lambda: not _sleepers("301"), description="nothing is left", timeout=2)
 
 
 def test_the_programs_settings_are_there_and_its_folder_is_not_the_users(bench: SandboxBench) -> None:
@@ -241,14 +301,14 @@ def test_tricks_with_a_tree_reach_nothing_on_the_host(
     assert again.main == main, "the agent cannot push by itself"
 
 
-def _sleepers() -> list[tuple[int, int | None]]:
-    """Processes that sleep for 300 seconds, with their starts."""
+def _sleepers(seconds: str = "300") -> list[tuple[int, int | None]]:
+    """Processes that sleep for so long, with their starts."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if words[:2] == [b"sleep", b"300"]:
+        if words[:2] == [b"sleep", seconds.encode()]:
             found.append((int(process.name), start_ticks(int(process.name))))
     return found

@@ -34,6 +34,7 @@ KNOWS = {
     "routing/process": ("routing",),
     "routing/http": ("routing",),
     "routing/sandbox": ("routing", "routing/process"),
+    "routing/sandbox/containers": ("routing", "routing/process", "routing/sandbox"),
     "routing/git": ("routing", "routing/http", "routing/process"),
     "routing/embedded": ("routing", "routing/process"),
     "routing/issues": ("routing", "routing/http"),

@@ -1,10 +1,11 @@
 """What `coalmine up` and `doctor` say about sandboxes, where they work and where they do not."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from console.doctor.sandbox import sandbox_here, sandbox_probes
+from console.doctor.sandbox import containers, sandbox_here, sandbox_probes
 from console.local.start_checks import sandbox_words
 from routing.sandbox.bubblewrap_here import Bubblewrap
 from routing.sandbox.profile import SandboxKind
@@ -27,6 +28,7 @@ NOT_HERE = Bubblewrap(why_not="bwrap is not installed", remedy="install bubblewr
         ),
         (SandboxKind.BUBBLEWRAP, NOT_HERE, "No agent can run"),
         (SandboxKind.NONE, HERE, "without a sandbox, as their version says"),
+        (SandboxKind.CONTAINER, HERE, "Agents run in containers"),
     ],
 )
 def test_up_says_what_its_agents_run_in(kind: SandboxKind, here: Bubblewrap, words: str) -> None:
@@ -48,6 +50,24 @@ def test_doctor_warns_where_no_sandbox_works() -> None:
     required = sandbox_here(NOT_HERE, settings(require_sandbox=SandboxKind.BUBBLEWRAP))
     assert required.status is Status.PROBLEM
     assert sandbox_here(HERE, settings()).status is Status.OK
+
+
+def test_doctor_asks_the_engine_of_champions_in_containers(tmp_path: Path) -> None:
+    """And nobody else's: a fleet without containers needs no engine."""
+    engine = tmp_path / "engine"
+    engine.write_text('#!/bin/sh\n[ "$1" = ps ] || [ "$5" = here:1 ]\n')
+    engine.chmod(0o700)
+    images = {"implementer@v1": "here:1", "reviewer@v2": "gone:1"}
+    works, (here, gone) = settings(container=str(engine)), [*images]
+    assert containers({}, works) == []
+    (found,) = containers({here: images[here]}, works)
+    assert (found.status, found.check) == (Status.OK, "containers")
+    (found,) = containers(images, works)
+    assert found.status is Status.PROBLEM
+    assert "gone:1" in found.message
+    assert gone in found.message
+    (found,) = containers(images, settings(container="no-such-engine"))
+    assert (found.status, "no-such-engine is not installed" in found.message) == (Status.PROBLEM, True)
 
 
 def test_nothing_is_attacked_where_there_is_no_sandbox() -> None:

@@ -16,7 +16,7 @@ from routing.sandbox.bubblewrap_here import Bubblewrap, find_bubblewrap
 from routing.sandbox.machine_files import named_files
 from routing.sandbox.mount import Confinement, Mount, MountKind
 from routing.sandbox.profile import NetworkMode, SandboxKind
-from routing.sandbox.sandbox import TEMPORARY, Sandbox, SandboxCommand
+from routing.sandbox.sandbox import TEMPORARY, BubblewrapSandbox, SandboxCommand
 
 #: Most repositories from which the user's own borrows objects.
 _MOST_LENDERS = 20
@@ -57,7 +57,7 @@ class CiSandbox:
             *(Mount.same(MountKind.READ, path) for path in self.read),
             *(Mount.same(MountKind.WRITE, path) for path in self.write),
         ]
-        sandbox = Sandbox(
+        sandbox = BubblewrapSandbox(
             bubblewrap=found,
             confined=Confinement(
                 mounts=tuple(mounts), network=self.network, home=home, environment={"HOME": home},

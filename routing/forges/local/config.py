@@ -48,6 +48,16 @@ class LocalConfig(ForgeConfig):
             raise ValueError(message)
         return name
 
+    @field_validator("ci_sandbox")
+    @classmethod
+    def _refuses_containers(cls, kind: SandboxKind) -> SandboxKind:
+        """CI has no image: less than was asked for would run."""
+        if kind is SandboxKind.CONTAINER:
+            raise ValueError(
+                "CI runs in no container; use `bubblewrap`, or `none` for a command that starts one"
+            )
+        return kind
+
     @field_validator("issues")
     @classmethod
     def _both_or_none(cls, issues: Path | None, info: ValidationInfo) -> Path | None:

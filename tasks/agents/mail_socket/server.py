@@ -41,6 +41,14 @@ PATIENCE_SECONDS = 10.0
 #: The program that agents call. It is run by its path, apart from whatever the work tree holds.
 _PROGRAM = Path(__file__).with_name("command.py")
 
+#: The command. A container has a Python of its own.
+_SCRIPT = """\
+#!/bin/sh
+python={python}
+[ -x "$python" ] || python=python3
+exec "$python" -I {argv} "$@"
+"""
+
 
 class TurnOverError(NotFoundError):
     """The token belongs to no turn that runs in this process."""
@@ -129,8 +137,9 @@ class MailServer:
             self._open_turns[token], self._tokens[folder] = opened, token
             socket = self._server.path
         _write(_pass(folder), json.dumps({"socket": str(socket), "token": token}), mode=0o600)
-        argv = [sys.executable, "-I", str(_PROGRAM), str(_pass(folder))]
-        _write(_command(folder), f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n', mode=0o700)
+        argv = shlex.join([str(_PROGRAM), str(_pass(folder))])
+        script = _SCRIPT.format(python=shlex.quote(sys.executable), argv=argv)
+        _write(_command(folder), script, mode=0o700)
         return _command(folder)
 
     def shown(self, turn: MailTurn) -> tuple[list[Path], list[Path]]:

@@ -28,6 +28,7 @@ class Launch:
     prompt: bytes  # what is written to standard input
     descriptors: tuple[int, ...] = ()  # that the program inherits
     sandbox: Sandbox | None = None  # that the program is in
+    is_wrapper: bool = False  # whether the program is a descendant of what is started
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +66,7 @@ def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
     inside = turn.sandbox.command(argv, environment, cwd=turn.worktree)
     return Launch(
         argv=inside.argv, environment=inside.environment, prompt=prompt, descriptors=inside.descriptors,
-        sandbox=turn.sandbox,
+        sandbox=turn.sandbox, is_wrapper=inside.is_wrapper,
     )  # fmt: skip
 
 

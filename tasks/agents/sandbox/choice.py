@@ -4,8 +4,12 @@ from dataclasses import dataclass
 
 from routing.errors import SettingsError
 from routing.sandbox.bubblewrap_here import Bubblewrap
+from routing.sandbox.containers.engine import ContainerEngine
 from routing.sandbox.profile import SandboxKind
 from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec
+
+#: Where nobody has looked for an engine.
+NO_ENGINE = ContainerEngine(why_not="no container engine was looked for", remedy="install podman or docker")
 
 
 class SandboxMissingError(SettingsError):
@@ -26,27 +30,33 @@ class SandboxChoice:
 
 
 def choose(
-    spec: RuntimeSpec, *, required: SandboxKind, bubblewrap: Bubblewrap, as_other_user: bool = False
-) -> SandboxChoice:
+    spec: RuntimeSpec, *, required: SandboxKind, bubblewrap: Bubblewrap,
+    engine: ContainerEngine = NO_ENGINE, as_other_user: bool = False,
+) -> SandboxChoice:  # fmt: skip
     """Decide, or raise.
 
-    RuntimeRefusedError: the version asks for less than the settings require. SandboxMissingError: what it
-    asks for, or what is required of it, does not work here. `as_other_user`: agents change their user, which
-    a sandbox does not let them do.
+    RuntimeRefusedError: the version asks for less than the settings require, or names no image for its
+    container. SandboxMissingError: what it asks for, or what is required of it, does not work here.
+    `as_other_user`: agents change their user, which a sandbox does not let them do.
     """
     wanted = spec.sandbox
     may_be = SandboxKind.BUBBLEWRAP if wanted is SandboxKind.AUTO else wanted
-    if wanted is SandboxKind.CONTAINER or not may_be.is_at_least(required):
+    if not may_be.is_at_least(required):
         return _refused(wanted, required)
+    if wanted is SandboxKind.CONTAINER and spec.profile.image is None:
+        message = "the version runs in a container and names no image; propose it with `image` in its profile"
+        raise RuntimeRefusedError(message)
     if wanted is SandboxKind.NONE:
         return SandboxChoice(kind=SandboxKind.NONE, note="")
-    why_not, remedy = bubblewrap.why_not, bubblewrap.remedy
+    kind = SandboxKind.CONTAINER if wanted is SandboxKind.CONTAINER else SandboxKind.BUBBLEWRAP
+    here = engine if kind is SandboxKind.CONTAINER else bubblewrap
+    why_not, remedy = here.why_not, here.remedy
     if as_other_user:
         why_not = "agents run as another user (agent.group), and no program can change its user in a sandbox"
         remedy = "unset agent.group, or propose a version with the sandbox `none`"
     if not why_not:
-        words = f"sandbox: bubblewrap, network: {spec.profile.network}"
-        return SandboxChoice(kind=SandboxKind.BUBBLEWRAP, note=words)
+        of = f" of {spec.profile.image}" if kind is SandboxKind.CONTAINER else ""
+        return SandboxChoice(kind=kind, note=f"sandbox: {kind}{of}, network: {spec.profile.network}")
     if wanted is not SandboxKind.AUTO:
         asks = f"the version asks for {wanted}"
     elif required.is_at_least(SandboxKind.BUBBLEWRAP):
@@ -61,11 +71,8 @@ def choose(
 
 
 def _refused(wanted: SandboxKind, required: SandboxKind) -> SandboxChoice:
-    if wanted is SandboxKind.CONTAINER:
-        message = "the sandbox `container` is not there yet; propose a version with `bubblewrap`"
-    else:
-        message = (
-            f"the version runs in the sandbox {wanted}, and agent.require_sandbox is {required}; "
-            f"propose a version with the sandbox {required}"
-        )
+    message = (
+        f"the version runs in the sandbox {wanted}, and agent.require_sandbox is {required}; "
+        f"propose a version with the sandbox {required}"
+    )
     raise RuntimeRefusedError(message)

@@ -5,6 +5,7 @@ folder; the runtime's folder of sessions; the prompt, the mail command and its s
 the turn needs. Everything else of this machine is not there: no store, no other tree, no setting of ours.
 """
 
+import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +16,19 @@ import structlog
 
 from routing.process.command import SpawnError
 from routing.sandbox.bubblewrap_here import Bubblewrap, find_bubblewrap
+from routing.sandbox.containers.container_sandbox import ContainerSandbox
+from routing.sandbox.containers.engine import ContainerEngine, find_engine
 from routing.sandbox.machine_files import named_files
 from routing.sandbox.mount import Confinement, Mount, MountKind, ProcessLimits
 from routing.sandbox.profile import NetworkMode, SandboxKind, SandboxProfile
-from routing.sandbox.sandbox import TEMPORARY, Sandbox
+from routing.sandbox.sandbox import TEMPORARY, BubblewrapSandbox, Sandbox
 from tasks.agents.environment import injected_values, secret_values
 from tasks.agents.proxy.hosts import HostRules, variables_of
 from tasks.agents.proxy.network_proxy import NetworkGate, NetworkProxy
 from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.registry import PROGRAMS, runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec
-from tasks.agents.sandbox.choice import SandboxChoice, choose
+from tasks.agents.sandbox.choice import NO_ENGINE, SandboxChoice, SandboxMissingError, choose
 from tasks.agents.sandbox.turn_folders import TurnFolders
 
 _log = structlog.get_logger(__name__)
@@ -59,7 +62,7 @@ class AgentSandboxes:
 
     def __init__(
         self, *, required: SandboxKind = SandboxKind.NONE, as_other_user: bool = False,
-        limits: ProcessLimits | None = None,
+        limits: ProcessLimits | None = None, engine: str = "",
         say: Callable[[str, str, str], object] = lambda *_: None,
     ) -> None:  # fmt: skip
         self._required = required
@@ -67,31 +70,52 @@ class AgentSandboxes:
         self._say = say  # adds to a job's log: its id, the kind of the entry, the words
         self._limits = limits or ProcessLimits()
         self._proxy = NetworkProxy()
+        self._engine = engine  # the program of the container engine, "": the usual ones
+        self._images: set[str] = set()  # that were found on this machine
 
     @cached_property
     def bubblewrap(self) -> Bubblewrap:
         """As it is here."""
         return find_bubblewrap()
 
+    @cached_property
+    def engine(self) -> ContainerEngine:
+        """The container engine, as it is here."""
+        return find_engine(self._engine)
+
     def choose(self, spec: RuntimeSpec) -> SandboxChoice:
         """In which sandbox a version runs here; raises what `choice.choose` raises."""
-        looks = spec.sandbox is not SandboxKind.NONE
+        looks = spec.sandbox in {SandboxKind.AUTO, SandboxKind.BUBBLEWRAP}
+        in_container = spec.sandbox is SandboxKind.CONTAINER
         return choose(
             spec, required=self._required, bubblewrap=self.bubblewrap if looks else Bubblewrap(),
-            as_other_user=self._as_other_user,
+            engine=self.engine if in_container else NO_ENGINE, as_other_user=self._as_other_user,
         )  # fmt: skip
 
     def announce(self, spec: RuntimeSpec, job_id: str) -> None:
         """See that the version may run here, and say in which sandbox; raises what `choose` raises."""
         choice = self.choose(spec)
+        if choice.kind is SandboxKind.CONTAINER:
+            self._find_image(spec.profile.image or "")
         if choice.note:
             self._say(job_id, "sandbox", choice.note)
         if choice.is_weaker:
             _log.warning("sandbox.none", reason=choice.note)
 
+    def _find_image(self, image: str) -> None:
+        """Raise SandboxMissingError when an image is not on this machine: no turn waits for a transfer."""
+        if image in self._images:
+            return
+        if lacks := self.engine.lacks(image):
+            fetch = f"{Path(self.engine.program).name} pull {image}"
+            message = f"{lacks}; nothing was started: fetch it with `{fetch}`"
+            raise SandboxMissingError(message)
+        self._images.add(image)
+
     def sandbox(self, turn: SandboxTurn) -> Sandbox | None:
         """Make the turn's sandbox, with its folders; None for a version that runs without."""
-        if self.choose(turn.spec).kind is SandboxKind.NONE:
+        kind = self.choose(turn.spec).kind
+        if kind is SandboxKind.NONE:
             return None
         profile, home = turn.spec.profile, turn.environment.get("HOME") or _HOME
         folders = TurnFolders.make(turn.work_dir, job_id=turn.job_id, fence=turn.fence, agent=turn.agent)
@@ -113,30 +137,33 @@ class AgentSandboxes:
             mounts.append(Mount(kind=MountKind.WRITE, at=place, source=str(folders.sessions)))
             if files.variable:
                 environment[files.variable] = place
-        return Sandbox(
-            bubblewrap=self.bubblewrap,
-            confined=Confinement(
-                mounts=tuple(mounts),
-                network=profile.network,
-                home=home,
-                limits=self._limits.with_profile(profile),
-                may_nest=profile.namespaces,
-                environment=environment,
-                written=(turn.tree, folders.home, folders.temporary, folders.sessions),
-            ),
-            gate=gate,
-            programs=(sys.executable, *named_files(turn.spec.command or "")),
+        confined = Confinement(
+            mounts=tuple(mounts),
+            network=profile.network,
+            home=home,
+            limits=self._limits.with_profile(profile),
+            may_nest=profile.namespaces,
+            environment=environment,
+            written=(turn.tree, folders.home, folders.temporary, folders.sessions),
         ).showing([turn.prompt_file])
+        if kind is SandboxKind.CONTAINER:
+            return ContainerSandbox(
+                engine=self.engine, image=profile.image or "", name=f"coalmine-{secrets.token_hex(8)}",
+                confined=confined, gate=gate, worker=turn.worker,
+                has_path="PATH" in turn.spec.environment,
+            )  # fmt: skip
+        programs = (sys.executable, *named_files(turn.spec.command or ""))
+        return BubblewrapSandbox(bubblewrap=self.bubblewrap, confined=confined, gate=gate, programs=programs)
 
     def _gate(self, turn: SandboxTurn) -> NetworkGate | None:
         """The turn's way out; None where its network is the machine's, or none."""
         profile = turn.spec.profile
         if profile.network is not NetworkMode.ALLOW_LIST:
             return None
-        secrets = injected_values(turn.worker, turn.spec)
-        redact = Redactor({**secrets, **secret_values(turn.worker, turn.spec)})
+        added = injected_values(turn.worker, turn.spec)
+        redact = Redactor({**added, **secret_values(turn.worker, turn.spec)})
         return self._proxy.gate(
-            HostRules.of(profile), injections=profile.inject, secrets=secrets,
+            HostRules.of(profile), injections=profile.inject, secrets=added,
             say=lambda words: self._say(turn.job_id, "network", redact(words)),
         )  # fmt: skip
 

@@ -149,7 +149,8 @@ class _ProcessTurn:
             stdin=launch.prompt,
             umask=-1 if turn.group is None else _GROUP_UMASK,
             descriptors=launch.descriptors,
-            is_wrapper=launch.sandbox is not None,
+            is_wrapper=launch.is_wrapper,
+            ends_its_own=launch.sandbox is not None and not launch.is_wrapper,
         )
         self.child = ChildProcess.start(
             command,
@@ -217,7 +218,7 @@ class _ProcessTurn:
         if self._runtime_fault and ended_by is Ending.RESULT:  # it raised after the exit
             ended_by = Ending.PARSER_ERROR
         if by_itself and not clean:
-            ended_by = self._resources.ended_by(exit_code) or ended_by
+            ended_by = self._resources.ended_by(exit_code, self._turn.sandbox) or ended_by
         return TurnResult(
             ended_by=ended_by,
             exit_code=exit_code,

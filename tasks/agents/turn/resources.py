@@ -7,7 +7,8 @@ from pathlib import Path
 
 from routing.jobs.ending import Ending
 from routing.process.usage import UsageTable, folder_bytes, resident_bytes
-from routing.sandbox.mount import ProcessLimits
+from routing.sandbox.mount import LimitBroken, ProcessLimits
+from routing.sandbox.sandbox import Sandbox
 
 #: Seconds between two looks at memory and processes.
 LOOK_SECONDS = 1.0
@@ -15,6 +16,9 @@ LOOK_SECONDS = 1.0
 #: Seconds between two looks at folders, at the least; and how much longer than a look takes.
 FOLDER_SECONDS = 5.0
 _FOLDER_SHARE = 20.0
+
+#: What a sandbox says of its own limits.
+_OF_SANDBOX = {LimitBroken.MEMORY: Ending.MEMORY_LIMIT, LimitBroken.PROCESSES: Ending.PROCESS_LIMIT}
 
 #: All turns of a process read the same table.
 _TABLE = UsageTable()
@@ -55,8 +59,10 @@ class ResourceWatch:
             return Ending.DISK_LIMIT if is_over else None
         return None
 
-    def ended_by(self, exit_code: int | None) -> Ending | None:
-        """Whether a program that ended by itself was ended by the kernel for the size of a file."""
+    def ended_by(self, exit_code: int | None, sandbox: Sandbox | None = None) -> Ending | None:
+        """Whether a program that ended by itself was ended by the kernel, or broke a limit of its sandbox."""
+        if sandbox is not None and (broken := sandbox.broken_limit()) is not None:
+            return _OF_SANDBOX[broken]
         number = int(signal.SIGXFSZ)
         broke = exit_code in {-number, 128 + number} and self._limits.file_bytes is not None
         return Ending.FILE_LIMIT if broke else None
