@@ -57,6 +57,15 @@ class HoldsConnections(Protocol):
         ...
 
 
+@runtime_checkable
+class FollowsNames(Protocol):
+    """A forge whose repositories may be renamed, or moved to another owner."""
+
+    def name_now(self, repo: str) -> str:
+        """What a repository is called by now; the name that was asked for where nothing else is known."""
+        ...
+
+
 class Forge(Protocol):
     """What Coalmine needs of a forge.
 

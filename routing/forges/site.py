@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from routing.forges.config import ForgeConfig
-from routing.forges.forge import Forge
+from routing.forges.forge import FollowsNames, Forge
 from routing.git.limits import GitLimits
 from routing.git.remote import Remote
 from routing.issues.issue import Issue
@@ -48,7 +48,8 @@ class ServedRemotes(Mapping[str, Remote]):
         repo = site.config.served.spelled(asked) if site is not None else None
         if site is None or repo is None:
             raise KeyError(name)
-        return replace(site.remote(repo), limits=self._limits, submodules=site.config.submodules)
+        remote = site.remote(_name_now(site, repo))
+        return replace(remote, limits=self._limits, submodules=site.config.submodules)
 
     def __iter__(self) -> Iterator[str]:
         """Those that are named."""
@@ -57,3 +58,9 @@ class ServedRemotes(Mapping[str, Remote]):
     def __len__(self) -> int:
         """How many are named."""
         return sum(1 for _ in self)
+
+
+def _name_now(site: ForgeSite, repo: str) -> str:
+    """The name that git knows a repository by; one that was moved to where it is excluded is not followed."""
+    name = site.forge.name_now(repo) if isinstance(site.forge, FollowsNames) else repo
+    return repo if site.config.served.excludes(name) else name

@@ -41,7 +41,7 @@ class GitDoor:
         self.open.set()
         self.holding = threading.Event()  # set once a request has waited
         self._world = world
-        self._root = f"/{world.repo}.git"
+        self._first = world.repo
 
     def takes(self, path: str) -> bool:
         """Whether a path is git's."""
@@ -62,6 +62,9 @@ class GitDoor:
             _answer(
                 handler, 401, {"WWW-Authenticate": 'Basic realm="forge"', "Content-Type": "text/plain"}, said
             )
+        elif self._world.repo != self._first and parts.path.startswith(f"/{self._first}.git/"):
+            moved = handler.path.replace(self._first, self._world.repo, 1)  # it was renamed
+            _answer(handler, 301, {"Location": moved})
         elif not parts.path.startswith(f"{self._root}/"):
             _answer(handler, 404, {})
         else:
@@ -78,6 +81,10 @@ class GitDoor:
             return authorization == self.expected
         scheme, _, given = authorization.partition(" ")
         return scheme == "Basic" and base64.b64decode(given).decode().partition(":")[2] == TOKEN
+
+    @property
+    def _root(self) -> str:
+        return f"/{self._world.repo}.git"
 
     @property
     def expected(self) -> str:

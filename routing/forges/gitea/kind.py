@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from routing.forges.config import ForgeName, RemoteConfig
@@ -46,6 +45,7 @@ def gitea_forge(config: RemoteConfig, surroundings: Surroundings) -> RestForge:
     from routing.forges.gitea.issues import GiteaIssues
     from routing.forges.gitea.statuses import GiteaStatuses
     from routing.forges.rest.client import ForgeClient, HttpDialect
+    from routing.forges.rest.clone import RepositoryNames
     from routing.forges.rest.forge import RestForge
     from routing.forges.rest.history import RestHistory
 
@@ -53,7 +53,11 @@ def gitea_forge(config: RemoteConfig, surroundings: Surroundings) -> RestForge:
         api_root=_API_ROOT, scheme="token", headers={"Accept": "application/json"}, numbered_pages=True
     )
     client = ForgeClient(config, dialect, surroundings)
-    history = RestHistory(remote=partial(_remote, config), folder=surroundings.folder_of(config.name))
+    access = GiteaAccess(client)
+    names = RepositoryNames(access.read, monotonic=surroundings.monotonic)
+    history = RestHistory(
+        remote=lambda repo: _remote(config, names.now(repo)), folder=surroundings.folder_of(config.name)
+    )
     statuses = GiteaStatuses(client)
     issues = GiteaIssues(client, forge=config.name, login=config.login)
     return RestForge(
@@ -62,7 +66,8 @@ def gitea_forge(config: RemoteConfig, surroundings: Surroundings) -> RestForge:
         issues=issues,
         checks=statuses,
         changes=GiteaChanges(client, config=config, statuses=statuses.of, history=history),
-        rights=GiteaAccess(client),
+        rights=access,
+        names=names,
         said=GiteaFeedback(client, own_login=issues.own_login, verdicts=GiteaChanges.verdicts),
     )
 

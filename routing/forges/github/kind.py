@@ -105,13 +105,18 @@ def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
     from routing.forges.github.checks import GitHubChecks
     from routing.forges.github.feedback import GitHubFeedback
     from routing.forges.github.issues import GitHubIssues
+    from routing.forges.rest.clone import RepositoryNames
     from routing.forges.rest.forge import RestForge
     from routing.forges.rest.history import RestHistory
 
     if config.app is not None:
         config.app.ask_in(surroundings)
     client = _client(config, config.credential, surroundings)
-    history = RestHistory(remote=partial(_remote, config), folder=surroundings.folder_of(config.name))
+    access = GitHubAccess(client)
+    names = RepositoryNames(access.read, monotonic=surroundings.monotonic)
+    history = RestHistory(
+        remote=lambda repo: _remote(config, names.now(repo)), folder=surroundings.folder_of(config.name)
+    )
     checks = GitHubChecks(client)
     issues = GitHubIssues(client, forge=config.name, login=config.login, app=config.app)
     return RestForge(
@@ -122,7 +127,8 @@ def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
         changes=GitHubChanges(
             client, config=config, statuses=checks.of, history=history, own_login=issues.own_login
         ),
-        rights=GitHubAccess(client),
+        rights=access,
+        names=names,
         said=GitHubFeedback(client, own_login=issues.own_login, verdicts=GitHubChanges.verdicts),
         beside=() if config.app is None else (config.app,),
     )

@@ -100,7 +100,7 @@ class GitLabAccess(RestAccess):
             return f"{repo} is to be deleted on {printable(project.doomed_on)}; take it out of the settings"
         return found
 
-    def _read(self, repo: str) -> WireRepository:
+    def read(self, repo: str) -> WireRepository:
         """The project; where it shows no role of ours (it was shared with a group), that is asked for."""
         project = self._projects.read(repo)
         if project.permissions is None and (level := self._own_level(project.id)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from routing.forges.config import ForgeName, RemoteConfig
@@ -39,6 +38,7 @@ def gitlab_forge(config: GitLabConfig, surroundings: Surroundings) -> RestForge:
     from routing.forges.gitlab.projects import GitLabProjects
     from routing.forges.gitlab.statuses import GitLabStatuses
     from routing.forges.rest.client import ForgeClient, HttpDialect
+    from routing.forges.rest.clone import RepositoryNames
     from routing.forges.rest.forge import RestForge
     from routing.forges.rest.history import RestHistory
 
@@ -46,12 +46,13 @@ def gitlab_forge(config: GitLabConfig, surroundings: Surroundings) -> RestForge:
         api_root=_API_ROOT, scheme="Bearer", headers={"Accept": "application/json"}, numbered_pages=False
     )
     client = ForgeClient(config, dialect, surroundings)
+    projects = GitLabProjects(client, monotonic=surroundings.monotonic)
+    names = RepositoryNames(projects.read, monotonic=surroundings.monotonic)
     history = RestHistory(
-        remote=partial(_remote, config),
+        remote=lambda repo: _remote(config, names.now(repo)),
         folder=surroundings.folder_of(config.name),
         request_ref="refs/merge-requests/{number}/head",
     )
-    projects = GitLabProjects(client, monotonic=surroundings.monotonic)
     statuses = GitLabStatuses(client, projects)
     issues = GitLabIssues(projects, client, forge=config.name, login=config.login)
     discussions = GitLabDiscussions(client)
@@ -65,6 +66,7 @@ def gitlab_forge(config: GitLabConfig, surroundings: Surroundings) -> RestForge:
             discussions=discussions, own_login=issues.own_login,
         ),
         rights=GitLabAccess(client, projects, issues),
+        names=names,
         said=GitLabFeedback(client, projects, discussions, own_login=issues.own_login),
     )  # fmt: skip
 

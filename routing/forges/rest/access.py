@@ -38,7 +38,7 @@ class RestAccess(ABC):
         forges' design: not readable. The note says all that is lacking, in words for the operator.
         """
         try:
-            repository = self._read(repo)
+            repository = self.read(repo)
         except ForgeGoneError as error:
             return Access(readable=False, writable=False, note=str(error))
         try:
@@ -63,7 +63,7 @@ class RestAccess(ABC):
         Only what the forge says plainly: rights that it does not show keep nobody from trying.
         """
         try:
-            repository = self._read(repo)
+            repository = self.read(repo)
         except ForgeGoneError as error:
             return str(error)
         if repository.archived:
@@ -107,7 +107,7 @@ class RestAccess(ABC):
             return Permission.NONE
         return _PERMISSIONS.get(self._client.parsed(WirePermission, said).permission, Permission.NONE)
 
-    def _read(self, repo: str) -> WireRepository:
+    def read(self, repo: str) -> WireRepository:
         """The repository as it is now, or ForgeGoneError."""
         return self._client.parsed(WireRepository, self._client.get(repository_path(repo)))
 

@@ -16,6 +16,7 @@ from routing.forges.forge import Access, Permission
 from routing.forges.rest.access import RestAccess
 from routing.forges.rest.changes import RestChanges
 from routing.forges.rest.client import ForgeClient
+from routing.forges.rest.clone import RepositoryNames
 from routing.forges.rest.issues import RestIssues
 from routing.forges.skip_marker import skip_marker
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
@@ -68,12 +69,17 @@ class RestForge:
     changes: RestChanges
     rights: RestAccess
     said: HearsFeedback
+    names: RepositoryNames
     beside: tuple[HoldsSockets, ...] = ()  # what asks by itself: an App for its tokens
 
     def close_connections(self) -> None:
         """Give the sockets back; the next call opens new ones."""
         for one in (self.client, *self.beside):
             one.close()
+
+    def name_now(self, repo: str) -> str:
+        """What a repository is called by now."""
+        return self.names.now(repo)
 
     def own_login(self) -> str:
         """Whose token it is."""
