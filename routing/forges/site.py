@@ -61,6 +61,11 @@ class ServedRemotes(Mapping[str, Remote]):
 
 
 def _name_now(site: ForgeSite, repo: str) -> str:
-    """The name that git knows a repository by; one that was moved to where it is excluded is not followed."""
+    """The name that git knows a repository by.
+
+    It is followed neither to where it is excluded nor to a name that is served itself, as by a pattern: its
+    issues are found under that one, and would be worked twice.
+    """
     name = site.forge.name_now(repo) if isinstance(site.forge, FollowsNames) else repo
-    return repo if site.config.served.excludes(name) else name
+    served = site.config.served
+    return repo if served.excludes(name) or served.spelled(name) is not None else name

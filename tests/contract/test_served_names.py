@@ -51,10 +51,11 @@ def test_git_goes_to_the_new_name(served: ServedForge, tmp_path: Path) -> None:
         before.run(git, "ls-remote", "--", before.address, "HEAD")
 
 
-def test_nothing_is_followed_to_where_it_is_excluded(served: ServedForge) -> None:
-    """The settings say that nothing is to be done there."""
+@pytest.mark.parametrize("entry", [f"!{NEW}", NEW, "acme/*"])
+def test_nothing_is_followed_to_a_name_that_is_excluded_or_served(served: ServedForge, entry: str) -> None:
+    """Nothing is to be done there, or its issues are found under that name, and would be worked twice."""
     rename(served)
-    assert remote_of(served, f"!{NEW}").address.endswith(f"/{OLD}.git")
+    assert remote_of(served, entry).address.endswith(f"/{OLD}.git")
 
 
 def test_what_landed_is_looked_for_under_the_new_name(served: ServedForge) -> None:
