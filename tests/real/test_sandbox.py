@@ -4,6 +4,7 @@ One suite for bubblewrap and for containers. Those are run by a stand-in for an 
 command line and holds containers to it by bubblewrap; and by a real engine, where one is.
 """
 
+import ctypes
 import os
 import signal
 import socket
@@ -50,6 +51,18 @@ READS = {
     "kernel settings": "f=/proc/sys/kernel/panic_on_oops; v=$(cat $f); echo $v > $f && echo reached",
 }
 
+#: What listens or lies on this machine for its own users, and how a shell line looks for it.
+OF_THE_MACHINE = {
+    "a socket without a path": CONNECT.format(family=1, address='"\\0{abstract}"'),
+    "an agent of keys, a bus, an engine": (
+        "for s in /var/run/docker.sock /run/dbus/system_bus_socket {folder}/agent.sock; do "
+        "test -e $s && echo reached; done; "
+        'test -n "$SSH_AUTH_SOCK$DBUS_SESSION_BUS_ADDRESS$DOCKER_HOST" && echo reached'
+    ),
+    "memory that is shared by name": "ls /dev/shm | grep {shared} && echo reached",
+    "memory that is shared by number": "grep -q {memory} /proc/sysvipc/shm && echo reached",
+}
+
 WRITES = {
     "the system": "touch /usr/bin/mine && echo reached",
     "the root": "touch /mine && echo reached",
@@ -57,6 +70,15 @@ WRITES = {
     "a program on its PATH": 'for d in $(echo $PATH | tr : " "); do touch $d/mine && echo reached; done',
     "a mount": "mount -t tmpfs none /usr && echo reached; mount -o remount,rw / && echo reached",
     "another namespace": "unshare -Ur true && echo reached",
+    "the terminal of the worker": (
+        "python3 -c 'import fcntl, termios; fcntl.ioctl(0, termios.TIOCSTI, b\"x\")' && echo reached; "
+        "(: > /dev/tty) && echo reached; setsid sh -c ': > /dev/tty' && echo reached"
+    ),
+    "rights by a file of another user": (
+        "cp /bin/sh s; chmod 6755 s; grep -q 'NoNewPrivs:.1' /proc/self/status || echo reached; "
+        "grep -q 'CapEff:.0*$' /proc/self/status || echo reached; mknod d b 8 0 && echo reached"
+    ),
+    "hooks that the worker's git would run": ("git config --system core.hooksPath /mine && echo reached"),
     "other rights": "su -c true </dev/null && echo reached; chroot / true && echo reached",
 }
 
@@ -92,6 +114,33 @@ def test_nothing_of_the_machine_is_read(bench: SandboxBench, what: str, *, is_co
         assert not reached, said
     elif what.startswith(("a ", "another", "our", "the worker's files", "processes", "the log")):
         assert reached, f"the probe itself is broken: {said}"
+
+
+@pytest.mark.parametrize("what", OF_THE_MACHINE)
+def test_what_the_machine_shares_is_not_shared(bench: SandboxBench, what: str) -> None:
+    """Sockets and memory that every process of this user reaches; each is reached without a sandbox."""
+    name = f"coalmine-{os.getpid()}"
+    shared, agent = Path("/dev/shm", name), bench.folder / "agent.sock"  # noqa: S108
+    bench.environment = {"SSH_AUTH_SOCK": str(agent)}
+    libc = ctypes.CDLL(None, use_errno=True)
+    memory = libc.shmget(0, 4096, 0o1600)
+    try:
+        shared.touch()
+        with socket.socket(socket.AF_UNIX) as abstract, socket.socket(socket.AF_UNIX) as keys:
+            abstract.bind(f"\0{name}")
+            abstract.listen(5)
+            keys.bind(str(agent))
+            line = OF_THE_MACHINE[what].format(
+                abstract=name, folder=bench.folder, shared=name, memory=f"' {memory} '"
+            )
+            without = bench.run(f"{line} 2>&1; true", sandbox=SandboxKind.NONE).output_tail
+            bench.environment = {}
+            within = bench.run(f"{line} 2>/dev/null; true").output_tail
+    finally:
+        shared.unlink()
+        libc.shmctl(memory, 0, None)  # IPC_RMID
+    assert "reached" in without, f"the probe itself is broken: {without}"
+    assert "reached" not in within, within
 
 
 @pytest.mark.parametrize("what", WRITES)
