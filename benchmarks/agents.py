@@ -25,7 +25,7 @@ NAME = "agents"
 #: Agents under one worker process, and lines that each says a second.
 AGENTS = 200
 #: The same in sandboxes.
-CONFINED = 50
+CONFINED = 200
 LINES_A_SECOND = 10
 
 #: Jobs whose start is timed, one after the other.
