@@ -25,7 +25,7 @@ from tests.waiting import wait_until
 
 #: Templates, and accounts of each runtime that are called so: each closes its own.
 NAMES = [f"row{number}" for number in range(16)]
-MID_TURN = "mid-turn"
+MID_TURN, MID_TURN_OF_CODEX = "mid-turn", "mid-turn-of-codex"
 
 #: The events of which people hear when an account is closed.
 BEGINS = {"account.limited", "account.broken"}
@@ -83,7 +83,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         (programs / name).write_text(f'#!/bin/sh\nexec {agent} {name} "$@"\n')
         (programs / name).chmod(0o700)
     accounts: list[dict[str, Any]] = [
-        {"name": name, "runtime": runtime} for runtime in RUNTIMES for name in (*NAMES, MID_TURN)
+        {"name": name, "runtime": runtime}
+        for runtime in RUNTIMES
+        for name in (*NAMES, MID_TURN, MID_TURN_OF_CODEX)
     ]
     accounts.append({"name": "keyed", "runtime": "claude", "secrets": ["THE_KEY=KEY_OF_TEAM"]})
     settings = {"COALMINE_ACCOUNT": json.dumps(accounts), "KEY_OF_TEAM": "s3cr3t-of-team"}
@@ -194,6 +196,34 @@ def test_a_limit_in_mid_turn_keeps_what_was_done(scene: Scene) -> None:
     _, second = scene.runs(MID_TURN)
     assert done.attempts == 1
     assert second["argv"][second["argv"].index("--resume") + 1] == session
+    assert "limit.lifted" in second["stdin"]
+    assert len(events_of(scene.parts, job, "job.limited")) == 1
+
+
+def test_a_limit_in_mid_turn_of_codex_is_resumed(scene: Scene) -> None:
+    """Words alone end its turn, after its tools were used: the same thread goes on."""
+    thread = "01a1f9f7-2f14-7652-ad84-40b59820eff3"
+    tool = {"id": "item_1", "type": "command_execution", "command": "make", "status": "completed"}
+    said = {"id": "item_2", "type": "agent_message", "text": "half of it is done"}
+    lines: list[dict[str, Any]] = [
+        {"type": "thread.started", "thread_id": thread},
+        {"type": "turn.started"},
+        {"type": "item.completed", "item": tool},
+        {"type": "item.completed", "item": said},
+        SPENT,
+    ]
+    name = MID_TURN_OF_CODEX
+    scene.add(name, "codex", scene.recording(name, lines), FOLDER / "codex-2-stdin.json")
+    job = scene.parts.mailbox.enqueue(JobRequest(template=name, task="work", max_attempts=1)).job
+    scene.until_held(name, job)
+    held = scene.parts.jobs.find(job)
+    assert (held.kind == TurnKind.LIFTED, held.attempts) == (True, 0)
+    scene.parts.breakers.reopen(f"codex:{name}", by="the test")
+    done = until_state(scene.parts, job, JobState.SUCCEEDED)
+    _, second = scene.runs(name)
+    assert done.attempts == 1
+    assert "resume" in second["argv"]
+    assert thread in second["argv"]
     assert "limit.lifted" in second["stdin"]
     assert len(events_of(scene.parts, job, "job.limited")) == 1
 
