@@ -1,7 +1,7 @@
 """Attacks from inside a sandbox, each by a probe that succeeds without one.
 
 One suite for bubblewrap and for containers. Those are run by a stand-in for an engine, which takes the same
-command line and holds containers to it by bubblewrap; and by a real engine, where one is.
+command line and holds containers to it by bubblewrap: no engine runs where the suites do.
 """
 
 import ctypes
