@@ -66,6 +66,7 @@ def test_agents_of_up_are_inside(tmp_path: Path, kind: str, words: str, reached:
         "issues",
         "--ci",
         "test -e seen.txt",
+        "--allow-red",
     ]
     with (tmp_path / "up.log").open("wb") as log:
         process = subprocess.Popen(

@@ -1,7 +1,7 @@
 """The suite's GitHub: the routes and words that https://docs.github.com/rest describes."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.fakes.forge_world import (
@@ -79,7 +79,7 @@ class GitHubRoutes:
                 lambda _asked, one: Answer(value=[_as_github_has(each) for each in one.reviews], paged="link")
             ),
             rf"GET {repo}/pulls/(\d+)/comments": self.with_pull(
-                lambda _asked, one: Answer(value=one.remarks, paged="link")
+                lambda _asked, one: Answer(value=[_as_commented(each) for each in one.remarks], paged="link")
             ),
             rf"POST {repo}/pulls/(\d+)/comments/(\d+)/replies": self.reply,
             rf"POST {repo}/pulls/(\d+)/requested_reviewers": self.with_pull(self.ask_reviewers),
@@ -115,7 +115,7 @@ class GitHubRoutes:
         if pull is None or int(found[2]) not in first:
             return GONE
         made = self.world.reply(pull, int(found[2]), OWN_LOGIN, asked.body["body"])
-        return Answer(status=201, value=made)
+        return Answer(status=201, value=_as_commented(made))
 
     def ask_reviewers(self, asked: AskedRequest, pull: WorldPull) -> Answer:
         """Only collaborators can be asked."""
@@ -532,6 +532,11 @@ class GitHubRoutes:
             return GONE
         one = self.world.log(found[1], "-1")[0]
         return Answer(value={"sha": one["sha"], "message": one["message"], "committer": {"date": one["at"]}})
+
+
+def _as_commented(remark: Mapping[str, Any]) -> dict[str, Any]:
+    """A comment on a change, without what the world notes of it for other forges."""
+    return {name: value for name, value in remark.items() if name != "at"}
 
 
 def _as_github_has(review: dict[str, object]) -> dict[str, object]:
