@@ -131,6 +131,13 @@ class Captured:
     output: bytes
     error: bytes
 
+    @property
+    def complaint(self) -> str:
+        """Why it did not succeed, in its words on one line (300 characters at most); "" when it did."""
+        if self.ended.exit_code == 0:
+            return ""
+        return " ".join(self.error.decode(errors="replace").split())[:300] or str(self.ended)
+
 
 class _Kept(bytearray):
     """An output that is kept in memory."""

@@ -73,7 +73,4 @@ def _tried(program: str, *, blocks_nesting: bool) -> str:
         )
     except SpawnError as error:
         return str(error)
-    if done.ended.exit_code == 0:
-        return ""
-    words = " ".join(done.error.decode(errors="replace").split())
-    return words[:300] or str(done.ended)
+    return done.complaint

@@ -76,7 +76,8 @@ class Ticks:
                     answer = tick()
             finally:
                 if not self._store.end(name, turn):  # ticks are idempotent, so no harm was done
-                    _log.warning("tick.overran", tick=name, seconds=lease_seconds)
+                    reason = f"it took longer than {TICK_SECONDS:.0f} s, or its process stood still"
+                    _log.warning("tick.overran", tick=name, reason=reason)
         return answer
 
     @contextmanager

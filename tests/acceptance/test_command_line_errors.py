@@ -58,6 +58,7 @@ def test_shares_that_no_trial_can_have(coalmine: CommandLine, template: str, sha
         (["trial", "open", "implementer", "--guardrail", "cost_usd"], "write NAME=CAP"),
         (["trial", "open", "implementer", "--guardrail", "speed=1"], "guardrails.0.name"),
         (["trial", "open", "implementer", "--share", "much"], "--share"),
+        (["template", "propose", "implementer", "--sandbox", "container"], "names no image"),
         (["template", "propose", "implementer", "--prompt", ""], "the prompt is empty"),
         (["template", "propose", "implementer", "--prompt", "a", "--prompt-file", "b"], "give only one"),
         (["template", "propose", "implementer", "--prompt-file", "missing.md"], "missing.md cannot be read"),

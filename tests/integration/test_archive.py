@@ -178,6 +178,28 @@ def test_of_two_imports_at_once_one_stops(
     assert {name: after[name] for name in lists} == {name: before[name] for name in lists}
 
 
+def test_of_two_files_at_once_one_is_imported(
+    coalmine: CommandLine, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both found the namespace empty; the one that began first has it."""
+    first = exported(coalmine)
+    second = first.with_name("second.jsonl")
+    coalmine.shown("export", str(second))
+    looks = archive_writer.ArchiveWriter._check_empty  # noqa: SLF001 - what comes between two steps
+    others = iter([True])
+
+    def found_empty(self: Any) -> None:
+        looks(self)
+        if next(others, False):
+            coalmine.shown("import", str(first), COALMINE_NAMESPACE="other")
+
+    monkeypatch.setattr(archive_writer.ArchiveWriter, "_check_empty", found_empty)
+    refused = coalmine("import", str(second), COALMINE_NAMESPACE="other")
+    assert (refused.exit_code, "somebody else imports" in refused.stderr) == (4, True)
+    assert not redis_client.exists("other:importing")
+    assert "imported from" in str(redis_client.get("other:paused"))
+
+
 def test_a_namespace_in_use_is_refused(coalmine: CommandLine, redis_client: redis.Redis) -> None:
     """One with records, and one that a worker looks after; nothing is written there."""
     file = exported(coalmine)

@@ -10,7 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from routing.forges.local.config import LocalConfig
 from routing.process.command import SpawnError
 from routing.sandbox.containers.container_argv import LINK_AT, Container, container_argv, inherited
 from routing.sandbox.containers.container_sandbox import ContainerSandbox
@@ -140,6 +142,14 @@ def engine_that(folder: Path, line: str, name: str = "docker") -> Path:
     program.write_text(f"#!/bin/sh\n{line}\n")
     program.chmod(0o700)
     return program
+
+
+def test_ci_in_a_container_is_refused(tmp_path: Path) -> None:
+    """It would run in less than was asked for."""
+    with pytest.raises(ValidationError, match="CI runs in no container"):
+        LocalConfig(
+            repository=tmp_path, issues=tmp_path / "issues", ci="true", ci_sandbox=SandboxKind.CONTAINER
+        )
 
 
 def test_an_engine_is_looked_for_and_asked(tmp_path: Path) -> None:

@@ -86,7 +86,4 @@ def _said(argv: list[str], environment: Mapping[str, str] | None) -> str:
         )
     except SpawnError as error:
         return str(error)
-    if done.ended.exit_code == 0:
-        return ""
-    words = " ".join(done.error.decode(errors="replace").split())
-    return words[:300] or str(done.ended)
+    return done.complaint

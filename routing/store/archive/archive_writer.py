@@ -39,8 +39,10 @@ class ArchiveWriter(Store):
         ConflictError where the namespace is not empty, or a worker looks after it.
         """
         record = self.keys("importing")
-        with redis_errors("beginning an import"):
-            known = self.redis.hgetall(record)
+        pipeline: Any = self.redis.pipeline(transaction=True)
+        with redis_errors("beginning an import"), pipeline:
+            pipeline.watch(record)
+            known = pipeline.hgetall(record)
             if known and known.get(Place.DIGEST) != digest:
                 message = (
                     f"another file is being imported into {self.keys.namespace}, and is half done: go on "
@@ -51,11 +53,11 @@ class ArchiveWriter(Store):
             if known:
                 return int(known[Place.DONE])
             self._check_empty()
-            pipeline = self.redis.pipeline(transaction=True)
+            pipeline.multi()
             pipeline.set(self.keys("paused"), "an import is under way")
             pipeline.hset(record, mapping={Place.DIGEST: digest, Place.DONE: 0})
             pipeline.expire(record, KEPT_SECONDS)
-            pipeline.execute()
+            self._commit(pipeline)
         return 0
 
     def _check_quiet(self) -> None:
@@ -82,11 +84,10 @@ class ArchiveWriter(Store):
     def write(self, entries: Sequence[Entry | None], *, done: int) -> None:
         """Write entries that follow the `done` first ones, and the place, in one step. None is left out."""
         record = self.keys("importing")
-        with redis_errors("importing"):
-            pipeline: Any = self.redis.pipeline(transaction=True)
+        pipeline: Any = self.redis.pipeline(transaction=True)
+        with redis_errors("importing"), pipeline:
             pipeline.watch(record)
             if pipeline.hget(record, Place.DONE) != str(done):
-                pipeline.reset()
                 raise self._overtaken()
             pipeline.multi()
             now = self.now()
@@ -95,10 +96,7 @@ class ArchiveWriter(Store):
                     self._put(pipeline, entry, now)
             pipeline.hset(record, Place.DONE, done + len(entries))
             pipeline.expire(record, KEPT_SECONDS)
-            try:
-                pipeline.execute()
-            except WatchError as error:
-                raise self._overtaken() from error
+            self._commit(pipeline)
 
     def end(self, reason: str) -> None:
         """All is written: forget the import, and say why dispatch is paused."""
@@ -107,6 +105,12 @@ class ArchiveWriter(Store):
             pipeline.set(self.keys("paused"), reason)
             pipeline.delete(self.keys("importing"))
             pipeline.execute()
+
+    def _commit(self, pipeline: Any) -> None:
+        try:
+            pipeline.execute()
+        except WatchError as error:
+            raise self._overtaken() from error
 
     def _overtaken(self) -> ConflictError:
         return ConflictError(

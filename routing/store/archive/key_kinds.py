@@ -153,11 +153,6 @@ def kind_of(name: str) -> KeyKind | None:
     return next((kind for pattern, kind in _patterns() if pattern.fullmatch(name)), None)
 
 
-def place_of_kind(kind: KeyKind) -> int:
-    """Where a kind stands in an export."""
-    return KINDS.index(kind)
-
-
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], KeyKind], ...]:
     longest_first = sorted(KINDS, key=lambda kind: -kind.pattern.count(":"))
