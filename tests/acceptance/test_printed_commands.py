@@ -37,6 +37,7 @@ def test_what_is_not_carried_out_here_says_what_it_needs() -> None:
     ]
 
 
+@pytest.mark.long
 def test_the_quickstart_does_what_it_says(tmp_path: Path) -> None:
     """From an empty home to a trial of a hasty version; tests/real waits for its verdict."""
     carry_out_the_quickstart(tmp_path, until="on trial", timeout=30)

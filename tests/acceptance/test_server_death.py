@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from routing.errors import UnavailableError
 from tests.programs.up_program import issue_fields, running_up, up_environment, workplace
 from tests.servers.private_server import plain_client, process_runs
 from tests.waiting import run, until_ended, wait_until
 
 
+@pytest.mark.long
 def test_a_killed_server_is_started_again_and_ends_the_fleet_when_it_cannot_be(tmp_path: Path) -> None:
     """Its job goes on, is paid once, and no event is missing; with broken files all ends with the reason."""
     workplace(tmp_path)

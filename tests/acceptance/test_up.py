@@ -102,6 +102,7 @@ def test_an_agent_sees_no_secret_of_what_runs_beside_it(tmp_path: Path) -> None:
     assert not [name for name, secret in secrets.items() if report.showing(secret)]
 
 
+@pytest.mark.long
 def test_a_second_interrupt_costs_no_attempt_and_the_next_up_goes_on(tmp_path: Path) -> None:
     """It is said what is waited for and what became of the job; the next `up` needs no option."""
     workplace(tmp_path)
@@ -134,6 +135,7 @@ def test_a_second_interrupt_costs_no_attempt_and_the_next_up_goes_on(tmp_path: P
     assert (job["state"], job["attempts"]) == ("succeeded", 1)
 
 
+@pytest.mark.long
 def test_work_that_people_merge_leaves_its_issue_open_until_they_have(tmp_path: Path) -> None:
     """The comment names the branch; the merge by hand closes the issue."""
     workplace(tmp_path)

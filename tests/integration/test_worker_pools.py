@@ -15,8 +15,11 @@ from tests.programs.agent_book import Book, until_gone
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
+#: The pool that workers have by default is tried in the quick suite.
+POOLS = ["threads", *(pytest.param(pool, marks=pytest.mark.long) for pool in ("prefork", "solo"))]
 
-@pytest.fixture(scope="module", params=["threads", "prefork", "solo"])
+
+@pytest.fixture(scope="module", params=POOLS)
 def parts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coalmine]:
     """A worker with the pool on a server of its own, and beat."""
     folder = tmp_path_factory.mktemp(request.param)
