@@ -145,8 +145,8 @@ def test_every_service_becomes_healthy_with_its_secrets(containers: Containers) 
     with httpx.Client(trust_env=False, timeout=10) as client:
         assert client.get(f"{flower}/api/workers").status_code == 401
         wait_until(
-            lambda: _workers(client, flower, basic) == {"jobs", "control"},
-            description="Flower shows both workers",
+            lambda: _workers(client, flower, basic) == {"jobs", "control", "backtest"},
+            description="Flower shows all workers",
         )
         assert client.get(f"{web}/readyz").status_code == 401
         assert client.get(f"{web}/readyz", headers={"Authorization": f"Bearer {token}"}).status_code == 200

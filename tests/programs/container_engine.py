@@ -78,13 +78,24 @@ def run(rest: list[str]) -> int:
     (groups / "memory.events").write_text("low 0\noom_kill 0\n")
     (groups / "pids.events").write_text("max 0\n")
     heard, says = os.pipe()
+    known, early = list[int](), list[int]()  # the first process; signals that came before it was known
+
+    def passed_on(number: int, _frame: object) -> None:
+        if known:
+            os.kill(known[0], signal.SIGTERM)
+        else:
+            early.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, passed_on)
     argv = [*bubblewrap(asked, groups, says), "--", asked.entrypoint, *asked.words]
     process = subprocess.Popen(argv, start_new_session=True, pass_fds=[says], env={})
     os.close(says)
     with os.fdopen(heard) as said:
         first = int(json.load(said)["child-pid"])
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os.kill(first, signal.SIGTERM))
+    known.append(first)
+    if early:
+        os.kill(first, signal.SIGTERM)
     ended = threading.Event()
     watch = threading.Thread(target=watched, args=(first, asked, groups, ended))
     watch.start()
