@@ -176,7 +176,8 @@ def test_no_process_outlives_its_turn(bench: SandboxBench) -> None:
 
 def test_an_agent_that_is_stopped_has_time_to_end(bench: SandboxBench) -> None:
     """It hears SIGTERM, as it does without a sandbox, and is not killed with what confines it."""
-    line = 'trap "echo ended > ended; exit 0" TERM; echo started > started; while :; do sleep 0.1; done'
+    ends = "sleep 0.3; echo ended > ended; exit 0"  # by then the shell that runs the line has ended
+    line = f'trap "{ends}" TERM; echo started > started; while :; do sleep 0.1; done'
     stop, tree = StopSignal(), bench.folder / "tree"
     tree.mkdir()
 

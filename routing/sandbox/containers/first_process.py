@@ -46,18 +46,21 @@ def reaped():
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
-                break
+                return ended, True
             ended.append((pid, status))
     except ChildProcessError:
-        pass
-    return ended
+        return ended, False
+asked = []
+def ask(*_):
+    asked.append(True)
+    all_get(signal.SIGTERM)
 heard, wakes = os.pipe()
 for end in (heard, wakes):
     os.set_blocking(end, False)
 signal.set_wakeup_fd(wakes)
 signal.signal(signal.SIGCHLD, lambda *_: None)
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-    signal.signal(number, lambda *_: all_get(signal.SIGTERM))
+    signal.signal(number, ask)
 pid = os.fork()
 if not pid:
     signal.set_wakeup_fd(-1)
@@ -69,15 +72,16 @@ if not pid:
         print("%s cannot be run: %s" % (sys.argv[2], error.strerror), file=sys.stderr)
     os._exit(127)
 os.close(0)
-code = None
-while code is None:
+code, others = None, True
+while code is None or asked and others:  # a shell ends sooner than what it runs; a worker kills the rest
     ready = select.select([link, heard], [], [])[0]
     if link in ready and not link.recv(64):
         code = 137
         break
     if heard in ready:
         os.read(heard, 512)
-    for one, status in reaped():
+    ended, others = reaped()
+    for one, status in ended:
         if one == pid:
             code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 all_get(signal.SIGKILL)
