@@ -18,6 +18,7 @@ class Dropped(StrEnum):
     NO_TESTS = "no tests"  # it touches no test, or nothing but tests and words
     TOO_LARGE = "too large"
     NOT_READABLE = "not readable"  # git or the issue says what a case cannot hold
+    IN_HISTORY = "answer in its history"  # the same change was made before, and taken back
     BROKEN = "judge broken"
     SLOW = "too slow"
     PASSES_BEFORE = "passes before its change"
@@ -35,6 +36,7 @@ _WORDS = {
     Dropped.NO_TESTS: "it has no tests beside code that they could be about",
     Dropped.TOO_LARGE: "its tests are too large to be laid over other work",
     Dropped.NOT_READABLE: "its issue or its files cannot be part of a case",
+    Dropped.IN_HISTORY: "the same change was made before and taken back, so an agent finds it in the history",
     Dropped.BROKEN: "the judge could not be run",
     Dropped.SLOW: "the judge took too long",
     Dropped.PASSES_BEFORE: "its tests pass without the change",

@@ -16,7 +16,7 @@ from harvest.backtests.case import Case, CaseOrigin
 from harvest.backtests.case_proof import Dropped
 from harvest.backtests.case_text import without_answer
 from routing.errors import CoalmineError
-from routing.git.git import Git
+from routing.git.git import Git, GitError
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job
 from tasks.agents.pairs.judge import Judge
@@ -110,7 +110,11 @@ class CaseCollector:
             _log.info("backtest.not_a_case", commit=change.commit, reason=str(error)[:300])
             why = Dropped.TOO_LARGE if isinstance(error, TestsTooLargeError) else Dropped.NOT_READABLE
             return Looked(commit=change.commit, dropped=why, note=" ".join(str(error).split())[:200])
-        proof = prove(case, change.commit, self.judge(case), self.git, work_dir=self.work_dir)
+        judge = self.judge(case)
+        try:
+            proof = prove(case, change.commit, judge, self.git, work_dir=self.work_dir)
+        except GitError as error:  # of the history of its files
+            return Looked(commit=change.commit, dropped=Dropped.NOT_READABLE, note=str(error)[:200])
         kept = case if proof.dropped is None else None
         return Looked(commit=change.commit, case=kept, dropped=proof.dropped)
 

@@ -18,6 +18,7 @@ from routing.errors import InvalidInputError
 from routing.git.git import Git, GitError
 from tasks.agents.pairs.hidden_tests import laid_over
 from tasks.agents.repository.our_git import with_index
+from tasks.backtests.past_changes import REGULAR
 
 
 def _listed(value: object) -> object:
@@ -145,5 +146,8 @@ def _files(git: Git, base: str, tree: str) -> Iterator[HiddenFile]:
     parts = raw.split("\0")
     for head, path in zip(parts[::2], parts[1::2], strict=False):
         _, mode, _, blob, what = head.split(" ")
+        if what != "D" and mode not in REGULAR:
+            message = f"the test_patch makes {path[:80]} a link or a submodule, which a case cannot hold"
+            raise InvalidInputError(message)
         content = None if what == "D" else git.raw("cat-file", "blob", blob)
-        yield HiddenFile.of(path, content, executable=mode == "100755")
+        yield HiddenFile.of(path, content, executable=REGULAR.get(mode, False))

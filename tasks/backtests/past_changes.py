@@ -5,7 +5,7 @@ messages say is text from outside: it only names an issue, which is then asked f
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,8 +29,12 @@ _REQUEST = re.compile(
     r"\A[^\n]*\(#([1-9][0-9]{0,8})\)[ \t]*(?:\n|\Z)|\AMerge pull request #([1-9][0-9]{0,8})\b"
 )
 
-_REGULAR = {"100644": False, "100755": True}
+#: Modes of plain files, and whether they can be run.
+REGULAR = {"100644": False, "100755": True}
 _MOST_FIELDS = 4
+
+#: Lines of a patch alone: what is around them may have changed since.
+_PATCH = ("--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--full-index")
 
 
 class TestsTooLargeError(ValueError):
@@ -126,6 +130,37 @@ def _changed(git: Git, base: str, commit: str) -> Iterator[ChangedFile]:
         yield ChangedFile(path=path, mode=fields[1], blob=fields[3], removed=fields[4] == "D")
 
 
+def is_in_history(git: Git, base: str, change: str, *, hidden: Collection[str]) -> bool:
+    """Whether a commit before made the same change, or had all its files as they are after it. GitError.
+
+    Then it was taken back, and made again: an agent finds the answer among the ancestors of its base. Only
+    files that are neither hidden nor mere words count.
+    """
+    files = [file for file in _changed(git, base, change) if file.path not in hidden]
+    files = [file for file in files if is_code(file.path)] or files
+    paths = [f":(literal){file.path}" for file in files]
+    if not paths:
+        return False
+    walks = [["--full-history"], ["--first-parent", "--diff-merges=first-parent"]]
+    raws = [
+        git("log", "--raw", "--no-abbrev", "--no-renames", "--format=", *walk, base, "--", *paths)
+        for walk in walks
+    ]
+    states = {word for raw in raws for line in raw.splitlines() for word in line.split(" ")[2:4]}
+    wanted = {file.blob for file in files if not file.removed}
+    if wanted and wanted <= states:
+        return True
+    own = _patch_ids(git, git.raw("diff-tree", "-p", *_PATCH, base, change, "--", *paths))
+    made = (git.raw("log", "-p", *_PATCH, "--format=commit %H", *walk, base, "--", *paths) for walk in walks)
+    return any(own & _patch_ids(git, patches) for patches in made)
+
+
+def _patch_ids(git: Git, patches: bytes) -> set[str]:
+    """What patches do, without where and when."""
+    found = git.raw("patch-id", "--stable", stdin=patches).decode()
+    return {line.partition(" ")[0] for line in found.splitlines()}
+
+
 def hidden_files(git: Git, change: PastChange) -> tuple[HiddenFile, ...]:
     """The tests of a change as they are after it. ValueError for one that a case cannot hold; GitError."""
     blobs = "".join(f"{file.blob}\n" for file in change.tests if not file.removed)
@@ -139,8 +174,8 @@ def hidden_files(git: Git, change: PastChange) -> tuple[HiddenFile, ...]:
 def _hidden(git: Git, file: ChangedFile) -> HiddenFile:
     if file.removed:
         return HiddenFile(path=file.path, content=None)
-    if file.mode not in _REGULAR:
+    if file.mode not in REGULAR:
         message = f"{file.path[:80]} is a link or a submodule"
         raise ValueError(message)
     content = git.raw("cat-file", "blob", file.blob)
-    return HiddenFile.of(file.path, content, executable=_REGULAR[file.mode])
+    return HiddenFile.of(file.path, content, executable=REGULAR[file.mode])

@@ -9,6 +9,7 @@ from routing.base import Base
 from routing.git.git import Git
 from tasks.agents.pairs.judge import Judge
 from tasks.agents.pairs.sealed_repository import BRANCH
+from tasks.backtests.past_changes import is_in_history
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +24,10 @@ def prove(case: Case, change: str, judge: Judge, git: Git, *, work_dir: Path) ->
     """See that the judge fails at the base of a case and passes at its true change, twice each.
 
     `git` has the whole repository, and is only read; `judge` has the hidden tests of the case. It stops at
-    the first look that decides.
+    the first look that decides, and looks at nothing when the answer is in the history of the base. GitError.
     """
+    if is_in_history(git, case.base, change, hidden={file.path for file in case.hidden}):
+        return Proof(dropped=Dropped.IN_HISTORY, looks=0)
     base = Base(branch=BRANCH, commit=case.base)
     name = case.repository.rpartition("/")[2].rpartition(":")[2]
     before: list[JudgeLook] = []

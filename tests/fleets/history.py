@@ -48,7 +48,7 @@ def test_of(number: int) -> str:
 
 
 def past_library(folder: Path, issues: int = 4, *, odd: bool = True) -> PastLibrary:
-    """A library `calc` with so many fixes in its past, and with `odd` five changes that make no case."""
+    """A library `calc` with so many fixes in its past, and with `odd` six changes that make no case."""
     path, bench = folder / "calc.git", folder / "calc-bench"
     git = Git(folder)
     git("init", "--quiet", "--bare", "--initial-branch", "main", str(path))
@@ -71,14 +71,17 @@ def past_library(folder: Path, issues: int = 4, *, odd: bool = True) -> PastLibr
         merge = f"Merge fix-{number}\n\nFixes #{number}\n"
         _merged(bench, f"fix-{number}", files, message=f"Correct f{number}", merge=merge)
     if odd:
-        texts |= dict.fromkeys(range(101, 105), "Something is wrong.")
+        texts |= dict.fromkeys(range(101, 106), "Something is wrong.")
         _odd_changes(bench, right, folder)
     work("push", "--quiet", "origin", "main")
     return PastLibrary(path, bench, tuple(right), texts)
 
 
 def _odd_changes(bench: Path, right: Mapping[int, bool], folder: Path) -> None:
-    """No tests; no issue; tests that pass before; a test that depends on how often it ran; a broken test."""
+    """No tests; no issue; tests that pass before; a test that depends on how often it ran; a broken test.
+
+    The last one was made before, and taken back.
+    """
     changed, work = source(right), Git(bench)
     closes = "Merge {}\n\nCloses #{}\n"
     readme = {"README.md": "calc\n"}
@@ -97,6 +100,8 @@ def _odd_changes(bench: Path, right: Mapping[int, bool], folder: Path) -> None:
     files = {"calc.py": f"{changed}\n\nA = C = 2\n", "tests/test_d.py": test.format("self.fail()")}
     _merged(bench, "broken", files, message="Add C", merge=closes.format("broken", 104))
     work("revert", "--no-edit", "-m", "1", "HEAD")
+    files = {"calc.py": f"{changed}\n\nA = C = 2\n", "tests/test_e.py": test.format("import calc; calc.C")}
+    _merged(bench, "again", files, message="Add C again", merge=closes.format("again", 105))
 
 
 def _merged(bench: Path, branch: str, files: Mapping[str, str], *, message: str, merge: str) -> None:

@@ -29,6 +29,7 @@ from tasks.agents.repository.worktree import Worktree, open_worktree
 from tasks.backtests.case_folder import CaseFolder
 from tasks.backtests.collecting import CaseCollector, Collected, IssueText
 from tasks.backtests.common_form import case_of, common_lines, common_of, true_change, written
+from tasks.backtests.past_changes import is_in_history
 from tests.fleets.history import JUDGE, PastLibrary, past_library
 
 #: Any issue of the library, and a job of a case.
@@ -107,7 +108,7 @@ def test_the_past_of_a_library_becomes_proven_cases(past: Past) -> None:
     reverts = 2
     assert past.done.dropped == {
         Dropped.NO_TESTS: 1, Dropped.NO_ISSUE: 1 + reverts, Dropped.PASSES_BEFORE: 1, Dropped.FLAKY: 1,
-        Dropped.FAILS_AFTER: 1,
+        Dropped.FAILS_AFTER: 1, Dropped.IN_HISTORY: 1,
     }  # fmt: skip
     case = made[f"local:calc#{past.library.good[0]}"]
     assert case.base == past.library.git("rev-parse", f"{case.origin.change}^1")
@@ -131,7 +132,7 @@ def test_a_judge_that_does_not_work_keeps_no_case(
     past: Past, tmp_path: Path, judge: str, seconds: float, why: Dropped
 ) -> None:
     """And says so."""
-    done = collected(past.library, tmp_path, judge=judge, seconds=seconds, looks=2)
+    done = collected(past.library, tmp_path, judge=judge, seconds=seconds, looks=3)
     assert (done.cases, done.dropped[why]) == ([], 1)
 
 
@@ -193,6 +194,57 @@ def test_a_base_that_was_rewritten_away_is_said(past: Past, tmp_path: Path) -> N
     """It is a fault of the case, not of an agent."""
     with pytest.raises(BaseGoneError, match="rewritten"):
         sealed_remote(past.place(tmp_path), past.remote(), digest="0" * 16, base="a" * 40)
+
+
+@pytest.mark.parametrize("again", ["reverted", "apart", "aside", "first"])
+def test_an_answer_in_the_history_is_found(tmp_path: Path, again: str) -> None:
+    """A fix that was taken back and made again is among the ancestors of its base; one that is new is not."""
+    git, calc = Git(tmp_path), tmp_path / "calc.py"
+    git("init", "--quiet", "--initial-branch", "main")
+
+    def commit(text: str) -> str:
+        calc.write_text(text)
+        git("add", "--all")
+        git("commit", "--quiet", "--message", "Change it")
+        return git("rev-parse", "HEAD")
+
+    wrong, right = "A = 1\n\n\nB = 2\n", "A = 1\n\n\nB = 3\n"
+    commit(wrong)
+    if again == "aside":  # on a branch whose merge took nothing of it
+        git("checkout", "--quiet", "-b", "tried")
+        commit(right)
+        git("checkout", "--quiet", "main")
+        git("merge", "--quiet", "--no-ff", "--strategy", "ours", "--message", "Merge tried", "tried")
+    elif again != "first":
+        commit(right)
+        commit(wrong)
+    if again == "apart":  # the file differs since, and the change is the same
+        wrong, right = f"V = 2\n{wrong}", f"V = 2\n{right}"
+        commit(wrong)
+    base = git("rev-parse", "HEAD")
+    (tmp_path / "test_calc.py").write_text("brought by the change alone")
+    change = commit(right)
+    assert is_in_history(git, base, change, hidden={"test_calc.py"}) is (again != "first")
+
+
+def test_a_link_among_the_tests_makes_no_case(past: Past, tmp_path: Path) -> None:
+    """Its target would become a plain file of that text."""
+    patch = (
+        "diff --git a/tests/link b/tests/link\nnew file mode 120000\n--- /dev/null\n+++ b/tests/link\n"
+        "@@ -0,0 +1 @@\n+../calc.py\n\\ No newline at end of file\n"
+    )
+    line = json.dumps(
+        {
+            "instance_id": "calc-1", "repo": "calc", "base_commit": past.case.base, "patch": "x",
+            "problem_statement": "f1 is wrong", "test_patch": patch,
+        }
+    )  # fmt: skip
+    (common,) = common_lines(line)
+    with (
+        scratch_repository(past.place(tmp_path), past.remote()) as (git, _),
+        pytest.raises(InvalidInputError, match="tests/link a link or a submodule"),
+    ):
+        case_of(common, git, repository="local:calc")
 
 
 def test_hidden_tests_win_over_what_the_agent_made_of_them(past: Past, tmp_path: Path) -> None:
