@@ -31,7 +31,7 @@ lint: $(VENV)/.developed  ## style and types
 	$(BIN)/mypy
 
 # The suites start hundreds of processes: none compiles anew what another has compiled.
-test test-real bench bench-quick demo: export PYTHONDONTWRITEBYTECODE =
+test test-real chaos bench bench-quick demo: export PYTHONDONTWRITEBYTECODE =
 
 # Its tests wait more than they compute, so twice as many run at once as the smallest machine has cores.
 test: lint  ## all that is quick and needs nothing but Python, git and make
@@ -42,6 +42,9 @@ LONG_SUITES := tests/real tests/integration tests/acceptance
 test-real: $(VENV)/.developed  ## long stories, and suites that need programs of others (installs them)
 	PYTHON=$(BIN)/python tests/real/install.sh .real
 	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 3 --dist loadgroup -m long $(LONG_SUITES)
+
+chaos: $(VENV)/.developed  ## a real fleet under faults; ARGS='--seed 1 --jobs 2000 --workers 5 --seconds 120 --report …'
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(VENV)/.developed  ## measure; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks.run $(ARGS)

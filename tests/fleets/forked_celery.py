@@ -7,13 +7,17 @@ the fork. Only what the kernel shows of a process's first environment and argume
 that start theirs by the command.
 """
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 from tests.source import forge_rooms, imported
 
@@ -33,6 +37,9 @@ PRELOADED = [
     "tasks.composition.forge_parts", "tasks.composition.notify_parts", "tasks.work.clock_watch",
     *sorted({name for file in _IMPORT_WHEN_USED for name in imported(Path(file))}),
 ]  # fmt: skip
+
+#: See prctl(2).
+_PR_SET_PDEATHSIG = 1
 
 #: Has an event that a worker and its pool share, made at import: before the fork all fleets would share it.
 _OF_ONE_WORKER = "tasks.work.drain"
@@ -77,6 +84,7 @@ def preloaded() -> ForkServerContext:
 def _run(argv: list[str], folder: Path, environment: dict[str, str], log: Path) -> None:
     """Become `celery …`."""
     assert _OF_ONE_WORKER not in sys.modules
+    _end_with_the_suite()
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
@@ -88,3 +96,20 @@ def _run(argv: list[str], folder: Path, environment: dict[str, str], log: Path) 
     from celery.__main__ import main  # noqa: PLC0415 - it looks at the environment when it is imported
 
     main()
+
+
+def _end_with_the_suite() -> None:
+    """Have the kernel end this process with the one that it was forked from, which ends with the suite.
+
+    A suite that is killed ends nothing itself, and its fleets would work on for ever. Linux alone can do it.
+    The one that is forked from ends when nobody holds the other end of its pipe any more: so we must not.
+    """
+    forked_from = os.getppid()
+    known: Any = forkserver
+    held, known._forkserver._forkserver_alive_fd = known._forkserver._forkserver_alive_fd, None  # noqa: SLF001
+    if held is not None:
+        os.close(held)
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != forked_from:  # it ended before the call
+        os._exit(0)

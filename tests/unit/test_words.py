@@ -151,6 +151,7 @@ READ_TEXT = {
     "tests/contract/": "what a forge, or the webhook door, sent",
     "tests/servers/": "what was sent to a forge",
     "tests/fakes/": "the state of a fake forge",
+    "tests/chaos/": "a history as it was written, by models that know nothing of the store",
     "tests/unit/test_benchmark_results.py": "a stored measurement",
 }
 

@@ -1,0 +1,87 @@
+"""How soon the jobs of lost workers ran elsewhere. Pure: from events and absences."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.chaos.fleet import Downtime
+from tests.chaos.records import StoredEvent
+
+#: Seconds beyond the lease after which a lost worker's job is to be at work elsewhere.
+BEYOND_LEASE = 5.0
+
+#: Events that show that a job was not lost with its worker, or is at work again.
+_GOES_ON = frozenset({"job.claimed", "job.finished", "job.lease_expired"})
+
+
+#: By which a lost job is in the queue again.
+_PUT_BACK = "job.lease_expired"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recovered:
+    """A job whose worker was lost."""
+
+    job: str
+    seconds: float  # from the loss to the next claim, or to its end
+    put_back: float | None  # from the loss to its place in the queue; None where its own worker went on
+    is_undisturbed: bool  # whether the server was there all the time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecoveryTimes:
+    """The distribution, in seconds."""
+
+    jobs: int
+    p50: float
+    p99: float
+    longest: float
+    late: Sequence[str]  # jobs for which it took longer than the lease and BEYOND_LEASE
+
+
+def recovered(
+    by_subject: Mapping[str, Sequence[StoredEvent]],
+    losses: Sequence[tuple[str, float]],
+    downtimes: Sequence[Downtime],
+) -> list[Recovered]:
+    """The jobs that were at work on a worker when it was lost, and how long they stood still."""
+    found = []
+    for job, events in by_subject.items():
+        for claim, following in _claims(events):
+            worker = str(claim.data.get("worker", ""))
+            ends_at = following[0].at if following else None
+            for lost, at in losses:
+                if lost != worker or at < claim.at or (ends_at is not None and ends_at <= at):
+                    continue
+                again = next((event.at for event in following if event.kind == "job.claimed"), None)
+                again = ends_at if again is None else again
+                if again is not None:
+                    undisturbed = not any(down.began < again and down.ended > at for down in downtimes)
+                    back = next((event.at - at for event in following if event.kind == _PUT_BACK), None)
+                    found.append(
+                        Recovered(job=job, seconds=again - at, put_back=back, is_undisturbed=undisturbed)
+                    )
+                break
+    return found
+
+
+def _claims(events: Sequence[StoredEvent]) -> list[tuple[StoredEvent, list[StoredEvent]]]:
+    """Each claim, with the events after it that say how the job went on."""
+    ends = _GOES_ON | {"job.retried", "job.returned", "job.waiting", "job.put_off", "job.hindered"}
+    places = [place for place, event in enumerate(events) if event.kind == "job.claimed"]
+    return [
+        (events[place], [event for event in events[place + 1 :] if event.kind in ends]) for place in places
+    ]
+
+
+def times(recoveries: Sequence[Recovered], *, lease_seconds: float) -> RecoveryTimes:
+    """The distribution over some jobs."""
+    seconds = sorted(each.seconds for each in recoveries)
+    limit = lease_seconds + BEYOND_LEASE
+    return RecoveryTimes(
+        jobs=len(seconds),
+        p50=statistics.median(seconds) if seconds else 0.0,
+        p99=seconds[min(len(seconds) - 1, int(len(seconds) * 0.99))] if seconds else 0.0,
+        longest=seconds[-1] if seconds else 0.0,
+        late=[each.job for each in recoveries if each.seconds > limit],
+    )
