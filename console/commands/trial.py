@@ -32,13 +32,17 @@ from console.input.trial_options import (
     policy_of,
 )
 from console.invocation import AsJson, Reason, examples, opened, started
+from console.output.rendering import Prose
 from console.output.trials.trial_attention import damaged_document, damaged_line, held_line, trial_documents
 from console.output.trials.trial_explanation import explanation_view
 from console.output.trials.trial_replay import replayed
 from console.output.trials.trial_status import status_view, trial_document, trials_view
 from console.status.fleet_reading import read_open_trials, read_trials
+from harvest.evidence.policy import TrialPolicy
+from routing.cost import NO_COST
 from routing.errors import CorruptRecordError
 from routing.templates.trial import Mode
+from tasks.composition.composition import Coalmine
 
 trial_app = typer.Typer(help="Trials of new versions.", no_args_is_help=True)
 
@@ -117,11 +121,27 @@ def open_(
     done = "is open" if step.changed else "is open already with its own policy; nothing was changed"
     is_pairs = step.changed and trial.mode is Mode.SHADOW
     costs = [said_of_pairs(policy, pace_of(coalmine, trial.template))] if is_pairs else []
+    blind = [] if not step.changed else said_of_budget(coalmine, trial.template, policy)
     terminal.answer(
         {"changed": step.changed, "trial": trial_document(trial)},
         f"{trial.id} {done}: {trial.canary_id} against {trial.champion_id}, share {trial.share:g}",
         *costs,
+        *blind,
     )
+
+
+def said_of_budget(coalmine: Coalmine, template: str, policy: TrialPolicy) -> list[Prose]:
+    """A warning where no turn of the template so far has said its dollars: the budget would never end it."""
+    known = sum(coalmine.costs.of_versions(template).values(), NO_COST)
+    if not policy.budget_usd or not known.turns or known.known_usd is not None:
+        return []
+    return [
+        Prose(
+            f"No turn of {template} has said what it cost, and its model has no price, so the budget of "
+            f"{policy.budget_usd:g} USD will not end this trial; give the model a [[price]] in the settings.",
+            "yellow",
+        )
+    ]
 
 
 @trial_app.command(

@@ -17,7 +17,7 @@ from console.output.trials.difference_words import (
 from console.output.trials.pair_picture import pairs_document
 from console.output.trials.price_words import COLUMNS, JUDGED, meaning, price_rows
 from console.output.trials.trial_explanation import NO_GROUPS, Groups, explanation_document
-from console.output.trials.trial_status import TrialStatus
+from console.output.trials.trial_status import TrialStatus, spent_words
 from console.output.trials.trial_words import questions, state_words
 from console.pages.evidence_plot import evidence_plot
 from harvest.evidence.explanation import ExplainedUnit
@@ -138,7 +138,7 @@ def _limits(status: TrialStatus) -> list[Gauge]:
         Gauge(
             name=name,
             said=said,
-            value=f"{inputs[name]:.3g}",
+            value=spent_words(inputs) if name == "spent_usd" else f"{inputs[name]:.3g}",
             threshold=f"{inputs[most]:g}",
             progress=int(100 * min(inputs[name] / inputs[most], 1.0)) if inputs[most] else 100,
         )

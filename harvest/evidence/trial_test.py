@@ -22,6 +22,7 @@ from harvest.evidence.health import HealthCheck, TrialHealth
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.verdict import Decision, Readings, Verdict, decide
 from harvest.evidence.wager import Null
+from routing.cost import NO_COST, Cost
 from routing.errors import CorruptRecordError
 
 
@@ -188,9 +189,9 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
         return self.canary.open + self.champion.open >= len(self.worse.open)
 
     def decide(
-        self, *, elapsed_days: float, spent_usd: float = 0.0, released: Collection[HealthCheck] = ()
+        self, *, elapsed_days: float, spent: Cost = NO_COST, released: Collection[HealthCheck] = ()
     ) -> Decision:
-        """The verdict now, after so many days and USD of its jobs; 0.0 leaves that limit out.
+        """The verdict now, after so many days, and what its jobs have cost; 0.0 leaves that limit out.
 
         `released` are the checks of its health that a person has let go: they no longer hold a verdict.
         """
@@ -201,7 +202,8 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
             ln_guardrails={name: evidence.ln_value for name, evidence in self.guardrails.items()},
             canary_jobs=self.canary_jobs,
             elapsed_days=elapsed_days,
-            spent_usd=spent_usd,
+            spent_usd=spent.usd,
+            unpriced_turns=spent.unknown,
             alarms=tuple(alarm.sentence for alarm in alarms if alarm.check.holds_rollback),
             doubts=tuple(alarm.sentence for alarm in alarms if not alarm.check.holds_rollback),
         )

@@ -51,6 +51,7 @@ class Readings(BaseModel):
     canary_jobs: int  # canary jobs that have a score; of pairs, those that were left out too
     elapsed_days: float  # since the trial was opened
     spent_usd: float = 0.0  # by its jobs, of both versions, as far as it is known
+    unpriced_turns: int = 0  # of these jobs: turns whose dollars are not known, or not all
     alarms: tuple[str, ...] = ()  # checks of the trial's health that have fired, in whole sentences
     doubts: tuple[str, ...] = ()  # those that hold a graduation alone
 
@@ -82,8 +83,17 @@ def decide(policy: TrialPolicy, readings: Readings) -> Decision:
             "elapsed_days": readings.elapsed_days,
             "max_days": policy.max_days,
         }
-        | ({"spent_usd": readings.spent_usd, "budget_usd": policy.budget_usd} if policy.budget_usd else {}),
+        | (_of_budget(policy, readings) if policy.budget_usd else {}),
     )
+
+
+def _of_budget(policy: TrialPolicy, readings: Readings) -> dict[str, float]:
+    """What was spent is a floor while there are unpriced turns: unknown is not 0."""
+    return {
+        "spent_usd": readings.spent_usd,
+        "unpriced_turns": readings.unpriced_turns,
+        "budget_usd": policy.budget_usd,
+    }
 
 
 def _thresholds(policy: TrialPolicy) -> Mapping[str, float]:
@@ -156,7 +166,8 @@ def _reasons_to_expire(policy: TrialPolicy, readings: Readings) -> tuple[str, ..
         days = f"{readings.elapsed_days:.1f} days"
         reasons.append(f"The trial has been open for {days} (limit {policy.max_days:g}): {ask}")
     if 0.0 < policy.budget_usd <= readings.spent_usd:
+        least = "at least " if readings.unpriced_turns else ""
         reasons.append(
-            f"Its jobs have cost {readings.spent_usd:.2f} USD (budget {policy.budget_usd:.2f}): {ask}"
+            f"Its jobs have cost {least}{readings.spent_usd:.2f} USD (budget {policy.budget_usd:.2f}): {ask}"
         )
     return tuple(reasons)

@@ -21,6 +21,7 @@ from harvest.evidence.trial_test import AnyTest, advance, parsed_lines, replay, 
 from harvest.evidence.verdict import Decision, Verdict
 from harvest.settling.settling import Settling
 from harvest.trials.modes import deciding_test
+from routing.cost import NO_COST, Cost
 from routing.errors import CorruptRecordError
 from routing.store.trials.trial_store import AdvanceAnswer, TrialAdvance, TrialStore
 from routing.templates.trial import Trial, TrialState
@@ -86,9 +87,9 @@ class Harvester:
     def __init__(
         self, *, settling: Settling, trials: Trials, store: TrialStore, enabled: bool,
         rolled_back: Callable[[], object] = lambda: None,
-        spent: Callable[[str], float] = lambda _trial: 0.0,
+        spent: Callable[[str], Cost] = lambda _trial: NO_COST,
     ) -> None:  # fmt: skip
-        self._spent = spent  # USD that the jobs of a trial have cost, as far as it is known
+        self._spent = spent  # what the jobs of a trial have cost
         self._settling = settling
         self._trials = trials
         self._store = store
@@ -161,8 +162,8 @@ class Harvester:
             decision = state.decide(elapsed_days=_days(trial, settlement.at), released=released)
         if decision.verdict is Verdict.HOLD and read == len(settlements) < BATCH:
             # Time, and money, decide after all that came in time.
-            usd = self._spent(trial.id) if trial.is_open and before.policy.budget_usd else 0.0
-            decision = state.decide(elapsed_days=_days(trial, now), spent_usd=usd, released=released)
+            spent = self._spent(trial.id) if trial.is_open and before.policy.budget_usd else NO_COST
+            decision = state.decide(elapsed_days=_days(trial, now), spent=spent, released=released)
         after = replace_state(held, read=held.read + read, state=state)
         nothing_new = not dispatches and not read
         if nothing_new and (not trial.is_open or decision.verdict is Verdict.HOLD):

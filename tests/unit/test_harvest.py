@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import redis
 
+from console.commands.trial import said_of_budget
+from console.output.trials.trial_status import budget_words
 from console.status.fleet_reading import read_trials
 from harvest.draws.draw_ledger import Dispatched, Settlement
 from harvest.evidence.policy import Guardrail, TrialPolicy
@@ -305,6 +307,21 @@ def test_a_trial_whose_jobs_have_cost_its_budget_expires(fake_redis: redis.Redis
     assert "5.50 USD (budget 5.00)" in trial.reason
     assert fleet.app.templates.find("implementer@v2").state == "pending"
     assert len(fleet.events("trial.expired")) == 1
+
+
+def test_a_budget_says_what_it_does_not_know(fake_redis: redis.Redis) -> None:
+    """Turns that did not say their dollars are never 0: `?` where none did, `≥` where some did not."""
+    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"budget_usd": 5.0}))
+    for given, words in ((None, "? of 5 USD spent"), (5.5, "≥ 5.50 of 5 USD spent")):
+        assert said_of_budget(fleet.app, "implementer", QUICK) == []  # without a budget
+        fleet.spend(fleet.claim(fleet.enqueue().job), usd=given)
+        warned = said_of_budget(fleet.app, "implementer", QUICK.model_copy(update={"budget_usd": 5.0}))
+        assert bool(warned) is (given is None)
+        status = read_trials(fleet.app, [fleet.app.trials.find("implementer-t1")], fleet.clock())[0]
+        assert budget_words(status.decision.inputs) == words
+        assert status.decision.inputs["unpriced_turns"] == 1
+    assert [outcome.verdict for outcome in fleet.app.harvester.harvest().outcomes] == [Verdict.EXPIRE]
+    assert "at least 5.50 USD (budget 5.00)" in fleet.app.trials.find("implementer-t1").reason
 
 
 def test_outcomes_that_came_in_time_decide_before_expiry(fake_redis: redis.Redis) -> None:

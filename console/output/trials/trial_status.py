@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from console.output.cost_views import cost_cell, cost_document
+from console.output.cost_views import cost_cell, cost_document, usd
 from console.output.rendering import (
     Prose,
     bar,
@@ -147,7 +147,6 @@ def status_of(
     The verdict is computed here from the evidence and the trial's age, without storing it.
     """
     age = (trial.closed_at or now) - trial.opened_at
-    usd = sum(cost.usd for cost in costs.values())
     return TrialStatus(
         trial=trial,
         evidence=found,
@@ -157,10 +156,27 @@ def status_of(
         prices=prices,
         at=now,
         decision=found.decide(
-            elapsed_days=age / _SECONDS_A_DAY, spent_usd=usd, released=released_checks(trial)
+            elapsed_days=age / _SECONDS_A_DAY,
+            spent=sum(costs.values(), NO_COST),
+            released=released_checks(trial),
         ),
         age_seconds=age,
     )
+
+
+def budget_words(inputs: Mapping[str, float]) -> str:
+    """`3.20 of 5 USD spent`; `≥` where some dollars are unknown, `?` where all are; "" without a budget."""
+    if "budget_usd" not in inputs:
+        return ""
+    return f"{spent_words(inputs)} of {inputs['budget_usd']:g} USD spent"
+
+
+def spent_words(inputs: Mapping[str, float]) -> str:
+    """What was spent of a budget, as far as it is known."""
+    unpriced, known = inputs.get("unpriced_turns", 0), inputs["spent_usd"]
+    if unpriced and not known:
+        return "?"
+    return f"{'≥ ' if unpriced else ''}{usd(known)}"
 
 
 def status_view(statuses: Sequence[TrialStatus]) -> Iterator[RenderableType]:
@@ -186,6 +202,7 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
             ("share", f"{trial.share:g}{', follows the evidence' if follows else ''}"),
             ("opened", f"{when(trial.opened_at)} ({duration(status.age_seconds)})"),
             ("closed", when(trial.closed_at)),
+            ("budget", budget_words(status.decision.inputs)),
             (
                 "scores",
                 policy.scoring

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from routing.accounts.budget import REPOSITORY
-from routing.cost import Cost
+from routing.cost import NO_COST, Cost
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.store import Store
 
@@ -23,9 +23,9 @@ class CostStore(Store):
         """What the jobs of each trial have cost, by arm."""
         return self._read([self.keys.trial_costs(trial) for trial in trials])
 
-    def of_trial(self, trial: str) -> float:
-        """USD that the jobs of a trial have cost, of both arms, as far as it is known."""
-        return sum(cost.usd for cost in self.of_arms([trial])[0].values())
+    def of_trial(self, trial: str) -> Cost:
+        """What the jobs of a trial have cost, of both arms."""
+        return sum(self.of_arms([trial])[0].values(), NO_COST)
 
     def of_days(self, days: Sequence[int]) -> list[dict[str, Cost]]:
         """What the turns that ended on days have cost, by template."""
