@@ -63,6 +63,7 @@ SESSION_RESUME_MISMATCH = "session.resume_mismatch"
 SESSION_TERMINAL_MAIL_MISSING = "session.terminal_mail_missing"
 SESSION_SILENT = "session.silent"
 WEBHOOK_ACCEPTED = "webhook.accepted"
+ISSUE_UNREADABLE = "issue.unreadable"
 BACKLOG_ADDED = "backlog.added"
 BACKLOG_EDITED = "backlog.edited"
 BACKLOG_STATE = "backlog.state"
@@ -141,6 +142,7 @@ MEANINGS: dict[str, str] = {
     SESSION_TERMINAL_MAIL_MISSING: "an agent ended cleanly without the mail that ends its task",
     SESSION_SILENT: "a turn has said nothing for a while, and something was done about it",
     WEBHOOK_ACCEPTED: "a forge reported an issue, which will be read again",
+    ISSUE_UNREADABLE: "an issue could not be taken in, or a repository not looked through; said once",
     BACKLOG_ADDED: "an issue was taken into the backlog",
     BACKLOG_EDITED: "an issue of the backlog was read again: its text, priority or dependencies changed",
     BACKLOG_STATE: "an issue of the backlog went from one state to another",

@@ -63,7 +63,8 @@ from routing.events import Event
 from routing.forges.local.forge import LocalForge
 from routing.sandbox.bubblewrap_here import find_bubblewrap
 from routing.sandbox.profile import SandboxKind
-from tasks.composition.forge_parts import local_config
+from tasks.composition.composition import Coalmine
+from tasks.composition.forge_parts import ForgeParts, local_config
 from tasks.settings.forge_tables import ForgeTables, variable_of
 from tasks.settings.settings import Settings, file_values, settings_file
 
@@ -155,6 +156,8 @@ def up(
             kind = fleet.coalmine.templates.champion(worked_by).snapshot.sandbox or SandboxKind.NONE
             speaker.say(sandbox_words(find_bubblewrap(), kind))
         LastOptions(state).keep(plan.variables)
+        for line in _unread(fleet.coalmine):
+            speaker.say(line)
         if not fleet.coalmine.settings.poll_intervals:
             speaker.say(NO_ISSUES)
         _run(fleet, speaker)
@@ -165,6 +168,15 @@ def _template(settings: Settings) -> str:
     local = local_config(settings)
     served = {forge.template for forge in ([local] if local else settings.forge) if forge.is_served}
     return served.pop() if len(served) == 1 else DEFAULT_TEMPLATE
+
+
+def _unread(parts: Coalmine) -> list[str]:
+    """What the last look of an earlier fleet could not take in; what this one finds anew is an event."""
+    forges = ForgeParts(coalmine=parts, run_ci=lambda _commit: None)
+    found = forges.problems.read(forges.served_places())
+    return [
+        f"{one.where} {one.message} (as it was last looked at)" for listed in found.values() for one in listed
+    ]
 
 
 def _plan(invocation: Invocation, given: UpOptions, state: Path) -> FleetPlan:

@@ -66,7 +66,8 @@ class Collector:
                     problems.append(IssueProblem(where=name, message=f"was not looked through: {error}"))
                     raise
                 finally:  # people see it where they look, and not in a log alone
-                    self._problems.note(name, problems)
+                    for new in self._problems.note(name, problems):
+                        _log.warning("issue.unreadable", where=new.where, reason=new.message)
         self._backlog.ask()
 
     def _places(self, site: ForgeSite) -> Sequence[str]:
@@ -86,8 +87,6 @@ class Collector:
         """
         listing = site.forge.list_issues(repo, site.config.label)
         problems += listing.problems
-        for problem in listing.problems:
-            _log.warning("issue.unreadable", where=problem.where, reason=problem.message)
         if not listing.complete:
             reason = f"more issues than the {len(listing.issues)} that were read; raise http.max_pages"
             _log.warning("poll.cut", repository=site.full_name(repo), reason=reason)

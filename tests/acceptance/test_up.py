@@ -37,6 +37,7 @@ def _shows_end(folder: Path, number: int) -> bool:
 def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -> None:
     """Green work is merged and its issue closed; red work and no work are handed to a person."""
     workplace(tmp_path)
+    (tmp_path / "issues" / "broken.md").write_text("---\nnumber: [\n---\nRepair it.\n")
     with running_up(tmp_path) as process:
         wait_until(
             lambda: all(_shows_end(tmp_path, number) for number in (1, 2, 3)) or process.poll() is not None,
@@ -77,6 +78,8 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     assert _status(f"{pages}/healthz") == 0, "the pages end with the fleet"
     events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
     assert {"job.queued", "job.claimed", "job.waiting", "job.finished"} <= {event["kind"] for event in events}
+    (unread,) = [event for event in events if event["kind"] == "issue.unreadable"]
+    assert unread["subject"] == "broken.md", "what cannot be read is named, once"
     assert "The fleet has ended" in (tmp_path / "up.log").read_text(), (
         "what is not an event is said beside them"
     )
@@ -108,6 +111,7 @@ def test_a_second_interrupt_costs_no_attempt_and_the_next_up_goes_on(tmp_path: P
     workplace(tmp_path)
     for number in (2, 3):
         (tmp_path / "issues" / f"{number}.md").unlink()
+    (tmp_path / "issues" / "broken.md").write_text("---\nnumber: [\n---\nRepair it.\n")
     (tmp_path / "agent.sh").write_text(
         "#!/bin/sh\ncat > /dev/null\n"
         f"test -e {tmp_path}/again || {{ touch {tmp_path}/again; exec sleep 600; }}\n"
@@ -131,7 +135,9 @@ def test_a_second_interrupt_costs_no_attempt_and_the_next_up_goes_on(tmp_path: P
         )
         argv = [sys.executable, "-m", "coalmine", "job", "list", "--json"]
         (job,) = json.loads(run(argv, cwd=tmp_path, env=up_environment()).stdout)["jobs"]
-    assert "forge.local.ci = grep -q fine check.txt  (from: last up)" in (tmp_path / "up.log").read_text()
+    said = (tmp_path / "up.log").read_text()
+    assert re.search(r"broken\.md .*\(as it was last looked at\)", said), "what nobody has repaired"
+    assert "forge.local.ci = grep -q fine check.txt  (from: last up)" in said
     assert (job["state"], job["attempts"]) == ("succeeded", 1)
 
 

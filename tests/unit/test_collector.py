@@ -7,11 +7,12 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from console.output.happenings import happening
 from routing.backlog.intake import LOOK_SECONDS
 from routing.backlog.item import BacklogState
 from routing.backlog.refusal import Gate
 from routing.errors import NotFoundError
-from routing.events import BACKLOG_CYCLE, BACKLOG_STATE, BACKLOG_UNKNOWN_BLOCKER
+from routing.events import BACKLOG_CYCLE, BACKLOG_STATE, BACKLOG_UNKNOWN_BLOCKER, ISSUE_UNREADABLE
 from routing.forges.errors import ForgeGoneError, ForgeMovedError, ForgeRefusedError, ForgeUnreachableError
 from routing.issues.issue import Issue, IssueListing, IssueProblem, IssueRef
 from routing.jobs.job import JobState
@@ -110,6 +111,31 @@ def test_what_a_poll_could_not_take_in_is_noted_until_it_can(fleet: ForgeFleet) 
     fleet.forge.problems = ()
     fleet.poll()
     assert problems.read(["github:acme/shop"]) == {}
+
+
+def test_people_hear_of_what_cannot_be_read_once(fleet: ForgeFleet) -> None:
+    """However many polls find it; again when it says something else, or was in order meanwhile."""
+    broken = IssueProblem(where="7\udcff.md", message="its front matter is not YAML" + "!" * 600)
+    other = IssueProblem(where=broken.where, message="has no number")
+
+    def heard() -> list[tuple[str, str]]:
+        found = fleet.parts.coalmine.events.newest(100)
+        return [(one.subject, one.data["reason"][:13]) for one in found if one.kind == ISSUE_UNREADABLE]
+
+    fleet.forge.problems = (broken,)
+    with capture_logs() as logs:
+        for _ in range(3):
+            fleet.poll()
+    assert heard() == [("7?.md", "its front mat")]
+    assert [line["event"] for line in logs].count("issue.unreadable") == 1
+    for problems, times in [((broken, other), 2), ((), 2), ((broken,), 3)]:
+        fleet.forge.problems = problems
+        fleet.poll()
+        assert len(heard()) == times
+    (newest,) = fleet.parts.coalmine.events.newest(1)
+    shown = happening(newest, None)
+    assert shown is not None
+    assert shown.words.startswith("its front matter is not YAML")
 
 
 def test_an_issue_that_does_not_change_costs_nothing_but_its_place_in_the_list(fleet: ForgeFleet) -> None:

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 
 from routing.issues.issue import IssueProblem
+from routing.printable import valid
 from routing.store.redis.faults import redis_errors
+from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 
 #: Seconds for which a poll's problems are shown when no later poll says otherwise: it may be switched off.
@@ -13,23 +15,36 @@ RETENTION_SECONDS = 86_400
 #: Problems of one repository that are kept, and characters of each message.
 MOST_PROBLEMS, MOST_CHARACTERS = 200, 500
 
+_NOTE = Script(
+    "problems_note",
+    lambda places: [int(place) for place in places],
+    keys="problems",
+    indexes="events",
+    args="found retention_seconds",
+)
+
 
 class ProblemStore(Store):
-    """One key a repository, which each poll replaces, and which expires. Of two polls the later counts."""
+    """One key a repository, which each poll replaces, and which expires. Of two polls the later counts.
 
-    def note(self, repository: str, problems: Sequence[IssueProblem]) -> None:
-        """Note what a poll of `forge:repo` found; none takes away what was noted before."""
-        key = self.keys.issue_problems(repository)
+    People hear of each problem once, for as long as every poll finds it.
+    """
+
+    def note(self, repository: str, problems: Sequence[IssueProblem]) -> list[IssueProblem]:
+        """Note what a poll of `forge:repo` found; none takes away what was noted before.
+
+        Returns those that were not noted yet, each of which has an event. Messages are cut.
+        """
         kept = [
-            one.model_copy(update={"message": one.message[:MOST_CHARACTERS]})
+            IssueProblem(where=valid(one.where), message=valid(one.message[:MOST_CHARACTERS]))
             for one in problems[:MOST_PROBLEMS]
         ]
-        with redis_errors(f"noting the problems of {repository}"):
-            if kept:
-                text = json.dumps([one.model_dump() for one in kept])
-                self.redis.set(key, text, ex=RETENTION_SECONDS)
-            else:
-                self.redis.delete(key)
+        places = self.call(
+            _NOTE, problems=self.keys.issue_problems(repository),
+            found=json.dumps([one.model_dump() for one in kept]), retention_seconds=RETENTION_SECONDS,
+            doing=f"noting the problems of {repository}",
+        )  # fmt: skip
+        return [kept[place - 1] for place in places]
 
     def note_places(self, forge: str, repositories: Sequence[str]) -> None:
         """Note which repositories the patterns of a forge's settings meant at the last poll."""
