@@ -210,6 +210,17 @@ def opened(ctx: typer.Context, *, as_json: bool, reads: bool = False) -> tuple[C
     return invocation.coalmine, terminal
 
 
+def noted(ctx: typer.Context, thing: str = "", *, reason: str = "", by: str = "") -> None:
+    """Note what a command has changed, in the command's words and after it did; `thing` is "" for the fleet.
+
+    Who decided is the user of this machine where the command was not given a name.
+    """
+    from console.decisions.noting import Way, note_decision
+
+    invocation, words = started(ctx), " ".join(ctx.command_path.split()[1:])
+    note_decision(invocation.coalmine, words, thing, by=by or invocation.user, way=Way.COMMAND, reason=reason)
+
+
 def no_fleet(place: FleetPlace | None) -> str:
     """That no fleet runs here, and what to do; `place` is one that did."""
     if place is not None:

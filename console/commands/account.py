@@ -12,7 +12,7 @@ import typer
 from rich.console import RenderableType
 
 from console.details.account_lines import AccountLine, account_document, account_lines, known_account
-from console.invocation import AsJson, examples, opened, started
+from console.invocation import AsJson, examples, noted, opened, started
 from console.output.rendering import one_line, table, when, word
 from routing.accounts.breaker import Breaker
 from routing.accounts.closed_account import ALL_MODELS, ClosedAccount
@@ -65,6 +65,7 @@ def close(
     changed = coalmine.breakers.close(
         account, model, until=until, words=reason or f"closed by {user}", by=user
     )
+    noted(ctx, account, reason=reason)
     done = f"{account} is closed." if changed else f"{account} was closed already; its end was set anew."
     terminal.answer({"account": account, "model": model, "changed": changed}, done)
 
@@ -81,7 +82,9 @@ def reopen(
     opened_now = coalmine.breakers.reopen(account, by=started(ctx).user, model=model or None)
     held = coalmine.job_store.occupancy().limited
     done = f"{account} is open; {held} jobs wait for accounts, and those of this one go on."
-    if not opened_now:
+    if opened_now:
+        noted(ctx, account)
+    else:
         done = f"{account} was open; nothing was changed."
     terminal.answer({"account": account, "opened": opened_now}, done)
 

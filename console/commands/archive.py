@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import typer
 from pydantic import SecretStr
 
-from console.invocation import AsJson, examples, opened
+from console.invocation import AsJson, examples, noted, opened
 from console.output.rendering import iso, text, when
 from console.output.terminal import Terminal
 from routing.errors import ConflictError, InvalidInputError
@@ -161,6 +161,7 @@ def import_(
         raise InvalidInputError(message) from error
     origin = f"imported from {found.header.namespace}, exported {when(found.header.at)}"
     coalmine.archive_writer.end(f"{origin}; resume when that fleet is not at work any more")
+    noted(ctx, reason=origin)
     terminal.answer(
         document,
         f"{coalmine.keys.namespace} has {sum(found.keys.values())} keys of {file}. Dispatch is paused: "

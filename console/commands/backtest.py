@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from console.boundary import ExitCode
 from console.completion import complete_version
-from console.invocation import AsJson, Reason, examples, opened, started
+from console.invocation import AsJson, Reason, examples, noted, opened, started
 from console.output.terminal import Terminal
 from console.output.trials.backtest_views import (
     backtest_document,
@@ -210,6 +210,7 @@ def run(
             by=started(ctx).user,
         )
     )  # fmt: skip
+    noted(ctx, begun.id)
     terminal.note(
         f"{begun.id}: {begun.canary_id} against {begun.champion_id} on at most {len(begun.cases)} cases; "
         f"`coalmine backtest stop {begun.id}` ends it"
@@ -251,6 +252,8 @@ def stop(ctx: typer.Context, backtest: Reference, *, reason: Reason = "", as_jso
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.backtest_opening.find(backtest)
     ended, changed = coalmine.backtest_opening.stop(found, by=started(ctx).user, reason=reason)
+    if changed:
+        noted(ctx, ended.id, reason=reason)
     done = "is stopped" if changed else f"has ended already ({ended.state}); nothing was changed"
     terminal.answer({"changed": changed, "backtest": backtest_document(ended)}, f"{ended.id} {done}")
 

@@ -12,7 +12,7 @@ import typer
 
 from console.completion import complete_version
 from console.input.input_text import not_empty, read_text
-from console.invocation import AsJson, examples, opened
+from console.invocation import AsJson, examples, noted, opened
 from console.output.job_views import enqueued_document
 from console.output.rendering import text
 from console.output.terminal import Terminal
@@ -99,8 +99,13 @@ def enqueue(
     ]
     # The mailbox checks every request before it writes the first, and accepts a large batch in several
     # steps.
+    made = list[str]()
     for enqueued in coalmine.mailbox.enqueue_many(requests):
+        made += [enqueued.job] if enqueued.created else []
         terminal.line(enqueued_document(enqueued), text(_line(enqueued)))
+    if made:
+        # One decision, however many lines the file has.
+        noted(ctx, made[0], reason=f"and {len(made) - 1} jobs more" if len(made) > 1 else "")
     _hint(terminal, coalmine.switch.reason())
 
 

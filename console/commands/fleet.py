@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from console.invocation import AsJson, examples, opened, started
+from console.invocation import AsJson, examples, noted, opened, started
 from console.output.event_views import event_document, event_line
 
 #: Seconds of one wait for events.
@@ -31,6 +31,8 @@ def pause(
     coalmine, terminal = opened(ctx, as_json=as_json)
     changed = coalmine.switch.pause(reason or f"paused by {started(ctx).user}")
     why = coalmine.switch.reason() or ""
+    if changed:
+        noted(ctx, reason=reason)
     done = "Dispatch is paused" if changed else "Dispatch was paused already"
     terminal.answer({"paused": True, "changed": changed, "reason": why}, f"{done}: {why}")
 
@@ -46,6 +48,8 @@ def resume(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     user = started(ctx).user
     versions = coalmine.breakers.resume_versions(by=user)
     changed = coalmine.switch.resume(f"resumed by {user}")
+    if changed or versions:
+        noted(ctx)
     done = "Dispatch goes on." if changed else "Dispatch was not paused."
     if versions:
         held = coalmine.job_store.occupancy().limited

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from console.completion import complete_issue
 from console.decisions.issue_decisions import LEFT_TO_PEOPLE, pause_issue, resume_issue
 from console.input.issue_name import issue_named
-from console.invocation import AsJson, examples, opened, started
+from console.invocation import AsJson, examples, noted, opened, started
 from console.output.issue_detail import IssueDetail, detail_of
 from console.output.issue_views import (
     detail_document,
@@ -134,6 +134,8 @@ def pause(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = Fa
     coalmine, terminal = opened(ctx, as_json=as_json)
     ref = issue_named(issue, coalmine.settings.forge)
     item, changed = pause_issue(coalmine, ref, by=who)
+    if changed:
+        noted(ctx, str(ref), by=who)
     terminal.answer(issue_document(item) | {"changed": changed}, _paused(item, changed=changed))
     for note in _pause_notes(coalmine, item):
         terminal.note(note)
@@ -151,6 +153,8 @@ def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = F
     coalmine, terminal = opened(ctx, as_json=as_json)
     ref = issue_named(issue, coalmine.settings.forge)
     done = resume_issue(coalmine, ref, by=who)
+    if done.changed:
+        noted(ctx, str(ref), by=who)
     terminal.answer(
         issue_document(done.item) | {"changed": done.changed}, _resumed(done.item, changed=done.changed)
     )

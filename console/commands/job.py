@@ -11,9 +11,9 @@ import typer
 
 from console.boundary import ExitCode
 from console.completion import complete_job, complete_template
-from console.decisions.job_decisions import THUMBS, retry_job, thumb_job
+from console.decisions.job_decisions import THUMBS, cancel_job, retry_job, thumb_job
 from console.details.job_detail import log_document, read_job
-from console.invocation import AsJson, examples, opened, started
+from console.invocation import AsJson, examples, noted, opened, started
 from console.output.job_views import job_document, job_view, jobs_view
 from console.output.rendering import one_line, text, when
 from console.output.terminal import Terminal
@@ -105,7 +105,9 @@ def watch(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
 def cancel(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
     """End a job that is not finished. A running agent is stopped."""
     coalmine, terminal = opened(ctx, as_json=as_json)
-    ended = coalmine.jobs.cancel(job, by=started(ctx).user, at=coalmine.signals.now())
+    ended, changed = cancel_job(coalmine, job, by=started(ctx).user)
+    if changed:
+        noted(ctx, ended.id)
     done = "is cancelled" if ended.state.is_final else "is being cancelled by its worker"
     terminal.answer(job_document(ended), f"{ended.id} {done}")
 
@@ -118,6 +120,7 @@ def retry(ctx: typer.Context, job: JobId, *, as_json: AsJson = False) -> None:
     """
     coalmine, terminal = opened(ctx, as_json=as_json)
     queued, note = retry_job(coalmine, job, by=started(ctx).user)
+    noted(ctx, queued.id)
     terminal.answer(job_document(queued), f"{queued.id} is queued again for {queued.version_id}")
     if note:
         terminal.note(note)
@@ -147,6 +150,8 @@ def thumb(
         raise typer.BadParameter(f"{verdict[:20]!r} is neither up nor down", param_hint="up|down")
     coalmine, terminal = opened(ctx, as_json=as_json)
     changed = thumb_job(coalmine, job, THUMBS[verdict], by=started(ctx).user)
+    if changed:
+        noted(ctx, job, reason=verdict)
     done = f"thumb {verdict}" if changed else "has that thumb already; nothing was changed"
     terminal.answer({"job": job, "thumb": verdict, "changed": changed}, f"{job} {done}")
 

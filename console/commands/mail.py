@@ -13,7 +13,7 @@ import typer
 
 from console.completion import complete_agent
 from console.input.input_text import read_text
-from console.invocation import AsJson, examples, opened, started
+from console.invocation import AsJson, examples, noted, opened, started
 from console.output.mail_views import (
     agent_document,
     agents_view,
@@ -77,6 +77,8 @@ def send(
         dedupe_key=key,
     )
     receipts = coalmine.post_office.send(_author(ctx), letter)
+    if any(made.created for made in receipts):
+        noted(ctx, to)
     terminal.answer({"sent": [receipt_document(made) for made in receipts]}, *receipts_view(receipts))
 
 
@@ -106,6 +108,8 @@ def reply(
         priority=priority,
         dedupe_key=key,
     )
+    if any(made.created for made in receipts):
+        noted(ctx, mail)
     terminal.answer({"sent": [receipt_document(made) for made in receipts]}, *receipts_view(receipts))
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from console.invocation import AsJson, examples, opened, started
+from console.invocation import AsJson, examples, noted, opened, started
 from console.output.rendering import iso, one_line, table, when, word
 from console.output.terminal import Terminal
 from routing.errors import SettingsError
@@ -80,6 +80,8 @@ def retry_dead(
     """Have dead letters sent again by the next tick, with the ids that they had."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     letters = revive(coalmine.notices, ids or [])
+    if letters:
+        noted(ctx, reason=f"{len(letters)} notifications")
     document = {"revived": [{"id": letter.id, "sink": letter.sink} for letter in letters]}
     terminal.answer(document, f"{len(letters)} will be sent again")
 

@@ -15,7 +15,7 @@ import typer
 from console.completion import complete_template, complete_version
 from console.details.template_detail import read_difference, read_template, read_version
 from console.input.template_content import CLEARABLE, GivenContent
-from console.invocation import AsJson, Reason, examples, opened, started
+from console.invocation import AsJson, Reason, examples, noted, opened, started
 from console.output.template_views import (
     difference_view,
     step_view,
@@ -153,6 +153,8 @@ def add(
     # A commit that was named is taken as it is: it may be of another repository.
     found, remark = given.source() if source_commit is None else (source_commit, "")
     step = coalmine.templates.add(name, snapshot, policy=policy, source_commit=found, note=note)
+    if step.changed:
+        noted(ctx, step.version.id, reason=note)
     terminal.answer(_step_document(step), step_view(step, "is champion", "has this content already"))
     if remark:
         terminal.note(remark)
@@ -215,6 +217,8 @@ def propose(
     snapshot = given.snapshot(champion, sandbox=coalmine.settings.agent.sandbox)
     found, remark = given.source() if source_commit is None else (source_commit, "")
     step, trial = coalmine.proposals.propose(name, snapshot, source_commit=found, note=note)
+    if step.changed:
+        noted(ctx, step.version.id, reason=note)
     document = _step_document(step) | {"trial": trial_document(trial.trial) if trial else None}
     policy = coalmine.templates.policy(name)
     next_step = {
@@ -280,6 +284,8 @@ def promote(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_j
     """Make a pending version, or the canary of a trial, champion. NAME means its latest version."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     step = coalmine.templates.promote(version, by=started(ctx).user, reason=reason)
+    if step.changed:
+        noted(ctx, step.version.id, reason=reason)
     terminal.answer(_step_document(step), step_view(step, "is champion", "was champion already"))
 
 
@@ -288,6 +294,8 @@ def reject(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_js
     """Reject a pending version, or the canary of a trial, for good. NAME means its latest version."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     step = coalmine.templates.reject(version, by=started(ctx).user, reason=reason)
+    if step.changed:
+        noted(ctx, step.version.id, reason=reason)
     terminal.answer(_step_document(step), step_view(step, "is rejected", "was rejected already"))
 
 
@@ -296,6 +304,8 @@ def revert(ctx: typer.Context, version: Reference, *, reason: Reason = "", as_js
     """Make a superseded version champion again. NAME means the previous champion."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     step = coalmine.templates.revert(version, by=started(ctx).user, reason=reason)
+    if step.changed:
+        noted(ctx, step.version.id, reason=reason)
     terminal.answer(_step_document(step), step_view(step, "is champion again", "is champion"))
 
 
@@ -314,6 +324,7 @@ def policy(
     coalmine.templates.champion(name)
     if value is not None:
         coalmine.templates.set_policy(name, value)
+        noted(ctx, name, reason=value.value)
     now = coalmine.templates.policy(name)
     terminal.answer({"template": name, "policy": now.value}, f"{name}: {now.value}")
 

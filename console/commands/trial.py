@@ -31,7 +31,7 @@ from console.input.trial_options import (
     Strata,
     policy_of,
 )
-from console.invocation import AsJson, Reason, examples, opened, started
+from console.invocation import AsJson, Reason, examples, noted, opened, started
 from console.output.rendering import Prose
 from console.output.trials.trial_attention import damaged_document, damaged_line, held_line, trial_documents
 from console.output.trials.trial_explanation import explanation_view
@@ -118,6 +118,8 @@ def open_(
     canary = coalmine.templates.find(version, default="latest")
     step = coalmine.proposals.open(canary, policy, by=started(ctx).user)
     trial = step.trial
+    if step.changed:
+        noted(ctx, canary.id)
     done = "is open" if step.changed else "is open already with its own policy; nothing was changed"
     is_pairs = step.changed and trial.mode is Mode.SHADOW
     costs = [said_of_pairs(policy, pace_of(coalmine, trial.template))] if is_pairs else []
@@ -219,6 +221,8 @@ def stop(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: AsJs
     """End a trial without a verdict. Its canary is pending again."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     step = coalmine.trials.stop(coalmine.trials.find(trial), by=started(ctx).user, reason=reason)
+    if step.changed:
+        noted(ctx, step.trial.id, reason=reason)
     done = "is stopped" if step.changed else f"is {step.trial.state} already; nothing was changed"
     terminal.answer({"changed": step.changed, "trial": trial_document(step.trial)}, f"{step.trial.id} {done}")
 
@@ -229,6 +233,8 @@ def resume(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: As
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.trials.find(trial)
     step = coalmine.trials.resume(found, by=started(ctx).user, reason=reason)
+    if step.changed:
+        noted(ctx, found.id, reason=reason)
     done = "decides again" if step.changed else "is held by no check; nothing was changed"
     terminal.answer({"changed": step.changed, "trial": trial_document(step.trial)}, f"{found.id} {done}")
 

@@ -1,10 +1,10 @@
-"""Decisions about a job: it is tried again, or its work is judged."""
+"""Decisions about a job: it is ended, it is tried again, or its work is judged."""
 
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import ConflictError
 from routing.forges.errors import ForgeError
 from routing.issues.issue import IssueRef
-from routing.jobs.job import Job
+from routing.jobs.job import Job, JobState
 from routing.jobs.signal import Signal, SignalKind
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
@@ -14,6 +14,13 @@ from tasks.issues.site import issue_of
 THUMBS = {"up": SignalKind.THUMB_UP, "down": SignalKind.THUMB_DOWN}
 
 _REOPEN = "reopen the issue on its forge to have it worked on again"
+
+
+def cancel_job(parts: Coalmine, job: str, *, by: str) -> tuple[Job, bool]:
+    """End a job that is not finished; False beside it when somebody had decided that before."""
+    before = parts.jobs.find(job)
+    ended = parts.jobs.cancel(before.id, by=by, at=parts.signals.now())
+    return ended, not before.cancel and before.state is not JobState.CANCELLED
 
 
 def retry_job(parts: Coalmine, job: str, *, by: str) -> tuple[Job, str]:

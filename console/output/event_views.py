@@ -4,6 +4,7 @@ Events have no list of fields, because each kind has its own data: what is in th
 """
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from rich.text import Text
@@ -11,6 +12,7 @@ from rich.text import Text
 from console.output.rendering import iso, text, when
 from routing.events import Event
 from routing.printable import printable
+from routing.store.events.decision_store import NotedDecision
 
 
 def event_document(event: Event) -> dict[str, Any]:
@@ -22,6 +24,11 @@ def event_document(event: Event) -> dict[str, Any]:
         "subject": event.subject,
         "data": event.data,
     }
+
+
+def decision_document(decision: NotedDecision) -> dict[str, Any]:
+    """A person's decision for scripts."""
+    return asdict(decision) | {"at": iso(decision.at)}
 
 
 def event_line(event: Event) -> Text:

@@ -1,4 +1,4 @@
-"""`/api/v1/…`: what the command line's `--json` says, over HTTP, read only.
+"""`GET /api/v1/…`: what the command line's `--json` says, over HTTP.
 
 Every answer is made by the function that the command and the pages call as well, so keys and values are the
 same everywhere. An answer carries an ETag; lists that may be long have `next`, which is given back as
@@ -19,7 +19,7 @@ from console.details.account_lines import account_document, account_lines
 from console.details.job_detail import log_document, read_job
 from console.details.template_detail import read_difference, read_template, read_version
 from console.details.trial_detail import read_explanation, read_trial
-from console.output.event_views import event_document
+from console.output.event_views import decision_document, event_document
 from console.output.issue_detail import detail_of
 from console.output.issue_views import detail_document, issue_document
 from console.output.job_views import job_document
@@ -46,7 +46,7 @@ Document = dict[str, Any]
 
 def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after the other, none with branches
     """The routes. Each reads the stores when it is called."""
-    router = APIRouter(prefix=PREFIX, tags=["api"], responses=_ERRORS)
+    router = APIRouter(prefix=PREFIX, tags=["api"], responses=ERRORS)
 
     @router.get("/status", summary="The fleet at a glance", response_model=Document)
     async def status(request: Request) -> Response:
@@ -188,11 +188,31 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
 
         return await _answered(request, page)
 
+    @router.get("/decisions", summary="What people decided, the newest first", response_model=Document)
+    async def decisions(
+        request: Request,
+        after: Annotated[
+            str, Query(pattern=r"^([0-9]{1,19}-[0-9]{1,19})?$", description="`next` of the page before.")
+        ] = "",
+        limit: Limit = 50,
+    ) -> Response:
+        """Who, what, about what, why, and by a page or over the API."""
+
+        def page() -> Document:
+            found = parts.decisions.newest(limit, before=after)
+            whole = len(found) == limit
+            return {
+                "decisions": [decision_document(each) for each in found],
+                "next": found[-1].id if whole else None,
+            }
+
+        return await _answered(request, page)
+
     return router
 
 
 _TRIAL = "A trial's id, or a template for its open or last one."
-_ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"description": "There is no such thing.", "content": {"application/problem+json": {}}},
     422: {"description": "A parameter is malformed.", "content": {"application/problem+json": {}}},
     503: {"description": "The store does not answer.", "content": {"application/problem+json": {}}},

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from console.metrics.delivery_counts import DeliveryCounts
 from console.metrics.readings import MetricReading, read_metrics
-from console.web.api_routes import api_routes
+from console.web.act_routes import act_routes
+from console.web.api_routes import ERRORS, PREFIX, api_routes
 from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders
 from console.web.machine_routes import machine_routes
@@ -98,6 +99,7 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
         access=access,
         routes=[
             api_routes(parts),
+            act_routes(parts, prefix=PREFIX, errors=ERRORS),
             page_routes(parts),
             decision_routes(parts),
             sign_in_routes(access),

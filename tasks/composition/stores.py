@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from routing.store.backlog.backlog_store import BacklogStore
     from routing.store.backlog.delivery_store import DeliveryStore
     from routing.store.backtests.backtest_store import BacktestStore
+    from routing.store.events.decision_store import DecisionStore
     from routing.store.events.event_store import EventStore
     from routing.store.events.notice_store import NoticeStore
     from routing.store.fleet.clock_store import ClockStore
@@ -153,6 +154,13 @@ class Stores:
         from routing.store.events.event_store import EventStore
 
         return EventStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def decisions(self) -> DecisionStore:
+        """What people have decided."""
+        from routing.store.events.decision_store import DecisionStore
+
+        return DecisionStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def sessions(self) -> SessionStore:

@@ -15,6 +15,7 @@ from harvest.evidence.policy import TrialPolicy
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
+from routing.store.events.decision_store import NotedDecision
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.programs.browser import Chromium, chromium
 from tests.programs.web_process import Console, console
@@ -41,6 +42,8 @@ def fleet(redis_server: PrivateServer, redis_client: redis.Redis) -> SteppedFlee
     made.claim(claimed, lease_seconds=1e9)
     made.app.log_store.say(claimed, "text", EVIL)
     made.app.log_store.flush()
+    for act, thing in (("job cancel", claimed), ("issue pause", "local:shop#3"), ("trial stop", EVIL)):
+        made.app.decisions.note(NotedDecision(act=act, thing=thing, by=EVIL, way="page", reason=EVIL))
     made.app.breakers.close("claude:default", "*", until=None, words=EVIL, by="ada")
     made.app.harvester.harvest()
     return made
@@ -67,7 +70,7 @@ def paths(fleet: SteppedFleet) -> list[str]:
     return [
         "/", "/trials", "/trials/implementer", "/jobs", f"/jobs/{job}", "/issues", "/templates",
         "/templates/implementer", "/versions/implementer@v2", "/versions/implementer@v2/diff", "/accounts",
-        "/events", "/sign-in", "/jobs/0123456789abcdef",
+        "/events", "/audit", "/sign-in", "/jobs/0123456789abcdef",
     ]  # fmt: skip
 
 

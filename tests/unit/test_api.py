@@ -160,7 +160,7 @@ def test_events_can_be_followed(fleet: SteppedFleet) -> None:
 def test_every_path_is_described(fleet: SteppedFleet) -> None:
     """OpenAPI has each with its errors, and no page for people."""
     paths = WebClient(web_of(fleet.app)).get("/openapi.json").json()["paths"]
-    ours = {path: each["get"] for path, each in paths.items() if path.startswith("/api/v1")}
+    ours = {path: each["get"] for path, each in paths.items() if path.startswith("/api/v1") and "get" in each}
     assert len(ours) >= 14
     for path, each in ours.items():
         assert each["summary"], path

@@ -27,6 +27,7 @@ from harvest.evidence.policy import TrialPolicy
 from routing.errors import SettingsError
 from routing.issues.issue import IssueRef
 from routing.jobs.signal import SignalKind
+from routing.store.events.decision_store import NotedDecision
 from routing.store.redis.connection import connect
 from routing.templates.trial import TrialState
 from routing.templates.version import VersionState
@@ -60,6 +61,9 @@ def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     made.app.templates.propose("implementer", made.app.templates.find("implementer").snapshot.model_copy(
         update={"prompt": EVIL}))  # fmt: skip
     made.app.switch.pause(EVIL)
+    for act in ("pause", "job cancel", "mail send", "account close"):
+        decision = NotedDecision(act=act, thing=EVIL, by=EVIL, way="page", reason=EVIL)
+        made.app.decisions.note(decision)
     made.app.harvester.harvest()
     return made
 
@@ -70,7 +74,7 @@ def paths(fleet: SteppedFleet) -> list[str]:
     return [
         "/", "/trials", "/trials/implementer", "/trials/implementer-t1?all=1", "/jobs", "/jobs?state=running",
         "/issues", "/issues?state=escalated", "/templates", "/templates/implementer",
-        "/versions/implementer@v3", "/versions/implementer@v3/diff", "/accounts", "/events",
+        "/versions/implementer@v3", "/versions/implementer@v3/diff", "/accounts", "/events", "/audit",
         "/events?kind=job.*", "/sign-in", *jobs,
     ]  # fmt: skip
 

@@ -131,7 +131,7 @@ KNOWS = {
         "tasks/agents/mail_socket",
         "tasks/agents/runtimes", "tasks/agents/session", "tasks/agents/supervision",
     ),
-    "console": ("console/commands", "console/local", "console/output"),
+    "console": ("console/commands", "console/decisions", "console/local", "console/output"),
     "console/output": (),
     "console/output/trials": ("console/output",),
     "console/input": (),
@@ -140,8 +140,8 @@ KNOWS = {
     "console/metrics": ("console/output", "console/output/trials"),
     "console/pages": ("console/details", "console/output", "console/output/trials", "console/status"),
     "console/web": (
-        "console/details", "console/metrics", "console/output", "console/output/trials", "console/status",
-        "console/web/people",
+        "console/decisions", "console/details", "console/metrics", "console/output", "console/output/trials",
+        "console/status", "console/web/people",
     ),
     "console/web/people": (
         "console/decisions", "console/details", "console/output", "console/output/trials", "console/pages",

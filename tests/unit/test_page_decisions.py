@@ -16,7 +16,7 @@ from console.web.app import web_of
 from console.web.bounded_protocol import PHASE_SECONDS
 from console.web.error_answers import _ours
 from console.web.open_connections import Phase
-from console.web.people.decision_routes import STEPS, SentDecision
+from console.web.people.decision_routes import STEPS, Decided, SentDecision
 from console.web.people.session import COOKIE, Right, WebAccess
 from console.web.request_limits import (
     CALL_SECONDS,
@@ -199,9 +199,9 @@ def test_reopening_the_default_model_leaves_the_others_closed(fleet: SteppedFlee
 def test_a_decision_has_longer_than_a_page(fleet: SteppedFleet, monkeypatch: pytest.MonkeyPatch) -> None:
     """A forge that it asks may be slower than the store."""
 
-    def slow(parts: Coalmine, decision: SentDecision) -> str:
+    def slow(parts: Coalmine, decision: SentDecision) -> Decided:
         threading.Event().wait(0.5)
-        return f"/{decision.by}/{parts.switch.reason()}"
+        return Decided(f"/{decision.by}/{parts.switch.reason()}")
 
     monkeypatch.setitem(STEPS, "/fleet/pause", slow)
     ada = Browser(fleet)

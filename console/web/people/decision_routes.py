@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from console.decisions.issue_decisions import pause_issue, resume_issue
-from console.decisions.job_decisions import THUMBS, retry_job, thumb_job
+from console.decisions.job_decisions import THUMBS, cancel_job, retry_job, thumb_job
+from console.decisions.noting import Way, note_decision
 from console.details.account_lines import known_account
 from console.web.people.form import read_decision
 from console.web.request_limits import DECISION_SECONDS, decided_in_thread
@@ -22,8 +22,6 @@ from routing.errors import InvalidInputError
 from routing.issues.issue import IssueRef
 from routing.printable import printable
 from tasks.composition.composition import Coalmine
-
-_log = structlog.get_logger(__name__)
 
 #: Characters of a reason.
 LONGEST_REASON = 500
@@ -46,6 +44,17 @@ class SentDecision:
             raise InvalidInputError(message)
         return words
 
+    @property
+    def noted_reason(self) -> str:
+        """What is kept of why: the reason if there is one, or which way a job was judged."""
+        given = self.form.get("reason", "") or self.form.get("thumb", "")
+        return " ".join(printable(given).split())[:LONGEST_REASON]
+
+    @property
+    def about(self) -> str:
+        """What was decided about: from the path, or from the form; "" for the fleet."""
+        return self.thing or self.form.get("ref", "") or self.form.get("account", "")
+
     def field(self, name: str) -> str:
         """A field that the form must have."""
         if name not in self.form:
@@ -54,8 +63,15 @@ class SentDecision:
         return self.form[name]
 
 
-#: Does it, and returns the path of the page to go on to.
-Step = Callable[[Coalmine, SentDecision], str]
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a decision."""
+
+    to: str  # path of the page to go on to
+    changed: bool = True  # False when the step had been made before
+
+
+Step = Callable[[Coalmine, SentDecision], Decided]
 
 
 def decision_routes(parts: Coalmine, *, seconds: float = DECISION_SECONDS) -> APIRouter:
@@ -71,90 +87,111 @@ def _route(parts: Coalmine, step: Step, seconds: float) -> Callable[[Request], o
         viewer, form = await read_decision(request)
         thing = str(request.path_params.get("thing", ""))
         decision = SentDecision(thing=thing, form=form, by=viewer.name)
-        to = await decided_in_thread(lambda: step(parts, decision), seconds=seconds)
-        _log.info("web.decided", path=request.url.path, by=viewer.name)
-        return RedirectResponse(to, status_code=303)
+        act = act_of(request.scope["route"].path)
+
+        def made() -> str:
+            decided = step(parts, decision)
+            if decided.changed:
+                note_decision(
+                    parts, act, decision.about, by=viewer.name, way=Way.PAGE, reason=decision.noted_reason
+                )
+            return decided.to
+
+        return RedirectResponse(await decided_in_thread(made, seconds=seconds), status_code=303)
 
     return decide
 
 
-def _pause(parts: Coalmine, decision: SentDecision) -> str:
-    parts.switch.pause(f"{decision.reason} (by {decision.by})")
-    return "/"
+def act_of(path: str) -> str:
+    """The words of the command that does what a path of STEPS does, as `job cancel`."""
+    first, *_, last = path.strip("/").split("/")
+    if (first, last) == ("versions", "open"):
+        return "trial open"
+    group = {"fleet": "", "versions": "template"}.get(first, first.removesuffix("s"))
+    return f"{group} {last}".strip()
 
 
-def _resume(parts: Coalmine, decision: SentDecision) -> str:
-    parts.switch.resume(f"resumed by {decision.by}")
-    return "/"
+def _pause(parts: Coalmine, decision: SentDecision) -> Decided:
+    return Decided("/", changed=parts.switch.pause(f"{decision.reason} (by {decision.by})"))
 
 
-def _cancel_job(parts: Coalmine, decision: SentDecision) -> str:
-    return _job(parts.jobs.cancel(decision.thing, by=decision.by, at=parts.signals.now()).id)
+def _resume(parts: Coalmine, decision: SentDecision) -> Decided:
+    return Decided("/", changed=parts.switch.resume(f"resumed by {decision.by}"))
 
 
-def _retry_job(parts: Coalmine, decision: SentDecision) -> str:
+def _cancel_job(parts: Coalmine, decision: SentDecision) -> Decided:
+    job, changed = cancel_job(parts, decision.thing, by=decision.by)
+    return Decided(_job(job.id), changed=changed)
+
+
+def _retry_job(parts: Coalmine, decision: SentDecision) -> Decided:
     job, _ = retry_job(parts, decision.thing, by=decision.by)
-    return _job(job.id)
+    return Decided(_job(job.id))
 
 
-def _thumb_job(parts: Coalmine, decision: SentDecision) -> str:
+def _thumb_job(parts: Coalmine, decision: SentDecision) -> Decided:
     kind = THUMBS.get(decision.field("thumb"))
     if kind is None:
         raise InvalidInputError("a thumb is up or down; nothing was changed")
-    thumb_job(parts, decision.thing, kind, by=decision.by)
-    return _job(decision.thing)
+    changed = thumb_job(parts, decision.thing, kind, by=decision.by)
+    return Decided(_job(decision.thing), changed=changed)
 
 
-def _pause_issue(parts: Coalmine, decision: SentDecision) -> str:
-    item, _ = pause_issue(parts, IssueRef.parse(decision.field("ref")), by=decision.by)
-    return _issue(item.ref)
+def _pause_issue(parts: Coalmine, decision: SentDecision) -> Decided:
+    item, changed = pause_issue(parts, IssueRef.parse(decision.field("ref")), by=decision.by)
+    return Decided(_issue(item.ref), changed=changed)
 
 
-def _resume_issue(parts: Coalmine, decision: SentDecision) -> str:
-    return _issue(resume_issue(parts, IssueRef.parse(decision.field("ref")), by=decision.by).item.ref)
+def _resume_issue(parts: Coalmine, decision: SentDecision) -> Decided:
+    found = resume_issue(parts, IssueRef.parse(decision.field("ref")), by=decision.by)
+    return Decided(_issue(found.item.ref), changed=found.changed)
 
 
-def _stop_trial(parts: Coalmine, decision: SentDecision) -> str:
+def _stop_trial(parts: Coalmine, decision: SentDecision) -> Decided:
     trial = parts.trials.find(decision.thing)
-    return _trial(parts.trials.stop(trial, by=decision.by, reason=decision.reason).trial.id)
+    step = parts.trials.stop(trial, by=decision.by, reason=decision.reason)
+    return Decided(_trial(step.trial.id), changed=step.changed)
 
 
-def _resume_trial(parts: Coalmine, decision: SentDecision) -> str:
+def _resume_trial(parts: Coalmine, decision: SentDecision) -> Decided:
     trial = parts.trials.find(decision.thing)
-    return _trial(parts.trials.resume(trial, by=decision.by, reason=decision.reason).trial.id)
+    step = parts.trials.resume(trial, by=decision.by, reason=decision.reason)
+    return Decided(_trial(step.trial.id), changed=step.changed)
 
 
-def _open_trial(parts: Coalmine, decision: SentDecision) -> str:
+def _open_trial(parts: Coalmine, decision: SentDecision) -> Decided:
     canary = parts.templates.find(decision.thing)
     policy = parts.settings.canary.policy
-    return _trial(parts.proposals.open(canary, policy, by=decision.by).trial.id)
+    step = parts.proposals.open(canary, policy, by=decision.by)
+    return Decided(_trial(step.trial.id), changed=step.changed)
 
 
-def _promote(parts: Coalmine, decision: SentDecision) -> str:
+def _promote(parts: Coalmine, decision: SentDecision) -> Decided:
     step = parts.templates.promote(decision.thing, by=decision.by, reason=decision.reason)
-    return _version(step.version.id)
+    return Decided(_version(step.version.id), changed=step.changed)
 
 
-def _reject(parts: Coalmine, decision: SentDecision) -> str:
+def _reject(parts: Coalmine, decision: SentDecision) -> Decided:
     step = parts.templates.reject(decision.thing, by=decision.by, reason=decision.reason)
-    return _version(step.version.id)
+    return Decided(_version(step.version.id), changed=step.changed)
 
 
-def _revert(parts: Coalmine, decision: SentDecision) -> str:
+def _revert(parts: Coalmine, decision: SentDecision) -> Decided:
     step = parts.templates.revert(decision.thing, by=decision.by, reason=decision.reason)
-    return _version(step.version.id)
+    return Decided(_version(step.version.id), changed=step.changed)
 
 
-def _close_account(parts: Coalmine, decision: SentDecision) -> str:
+def _close_account(parts: Coalmine, decision: SentDecision) -> Decided:
     account = known_account(parts, decision.field("account"))
-    parts.breakers.close(account, decision.field("model"), until=None, words=decision.reason, by=decision.by)
-    return "/accounts"
+    model, why = decision.field("model"), decision.reason
+    changed = parts.breakers.close(account, model, until=None, words=why, by=decision.by)
+    return Decided("/accounts", changed=changed)
 
 
-def _reopen_account(parts: Coalmine, decision: SentDecision) -> str:
+def _reopen_account(parts: Coalmine, decision: SentDecision) -> Decided:
     account = known_account(parts, decision.field("account"))
-    parts.breakers.reopen(account, by=decision.by, model=decision.field("model"))
-    return "/accounts"
+    opened = parts.breakers.reopen(account, by=decision.by, model=decision.field("model"))
+    return Decided("/accounts", changed=bool(opened))
 
 
 def _job(job: str) -> str:

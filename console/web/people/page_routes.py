@@ -4,9 +4,10 @@ The URL holds what is filtered, so a page can be linked to. What a page shows is
 """
 
 import fnmatch
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
@@ -33,6 +34,7 @@ from routing.backlog.item import BacklogState
 from routing.errors import CorruptRecordError, NotFoundError
 from routing.issues.issue import IssueRef
 from routing.jobs.job import JobState
+from routing.store.events.decision_store import NotedDecision
 from routing.store.jobs.job_page import JobFilter
 from routing.store.jobs.log_store import LogLine
 from routing.templates.trial import Trial
@@ -46,6 +48,9 @@ LOG_CHARACTERS = 100_000
 
 #: The latest events, among which a page of events looks.
 EVENTS_LOOKED_AT = 1_000
+
+#: Decisions on one page.
+DECISIONS_A_PAGE = 100
 
 Text = Annotated[str, Query(max_length=600)]
 
@@ -134,6 +139,13 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
     async def events(request: Request, kind: Text = "*") -> Response:
         return await shown(request, "events", "Events", lambda: _events(parts, kind or "*"))
 
+    @router.get("/audit")
+    async def audit(
+        request: Request,
+        after: Annotated[str, Query(pattern=r"^([0-9]{1,19}-[0-9]{1,19})?$")] = "",
+    ) -> Response:
+        return await shown(request, "audit", "Audit", lambda: _audit(parts, after))
+
     return router
 
 
@@ -147,6 +159,44 @@ def _home(parts: Coalmine) -> dict[str, Any]:
         "needs": needs_of(status, last, undecided, status.damaged_trials),
         "trials": [trial_line(each) for each in status.trials],
     }
+
+
+def _audit(parts: Coalmine, after: str) -> dict[str, Any]:
+    found = parts.decisions.newest(DECISIONS_A_PAGE, before=after)
+    jobs = sorted({each.thing for each in found if _group(each) in _OF_JOBS})
+    kept = {job for job, record in zip(jobs, parts.job_store.read_many(jobs), strict=True) if record}
+    lines = [(each, _page_of(each, kept)) for each in found]
+    return {
+        "decisions": lines,
+        "older": bool(after),
+        "next": found[-1].id if len(found) == DECISIONS_A_PAGE else "",
+    }
+
+
+#: First words of the acts that are about a job.
+_OF_JOBS = {"enqueue", "job"}
+
+
+def _group(decision: NotedDecision) -> str:
+    return (decision.act.split() or [""])[0]
+
+
+def _page_of(decision: NotedDecision, kept: Collection[str]) -> str:
+    """The page of what was decided about; "" where there is none, as for a job that is not `kept`."""
+    group, thing = _group(decision), quote(decision.thing, safe="@")
+    if group in _OF_JOBS and decision.thing not in kept:
+        return ""
+    if "@" in decision.thing and group in {"trial", "template"}:
+        return f"/versions/{thing}"
+    pages = {
+        "enqueue": f"/jobs/{thing}",
+        "job": f"/jobs/{thing}",
+        "issue": f"/issue?ref={thing}",
+        "trial": f"/trials/{thing}",
+        "template": f"/templates/{thing}",
+        "account": "/accounts",
+    }
+    return pages.get(group, "") if thing else ""
 
 
 def _last_trial(parts: Coalmine, template: str) -> Trial | None:

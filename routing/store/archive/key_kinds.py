@@ -86,6 +86,7 @@ KINDS = (
     KeyKind("mail_sequence", _S),
     # Events, and what is to be sent of them.
     KeyKind("events", _X),
+    KeyKind("decisions", _X),
     KeyKind("notify:*", _H),
     KeyKind("notify:*:notes", _H),
     # Accounts.

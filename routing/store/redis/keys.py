@@ -37,6 +37,7 @@ PERMANENT_KINDS = frozenset(
         "effects",  # set of final jobs whose issue has yet to be updated
         "dead",  # zset of jobs that failed for good, trimmed by the sweep
         "events",  # stream, trimmed at each write
+        "decisions",  # stream of what people decided, trimmed at each write
         "paused",  # why a person stopped dispatch
         "backlog",  # hash: issue -> its item; finished ones are trimmed, as are their entries in all of these
         "backlog_edges",  # zset of dependencies, twice each: from the blocked issue and from the blocker
