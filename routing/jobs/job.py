@@ -161,6 +161,7 @@ class Job:
     lease_until: float | None = None
     fence: int = 0
     attempts: int = 0  # claims that count
+    cut_short: int = 0  # fence of the last claim whose worker was lost, or shut down, in the middle
     max_attempts: int = 3
     worker: str = ""
     cancel: str = ""  # why it is to be cancelled, "" when it is not
@@ -250,6 +251,12 @@ class Job:
     def version_id(self) -> str:
         """`implementer@v3`."""
         return f"{self.template}@v{self.version}"
+
+    @property
+    def message_priority(self) -> Priority:
+        """Of its next message: what a worker was at goes on before anything else begins."""
+        is_cut_short = self.cut_short == self.fence > 0
+        return Priority.URGENT if is_cut_short else self.request.priority
 
     @property
     def kind_again(self) -> str:

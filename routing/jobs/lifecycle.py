@@ -211,8 +211,9 @@ class Jobs:
     def give_back(self, claim: Claim, again: Again, *, reason: str) -> None:
         """A worker returns the job, as it shuts down or its store was away; a turn that it finished stays."""
         self._queue_again(
-            claim, again, event=JOB_RETURNED, reason=reason, kind=claim.job.kind_again, keeps_turn=True
-        )
+            claim, again, event=JOB_RETURNED, reason=reason, kind=claim.job.kind_again, keeps_turn=True,
+            cuts_short=True,
+        )  # fmt: skip
 
     def put_off(self, claim: Claim, again: Again, *, reason: str) -> None:
         """Nothing was run, as the job's agent is busy elsewhere: it waits a moment, as it was."""
@@ -252,6 +253,7 @@ class Jobs:
     def _queue_again(
         self, claim: Claim, again: Again, *, event: str, reason: str, kind: str = "",
         result: JobResult | None = None, delay_name: str = "", keeps_turn: bool = False,
+        cuts_short: bool = False,
     ) -> None:  # fmt: skip
         """Queue a running job again; `again` alone says after how long, and whether the attempt counts.
 
@@ -261,7 +263,7 @@ class Jobs:
         self._fenced(claim, Move(
             job=claim.job.id, allowed=[JobState.RUNNING], to=JobState.QUEUED, event=event, fence=claim.fence,
             reason=reason, result=result, kind=kind, delay_seconds=delay, refund=not again.counts,
-            keeps_turn=keeps_turn,
+            keeps_turn=keeps_turn, cuts_short=cuts_short,
             data={delay_name: round(delay, 3)} if delay_name else {},
         ))  # fmt: skip
 

@@ -8,7 +8,7 @@ import base64
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Protocol
 
@@ -51,6 +51,15 @@ def new_suffixes() -> Callable[[], str]:
     return lambda: f"{ours}{next(numbers):x}"
 
 
+def _job_of(text: str | bytes) -> str:
+    """The job that a message is about, by its task's id; "" for one that is not ours."""
+    try:
+        task = json.loads(text)["headers"]["id"]
+        return str(task).partition("-")[0]
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
 class Publisher(Protocol):
     """How messages reach the broker."""
 
@@ -59,6 +68,12 @@ class Publisher(Protocol):
 
     def depth(self, queue: str) -> int:
         """Messages that wait in a queue of the broker, or raise UnavailableError."""
+
+    def heads(self, queue: str) -> Mapping[Priority, str] | None:
+        """The job whose message is taken next, of each priority in which messages wait in a queue.
+
+        None: the broker does not show it. Raises UnavailableError.
+        """
 
     def prepared(
         self, job: str, queue: str, priority: Priority, *, shown: str = NOTHING
@@ -105,6 +120,30 @@ class CeleryPublisher:
         except _FAULTS as error:
             message = f"the broker did not say how many messages wait in {queue}: {error}"
             raise UnavailableError(message) from error
+
+    def heads(self, queue: str) -> Mapping[Priority, str] | None:
+        """Of a Redis broker, by a look at the end of its lists from which workers take."""
+        try:
+            with self._app.connection_for_write() as connection:
+                channel: Any = connection.default_channel
+                if not isinstance(channel, Channel):
+                    return None
+                name = self._app.amqp.queues[queue].name
+                keys = [self._list(channel, name, step) for step in PRIORITY_STEPS.values()]
+                with channel.client.pipeline(transaction=False) as pipeline:
+                    for key in keys:
+                        pipeline.lrange(key, -1, -1)
+                    found = pipeline.execute()
+        except _FAULTS as error:
+            message = f"the broker did not say which message of {queue} is next: {error}"
+            raise UnavailableError(message) from error
+        waiting = zip(PRIORITY_STEPS, found, strict=True)
+        return {priority: _job_of(texts[0]) for priority, texts in waiting if texts}
+
+    @staticmethod
+    def _list(channel: Any, name: str, step: int) -> str:
+        """The key of a list; kombu's own client puts no prefix before that of LRANGE."""
+        return f"{channel.global_keyprefix}{channel._q_for_pri(name, step)}"  # noqa: SLF001 - kombu's
 
     def prepared(
         self, job: str, queue: str, priority: Priority, *, shown: str = NOTHING

@@ -15,8 +15,13 @@ from routing.store.jobs.job_store import JobStore
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds after which a message is repeated that no worker took, although others wait in its queue.
+#: Seconds after which a message is repeated that no worker took, although others wait in its queue and the
+#: broker does not show which of them is next.
 OVERDUE_SECONDS = 100.0
+
+#: Seconds by which the next message must have been sent after another one, for that to be gone. The time that
+#: a job has of its message is written after it was sent.
+SENT_APART_SECONDS = 1.0
 
 #: The most of them in one pass.
 OVERDUE_AT_ONCE = 50
@@ -41,8 +46,10 @@ class Relay:
         """One pass over the outbox, then over the jobs that nobody has claimed for a while.
 
         Jobs that waited for an account that is open now, or for room, come to the outbox first.
-        A message counts as lost when the broker's queue is empty. While others wait there, the job may be
-        waiting too; its message is repeated after OVERDUE_SECONDS, as that queue may never be empty.
+        A message counts as lost when no message of its priority waits in the broker's queue, or when the
+        next one was sent after it: workers take them in their order. A broker that does not show the next
+        one may have the job wait while its queue is not empty; then its message is repeated after
+        OVERDUE_SECONDS, as that queue may never be empty.
 
         A step that fails is logged and keeps no other from its turn; a server that does not answer ends the
         pass.
@@ -66,31 +73,51 @@ class Relay:
         if not unclaimed:
             return []
         depths = {queue: self._publisher.depth(queue) for queue in ("champion", "canary", "backtest")}
-        jobs = self._queued(unclaimed)
-        not_alone = [job for job in jobs if depths[job.queue]]
-        lost = [job.id for job in jobs if not depths[job.queue]]
-        return lost + self._overdue(not_alone, messages=sum(depths.values()))
+        jobs = sorted(self._queued(unclaimed), key=_sent_at)
+        alone = [job.id for job in jobs if not depths[job.queue]]
+        gone = self._gone([job for job in jobs if depths[job.queue]])
+        room = 2 * self._jobs.depths()["queued"] - sum(depths.values()) if gone else 0
+        return alone + gone[: max(0, min(room, OVERDUE_AT_ONCE))]
 
-    def _overdue(self, jobs: list[Job], *, messages: int) -> list[str]:
-        """Those unclaimed for long. A queue holds at most two messages a job, however long no worker runs."""
-        before = self._jobs.now() - OVERDUE_SECONDS
-        sent = sorted((job.published_at or job.created_at, job.id) for job in jobs)
-        waiting = [job for at, job in sent if at <= before]
-        room = 2 * self._jobs.depths()["queued"] - messages if waiting else 0
-        return waiting[: max(0, min(room, OVERDUE_AT_ONCE))]
+    def _gone(self, jobs: list[Job]) -> list[str]:
+        """Those whose message is surely, or most likely, not among others that wait in its queue.
+
+        A queue holds at most two messages a job, however long no worker runs: see the caller.
+        """
+        heads = {queue: self._publisher.heads(queue) for queue in {job.queue for job in jobs}}
+        nexts = {job for shown in heads.values() if shown for job in shown.values() if job}
+        sent = {job.id: _sent_at(job) for job in self._read(sorted(nexts))}
+        before = self._jobs.now() - OVERDUE_SECONDS if jobs else 0.0
+
+        def is_gone(job: Job) -> bool:
+            shown = heads[job.queue]
+            if shown is None:
+                return _sent_at(job) <= before
+            head = shown.get(job.message_priority)
+            return head is None or sent.get(head, 0.0) > _sent_at(job) + SENT_APART_SECONDS
+
+        return [job.id for job in jobs if is_gone(job)]
 
     def _publish(self, identifiers: list[str]) -> int:
         done = []
         for job in self._queued(identifiers):
             about = shown(issue=job.request.issue, version=job.version_id, arm=job.arm)
-            self._publisher.publish(job.id, job.queue, job.request.priority, shown=about)
+            self._publisher.publish(job.id, job.queue, job.message_priority, shown=about)
             done.append(job.id)
         self._jobs.published(done)
         return len(done)
 
     def _queued(self, identifiers: list[str]) -> list[Job]:
+        return [job for job in self._read(identifiers) if job.state is JobState.QUEUED]
+
+    def _read(self, identifiers: list[str]) -> list[Job]:
         found = self._jobs.read_many(identifiers) if identifiers else []
-        return [job for job in found if job is not None and job.state is JobState.QUEUED]
+        return [job for job in found if job is not None]
+
+
+def _sent_at(job: Job) -> float:
+    """When its message was sent last."""
+    return job.published_at or job.created_at
 
 
 def _alone(step: str, do: Callable[[], int]) -> int:

@@ -60,6 +60,7 @@ def after_lost_worker(job: Job, *, at: float) -> Move:
         signals=[signal(kind, at=at, note=reason)] if kind else [],
         refund=to is JobState.QUEUED and isinstance(decided, Again) and not decided.counts,
         expired=True,
+        cuts_short=to is JobState.QUEUED,
         list_dead=to is JobState.FAILED,
         keeps_turn=to in {JobState.QUEUED, JobState.CANCELLED},
     )

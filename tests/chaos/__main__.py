@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from dataclasses import fields as dataclass_fields
@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=120.0, help="for which faults happen (default 120)")
     parser.add_argument("--settle", type=float, default=180.0, help="for the rest to be done (default 180 s)")
     parser.add_argument("--lease", type=float, default=5.0, help="of jobs, in seconds (default 5)")
+    parser.add_argument("--long", type=float, default=0.06, help="share of jobs of up to 6 s (default 0.06)")
+    parser.add_argument("--together", action="store_true", help="all faults at once, and a rest, repeatedly")
     parser.add_argument("--faults", help=f"comma-separated, of: {', '.join(Fault)} (default: all)")
     parser.add_argument(
         "--mutation", choices=sorted(MUTATIONS), help="take out this guard, and expect to see it"
@@ -88,7 +90,8 @@ def _plan(asked: argparse.Namespace, other: Path | None) -> RunPlan:
         settle_seconds=asked.settle,
         faults=faults,
         mutation=asked.mutation or "",
-        size=FleetSize(workers=asked.workers, lease_seconds=asked.lease, other=other),
+        size=FleetSize(workers=asked.workers, lease_seconds=asked.lease, long_share=asked.long, other=other),
+        is_together=asked.together,
         say=(lambda _text: None) if asked.quiet else _say,
     )
 
@@ -141,8 +144,8 @@ def _print(report: RunReport) -> None:
     )
     print(f"history: {report.operations} operations; {_counts(report.history)}")
     for name, found in (("recovery", report.undisturbed), ("  with the server away", report.all_recoveries)):
-        times = f"p50 {found.p50:.1f} s, p99 {found.p99:.1f} s, longest {found.longest:.1f} s"
-        print(f"{name}: {found.jobs} jobs, {times}")
+        times = _seconds((found.p50, found.p99, found.longest))
+        print(f"{name}: {found.jobs} jobs, {times}; after lease and server: {_seconds(found.beyond)}")
     for line in report.slowest:
         print(f"  {line}")
     for error in report.errors:
@@ -151,6 +154,10 @@ def _print(report: RunReport) -> None:
     print(f"breaches: {_counts(checks) if checks else 'none'}")
     for breach in report.breaches[:MOST_PRINTED]:
         print(f"  {breach.check}: {breach.subject}: {breach.words}")
+
+
+def _seconds(spread: Sequence[float]) -> str:
+    return "p50 {:.1f} s, p99 {:.1f} s, longest {:.1f} s".format(*spread)
 
 
 def _counts(counts: Counter[str]) -> str:

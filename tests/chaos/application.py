@@ -4,7 +4,7 @@ Three things differ. Jobs of two templates are worked by a runner that does noth
 the product's own. Steps that must exclude each other are recorded, see `history`. And what no test can do to
 a machine is done to the process: a clock that is wrong, a disk that is full, a guard that is missing.
 
-The environment says which: CHAOS_FOLDER, CHAOS_CLOCK (seconds), CHAOS_MUTATION.
+The environment says which: CHAOS_FOLDER, CHAOS_CLOCK (seconds), CHAOS_MUTATION, CHAOS_LONG_SHARE.
 """
 
 import errno
@@ -31,7 +31,6 @@ from tests.chaos.history import Recorder, record_steps
 from tests.chaos.work import (
     DISK_FULL,
     LONG_SECONDS,
-    LONG_SHARE,
     NO_OP,
     NO_OP_PAIRS,
     NO_OP_SECONDS,
@@ -57,7 +56,7 @@ class NoOpRunner:
             return ran
         luck = random.Random(claim.job.id)
         is_good = luck.random() < SKILLS[claim.version.snapshot.prompt.split("-")[0]]
-        is_long = luck.random() < LONG_SHARE
+        is_long = luck.random() < float(os.environ.get("CHAOS_LONG_SHARE", "0"))
         time.sleep(luck.random() * (LONG_SECONDS if is_long else NO_OP_SECONDS))
         if stop.reason in {StopReason.CANCEL, StopReason.DRAIN}:
             return Ran(ended_by=Ending(stop.reason.value))

@@ -42,6 +42,9 @@ class FleetSize:
 
     workers: int = 4
     lease_seconds: float = 5.0
+    long_share: float = (
+        0.06  # of the jobs without a process, which take some seconds: faults find them at work
+    )
     other: Path | None = None  # another version of Coalmine: a tree of its source, for one of the workers
 
 
@@ -105,6 +108,7 @@ class ChaosFleet:
         return {f"COALMINE_{name}": value for name, value in values.items()} | {
             "CHAOS_FOLDER": str(self.folder),
             "CHAOS_MUTATION": mutation,
+            "CHAOS_LONG_SHARE": str(self.size.long_share),
         }
 
     @property

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -45,6 +45,10 @@ class BrokenBroker:
         del queue
         message = "the broker is away"
         raise UnavailableError(message)
+
+    def heads(self, queue: str) -> Mapping[Priority, str] | None:
+        """Fail."""
+        return {} if self.depth(queue) else None
 
     def prepared(
         self, job: str, queue: str, priority: Priority, *, shown: str = NOTHING

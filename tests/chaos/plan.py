@@ -84,6 +84,27 @@ def plan(
     return planned
 
 
+#: Seconds that a fleet has, after a lease, to be at work again before the next faults of `together`.
+REST_SECONDS = 10.0
+
+#: Seconds within which faults begin that happen together.
+NEAR_SECONDS = 2.0
+
+
+def together(
+    seed: int, *, seconds: float, lease_seconds: float, faults: Sequence[Fault]
+) -> list[PlannedFault]:
+    """All of some faults within a moment, again and again, with time between for the fleet to be well."""
+    random, at, planned = Random(seed), 0.0, list[PlannedFault]()
+    while at < seconds:
+        begun = [
+            _drawn(random, fault, at + random.uniform(0, NEAR_SECONDS), lease_seconds) for fault in faults
+        ]
+        planned += sorted(begun, key=lambda each: each.at)
+        at = max(each.at + each.seconds for each in begun) + lease_seconds + REST_SECONDS
+    return planned
+
+
 def _drawn(random: Random, fault: Fault, at: float, lease_seconds: float) -> PlannedFault:
     shortest, longest = DURATIONS.get(fault, (0.0, 0.0))
     if fault is Fault.WORKER_FROZEN:

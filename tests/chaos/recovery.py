@@ -26,6 +26,7 @@ class Recovered:
     seconds: float  # from the loss to the next claim, or to its end
     put_back: float | None  # from the loss to its place in the queue; None where its own worker went on
     is_undisturbed: bool  # whether the server was there all the time
+    beyond: float  # from the end of its lease, or the server's return if that was later
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,7 @@ class RecoveryTimes:
     p50: float
     p99: float
     longest: float
+    beyond: Sequence[float]  # p50, p99 and longest of the seconds after the lease, with the server there
     late: Sequence[str]  # jobs for which it took longer than the lease and BEYOND_LEASE
 
 
@@ -43,6 +45,8 @@ def recovered(
     by_subject: Mapping[str, Sequence[StoredEvent]],
     losses: Sequence[tuple[str, float]],
     downtimes: Sequence[Downtime],
+    *,
+    lease_seconds: float,
 ) -> list[Recovered]:
     """The jobs that were at work on a worker when it was lost, and how long they stood still."""
     found = []
@@ -58,9 +62,11 @@ def recovered(
                 if again is not None:
                     undisturbed = not any(down.began < again and down.ended > at for down in downtimes)
                     back = next((event.at - at for event in following if event.kind == _PUT_BACK), None)
-                    found.append(
-                        Recovered(job=job, seconds=again - at, put_back=back, is_undisturbed=undisturbed)
-                    )
+                    due = max([at + lease_seconds, *(down.ended for down in downtimes if down.began < again)])
+                    found.append(Recovered(
+                        job=job, seconds=again - at, put_back=back, is_undisturbed=undisturbed,
+                        beyond=max(0.0, again - due),
+                    ))  # fmt: skip
                 break
     return found
 
@@ -76,12 +82,21 @@ def _claims(events: Sequence[StoredEvent]) -> list[tuple[StoredEvent, list[Store
 
 def times(recoveries: Sequence[Recovered], *, lease_seconds: float) -> RecoveryTimes:
     """The distribution over some jobs."""
-    seconds = sorted(each.seconds for each in recoveries)
+    p50, p99, longest = _spread([each.seconds for each in recoveries])
     limit = lease_seconds + BEYOND_LEASE
     return RecoveryTimes(
-        jobs=len(seconds),
-        p50=statistics.median(seconds) if seconds else 0.0,
-        p99=seconds[min(len(seconds) - 1, int(len(seconds) * 0.99))] if seconds else 0.0,
-        longest=seconds[-1] if seconds else 0.0,
+        jobs=len(recoveries),
+        p50=p50,
+        p99=p99,
+        longest=longest,
+        beyond=_spread([each.beyond for each in recoveries]),
         late=[each.job for each in recoveries if each.seconds > limit],
     )
+
+
+def _spread(seconds: Sequence[float]) -> tuple[float, float, float]:
+    """The median, the 99th percentile and the longest; zeros where there is none."""
+    if not seconds:
+        return 0.0, 0.0, 0.0
+    ordered = sorted(seconds)
+    return statistics.median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], ordered[-1]

@@ -18,7 +18,7 @@ from tests.chaos.faults import FaultRunner, agents_of
 from tests.chaos.fleet import ChaosFleet, FleetSize
 from tests.chaos.history import Recorder, read_history, record_steps
 from tests.chaos.load import Load, LoadSize
-from tests.chaos.plan import Fault, plan
+from tests.chaos.plan import Fault, plan, together
 from tests.chaos.records import EventFollower, Records, StoredEvent, left_on_lists, read_records
 from tests.chaos.recovery import Recovered, RecoveryTimes, recovered, times
 
@@ -39,6 +39,7 @@ class RunPlan:
     seconds: float = 45.0  # for which faults happen
     settle_seconds: float = 90.0  # for all to be done after the last fault
     faults: Sequence[Fault] = tuple(Fault)
+    is_together: bool = False  # all faults at once, again and again, in place of each alone and then some
     mutation: str = ""
     size: FleetSize = field(default_factory=FleetSize)
     say: Callable[[str], object] = lambda _text: None
@@ -111,7 +112,8 @@ def _run(asked: RunPlan, folder: Path) -> RunReport:
 
 def _do_faults(asked: RunPlan, fleet: ChaosFleet, runner: FaultRunner) -> None:
     begun = time.monotonic()
-    planned = plan(
+    draw = together if asked.is_together else plan
+    planned = draw(
         asked.seed, seconds=asked.seconds, lease_seconds=asked.size.lease_seconds, faults=asked.faults
     )
     for each in planned:
@@ -166,7 +168,7 @@ def _report(
     histories = read_history(fleet.folder / "history")
     by_subject = records.by_subject()
     wrong, counts = history_breaches(histories, unrecorded=_unrecorded(asked, records))
-    recoveries = recovered(by_subject, fleet.losses, fleet.downtimes)
+    recoveries = recovered(by_subject, fleet.losses, fleet.downtimes, lease_seconds=asked.size.lease_seconds)
     quiet = times(
         [each for each in recoveries if each.is_undisturbed], lease_seconds=asked.size.lease_seconds
     )
@@ -199,7 +201,7 @@ def _life(
     """The events of the job that took longest to run again, and the losses of workers meanwhile."""
     if not recoveries:
         return []
-    job = max(recoveries, key=lambda each: each.seconds).job
+    job = max(recoveries, key=lambda each: (each.beyond, each.seconds)).job
     events = by_subject[job]
     lines = [(event.at, f"{event.kind} {dict(event.data)}"[:160]) for event in events]
     lines += [(at, f"{name} was lost") for name, at in losses if events[0].at <= at <= events[-1].at]

@@ -17,8 +17,8 @@ SKILLS = {"usual": 0.8, "good": 0.97, "bad": 0.35}
 #: Seconds that an attempt without a process takes at the most.
 NO_OP_SECONDS = 0.2
 
-#: The share of those that take longer, and how long at the most: faults find them at work.
-LONG_SHARE, LONG_SECONDS = 0.06, 6.0
+#: Seconds that one of those that take longer does at the most.
+LONG_SECONDS = 6.0
 
 #: A file in the folder of the fleet: while it is there, no work tree can be made.
 DISK_FULL = "disk-full"

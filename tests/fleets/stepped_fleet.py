@@ -1,7 +1,7 @@
 """A whole fleet for tests: the composition root with a clock, draws and a publisher of our own."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -68,6 +68,7 @@ class MemoryPublisher:
         self.queues: dict[str, list[str]] = {"champion": [], "canary": [], "backtest": []}
         self.sent: list[tuple[str, str, Priority]] = []
         self.down = False
+        self.shows_heads = False  # as Redis does, and other brokers do not
 
     def publish(self, job: str, queue: str, priority: Priority, *, shown: str = NOTHING) -> None:
         """Put a message at the end of a queue."""
@@ -84,6 +85,13 @@ class MemoryPublisher:
             message = "the broker is down"
             raise UnavailableError(message)
         return len(self.queues[queue])
+
+    def heads(self, queue: str) -> Mapping[Priority, str] | None:
+        """The first job of each priority."""
+        if not self.shows_heads:
+            return None
+        priorities = {job: priority for job, _, priority in self.sent}
+        return {priorities[job]: job for job in reversed(self.queues[queue])}
 
     def prepared(
         self, job: str, queue: str, priority: Priority, *, shown: str = NOTHING

@@ -101,6 +101,19 @@ def test_depth_counts_every_priority(coalmine: Coalmine) -> None:
     assert coalmine.publisher.depth("canary") == 0
 
 
+def test_the_next_message_of_each_priority_is_shown(coalmine: Coalmine) -> None:
+    """The one that a worker takes next, and what is not ours as a message about nothing."""
+    publisher = coalmine.publisher
+    assert publisher.heads("champion") == {}
+    later = "0123456789abcdef"
+    for job in (JOB, later):
+        publisher.publish(job, "champion", Priority.LOW)
+    publisher.publish(later, "champion", Priority.URGENT)
+    assert publisher.heads("champion") == {Priority.URGENT: later, Priority.LOW: JOB}
+    coalmine.redis.lpush("coalmine:canary", "something else")
+    assert publisher.heads("canary") == {Priority.URGENT: ""}
+
+
 def test_lost_list_of_the_broker_is_made_up_for(coalmine: Coalmine) -> None:
     """Somebody deleted the broker's queue: the relay publishes what nobody claimed, once."""
     fleet = SteppedFleet(coalmine.redis, publisher=coalmine.publisher)

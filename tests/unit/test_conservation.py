@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from tests.chaos.conservation import breaches
+from tests.chaos.fleet import Downtime
 from tests.chaos.mutations import MUTATIONS
-from tests.chaos.plan import Fault, plan
+from tests.chaos.plan import NEAR_SECONDS, Fault, plan, together
 from tests.chaos.records import Records, StoredEvent, StoredTrial
 from tests.chaos.recovery import Recovered, recovered, times
 from tests.declared_scripts import script_sources
@@ -119,6 +120,16 @@ def test_a_plan_is_repeated_by_its_seed_and_has_each_fault() -> None:
     assert all(each.seconds > 5 for each in first if each.fault is Fault.WORKER_FROZEN)
 
 
+def test_faults_that_happen_together_begin_within_a_moment_and_then_rest() -> None:
+    """Each time all of them, and a fleet has time to be well before the next."""
+    faults = [Fault.WORKER_KILLED, Fault.SERVER_PAUSED]
+    planned = together(7, seconds=100, lease_seconds=5, faults=faults)
+    pairs = list(zip(planned[::2], planned[1::2], strict=True))
+    assert len(pairs) > 2
+    assert all({each.fault for each in pair} == set(faults) for pair in pairs)
+    assert all(second.at - first.at <= NEAR_SECONDS for first, second in pairs)
+
+
 def test_recovery_is_counted_from_the_loss_to_the_next_claim() -> None:
     """Of jobs that were at work on the lost worker then; one that had ended before is none."""
     events = {
@@ -126,9 +137,13 @@ def test_recovery_is_counted_from_the_loss_to_the_next_claim() -> None:
                event("job.claimed", at=9, fence=2, worker="w2")],
         "j2": [event("job.claimed", "j2", at=1, fence=1, worker="w1"), event("job.finished", "j2", at=2)],
     }  # fmt: skip
-    found = recovered(events, [("w1", 3.0)], [])
-    assert found == [Recovered(job="j1", seconds=6.0, put_back=4.0, is_undisturbed=True)]
+    found = recovered(events, [("w1", 3.0)], [], lease_seconds=5)
+    assert found == [Recovered(job="j1", seconds=6.0, put_back=4.0, is_undisturbed=True, beyond=1.0)]
     assert times(found, lease_seconds=5).late == []
+    away = [Downtime(what="server paused", began=5.0, ended=8.5)]
+    (found_then,) = recovered(events, [("w1", 3.0)], away, lease_seconds=5)
+    assert (found_then.is_undisturbed, found_then.beyond) == (False, 0.5)
+    assert times([found_then], lease_seconds=5).beyond == (0.5, 0.5, 0.5)
     assert times(found, lease_seconds=0.5).late == ["j1"]
 
 

@@ -14,9 +14,10 @@ from kombu import Connection
 from pydantic import SecretStr
 
 from routing.errors import UnavailableError
-from routing.jobs.job import Priority
+from routing.jobs.job import JobResult, Priority
 from routing.jobs.publisher import CeleryPublisher, shown
-from routing.jobs.relay import OVERDUE_AT_ONCE, OVERDUE_SECONDS
+from routing.jobs.relay import OVERDUE_AT_ONCE, OVERDUE_SECONDS, SENT_APART_SECONDS
+from routing.jobs.retry import AT_ONCE, UNCOUNTED
 from routing.templates.trial import Arm
 from tasks.broker import WORK, make_app
 from tasks.composition.composition import compose
@@ -237,6 +238,54 @@ def test_lost_message_is_repeated_although_others_wait(fleet: SteppedFleet) -> N
     assert lost in fleet.broker.queues["champion"]
     fleet.clock.forward(OVERDUE_SECONDS - 1)
     assert fleet.app.relay.relay().published == 0
+
+
+def test_message_that_a_later_one_has_passed_is_lost(fleet: SteppedFleet) -> None:
+    """A broker shows which message is next: the job of a lost one need not wait until its queue is empty."""
+    fleet.broker.shows_heads = True
+    lost = fleet.enqueue().job
+    fleet.clock.forward(SENT_APART_SECONDS + 1)
+    waits = fleet.enqueue().job
+    fleet.broker.queues["champion"].remove(lost)
+    fleet.clock.forward(UNCLAIMED_SECONDS)
+    assert fleet.app.relay.relay().found_lost == 1
+    assert fleet.broker.queues["champion"] == [waits, lost]
+    fleet.clock.forward(OVERDUE_SECONDS)
+    assert fleet.app.relay.relay().found_lost == 0, "both wait, however long that takes"
+
+
+def test_message_of_a_priority_in_which_none_waits_is_lost(fleet: SteppedFleet) -> None:
+    """Others that are less urgent do not hide it, nor does a message that is about no job of ours."""
+    fleet.broker.shows_heads = True
+    urgent = fleet.enqueue(priority="urgent").job
+    fleet.enqueue(priority="low")
+    fleet.broker.queues["champion"].remove(urgent)
+    fleet.clock.forward(UNCLAIMED_SECONDS)
+    assert fleet.app.relay.relay().found_lost == 1
+    assert fleet.broker.queues["champion"][-1] == urgent
+
+
+def test_work_that_was_cut_short_goes_first(fleet: SteppedFleet) -> None:
+    """A lost worker's job waits for no other that has not begun; its next attempt is like any other."""
+    job = fleet.enqueue(priority="low").job
+    fleet.claim(job, lease_seconds=30)
+    fleet.enqueue()
+    fleet.clock.forward(31)
+    fleet.app.jobs.reap(at=fleet.clock())
+    fleet.app.relay.relay()
+    assert fleet.broker.sent[-1] == (job, "champion", Priority.URGENT)
+    again = fleet.claim(job, lease_seconds=30)
+    fleet.app.jobs.try_again(again, AT_ONCE, reason="it failed", result=JobResult())
+    fleet.app.relay.relay()
+    assert fleet.broker.sent[-1] == (job, "champion", Priority.LOW)
+
+
+def test_work_of_a_worker_that_shuts_down_goes_first(fleet: SteppedFleet) -> None:
+    """What a worker gives back had begun, too."""
+    job = fleet.enqueue(priority="low").job
+    fleet.app.jobs.give_back(fleet.claim(job), UNCOUNTED, reason="the worker shuts down")
+    fleet.app.relay.relay()
+    assert fleet.broker.sent[-1] == (job, "champion", Priority.URGENT)
 
 
 def test_messages_are_not_repeated_without_bounds(fleet: SteppedFleet) -> None:

@@ -73,6 +73,7 @@ class Move:
     keeps_turn: bool = False  # a finished turn stays to be delivered; else it is settled by this step
     limit: bool = False  # from now on it waits for an account: its deadline is put off by so long
     unless_merging: bool = False  # not while its branch is being merged
+    cuts_short: bool = False  # its worker was lost, or shut down: its next message goes before others
     data: dict[str, Any] = field(default_factory=dict)
 
     def values(self, keys: Keys) -> dict[str, Any]:
@@ -106,6 +107,8 @@ class Move:
         fields = result_fields(self.result) if self.result else {}
         if self.base:
             fields |= {"base_branch": self.base.branch, "base_commit": self.base.commit}
+        if self.cuts_short:
+            fields["cut_short"] = str(self.fence)
         if self.kind:
             fields["kind"] = self.kind
         if self.hindrance:
