@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from console.completion import complete_issue
 from console.decisions.issue_decisions import LEFT_TO_PEOPLE, pause_issue, resume_issue
+from console.details.issue_reasons import read_reasons
 from console.input.issue_name import issue_named
 from console.invocation import AsJson, examples, noted, opened, started
 from console.output.issue_detail import IssueDetail, detail_of
@@ -109,7 +110,7 @@ def list_(
                 for one in listed
             ],
         },
-        *issues_view(found, counts),
+        *issues_view(found, read_reasons(coalmine, found), counts),
         *problems_view(problems),
     )
 

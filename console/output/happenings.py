@@ -262,7 +262,7 @@ _OF_OTHERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     events.BACKLOG_CYCLE: lambda data: _with("waits for itself", data),
     events.FORGE_TOKEN_REFUSED: _verdict("does not take our token: work waits"),
     events.FORGE_TOKEN_ACCEPTED: _verdict("takes our token again"),
-    events.MAIN_RED: lambda data: _with("its main branch is red: no issue is begun until it is green", data),
+    events.MAIN_RED: lambda data: _with("its main branch is red, and no agent is paid for that", data),
     events.MAIN_GREEN: lambda _: "its main branch is green again: work goes on",
     events.ACCOUNT_LIMITED: _account("its limit is reached: its jobs wait", "its jobs wait"),
     events.ACCOUNT_BROKEN: _account(

@@ -50,12 +50,14 @@ def detail_document(detail: IssueDetail) -> dict[str, Any]:
     }
 
 
-def issues_view(items: Sequence[BacklogItem], counts: Mapping[BacklogState, int]) -> Iterator[RenderableType]:
-    """Issues for people, one a line, and how many there are in each state.
+def issues_view(
+    items: Sequence[BacklogItem], reasons: Sequence[str], counts: Mapping[BacklogState, int]
+) -> Iterator[RenderableType]:
+    """Issues for people, one a line with its reason, and how many there are in each state.
 
     `counts` are those of the places that were asked for, also in states that were not listed.
     """
-    yield _table(items) if items else _none(counts)
+    yield _table(items, reasons) if items else _none(counts)
     there = ", ".join(f"{count} {state.value.replace('_', ' ')}" for state, count in counts.items() if count)
     if there:
         yield ""
@@ -85,7 +87,7 @@ def _none(counts: Mapping[BacklogState, int]) -> str:
     return "There is no such issue. They come from your forges; `coalmine doctor` says if those are polled."
 
 
-def _table(items: Sequence[BacklogItem]) -> RenderableType:
+def _table(items: Sequence[BacklogItem], reasons: Sequence[str]) -> RenderableType:
     return table(
         ("!issue", "!state", "?!>priority", "~title", "why", "?!job"),
         (
@@ -94,10 +96,10 @@ def _table(items: Sequence[BacklogItem]) -> RenderableType:
                 _state(item),
                 str(item.metadata.priority),
                 one_line(item.title, 40),
-                one_line(_why(item), 72),
+                one_line(reason, 100),
                 item.job if item.state is BacklogState.IN_PROGRESS else "",
             )
-            for item in items
+            for item, reason in zip(items, reasons, strict=True)
         ),
     )
 
@@ -116,13 +118,6 @@ def issue_view(detail: IssueDetail) -> Iterator[RenderableType]:
 def _state(item: BacklogItem) -> Text:
     """Its state; of work that only a person's merge is missing from, that."""
     return word(item.state, "in review" if item.in_review else "")
-
-
-def _why(item: BacklogItem) -> str:
-    """For a ready issue the gate that refused it; for others the reason of their state."""
-    if item.state is BacklogState.READY and item.refusal is not None:
-        return f"{item.refusal.gate.value}: {item.refusal.reason}"
-    return item.pausing or item.reason
 
 
 def _refused(item: BacklogItem) -> Iterator[RenderableType]:

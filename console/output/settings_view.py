@@ -39,9 +39,14 @@ def _without_credentials(url: str) -> str:
 
 
 def value_words(value: Any) -> str:
-    """A value for people: switches as the file has them, a dash for none."""
+    """A value for people: switches as the file has them, tables without what is empty, a dash for none."""
     if value is None:
         return "-"
+    if isinstance(value, list):
+        return ("; " if any(isinstance(item, dict) for item in value) else ", ").join(map(value_words, value))
+    if isinstance(value, dict):
+        given = ((name, item) for name, item in value.items() if item not in ("", None))
+        return ", ".join(f"{name} {value_words(item)}" for name, item in given)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

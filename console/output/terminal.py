@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from console.output.rendering import Prose, text
+from console.output.rendering import Prose
 
 #: Width of tables when the output is a file or a pipe, in characters.
 WIDTH_OF_FILES = 160
@@ -56,9 +56,13 @@ class Terminal:
         sys.stdout.flush()
 
     def note(self, message: str) -> None:
-        """Print a remark on standard error, after what was printed before; also with `--json`."""
+        """Print a remark on standard error, after what was printed before; also with `--json`.
+
+        Folded between words where a terminal shows it.
+        """
         sys.stdout.flush()
-        sys.stderr.write(f"{text(message).plain}\n")
+        errors = Console(stderr=True, markup=False, highlight=False, emoji=False)
+        errors.print(Prose(message), crop=errors.is_terminal)
 
     def _print(self, part: RenderableType) -> None:
         if isinstance(part, str):

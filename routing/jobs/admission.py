@@ -22,7 +22,7 @@ WAITS: dict[str, str] = {
     "repository": "waits: as many agents are at work in its repository as are allowed (job.per_repository)",
     "turn": "waits its turn: jobs that wait longer come first",
     "budget": "waits: the fleet has spent what it may spend today (job.day_cost_usd)",
-    "day": "waits for midnight UTC: the budget of the day is used up (job.day_tokens, or a [[budget]])",
+    "day": "waits for midnight UTC: a budget of the day is used up (`coalmine status` says which)",
     "version": "waits: agents of its version fail as soon as they start (`coalmine doctor` shows how, "
     "`coalmine resume` tries again)",
     "no_account": "waits: no account of the settings serves its version (its `accounts`, or its model)",

@@ -10,6 +10,9 @@ import pytest
 from routing.backlog.backlog import Backlog
 from routing.backlog.refusal import Gate, Refusal
 from routing.issues.issue import IssueProblem, IssueRef
+from routing.jobs.admission import WAITS
+from routing.jobs.job import JobRequest
+from routing.templates.version import Snapshot
 from tasks.composition.forge_parts import ForgeParts
 from tests.fakes.issues import issue
 from tests.programs.command_line import CommandLine
@@ -229,6 +232,22 @@ def test_reasons_are_said_in_words(coalmine: CommandLine, take: Take, backlog: B
     assert "1 completed: `coalmine issue list --state completed` lists" in coalmine.shown("issue", "list")
     take(f"{SHOP}#2", labels=("agent", "Ready-for-Human"))
     assert "it carries the label ready-for-human" in coalmine.shown("issue", "list")
+
+
+def test_a_job_that_is_held_gives_its_issue_the_reason(
+    coalmine: CommandLine, take: Take, backlog: Backlog
+) -> None:
+    """A budget holds jobs: the list of issues says so, and not that an agent may be at work."""
+    ref = take(f"{SHOP}#1")
+    fence = backlog.start(ref, per_repo=1)
+    with coalmine.coalmine() as parts:
+        parts.templates.add("implementer", Snapshot(runtime="claude"))
+        job = parts.mailbox.enqueue(JobRequest(template="implementer", task="do")).job
+        backlog.attach(ref, job, fence=fence)
+        parts.redis.hset(parts.keys.job(job), "reason", WAITS["day"])
+    shown = coalmine.shown("issue", "list")
+    assert WAITS["day"] in shown
+    assert "its job is queued or at work" not in shown
 
 
 def test_titles_are_shown_without_control_characters(coalmine: CommandLine, take: Take) -> None:

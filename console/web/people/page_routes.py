@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from console.details.account_lines import account_lines
+from console.details.issue_reasons import read_reasons
 from console.details.job_detail import read_job
 from console.details.template_detail import read_difference, read_template, read_version
 from console.details.trial_detail import read_explanation
@@ -274,7 +275,8 @@ def _issues(parts: Coalmine, state: BacklogState | None) -> dict[str, Any]:
     chosen = state or next((BacklogState(name) for name, count in counts if count), BacklogState.READY)
     found = list(islice(store.listed(chosen), PAGE_LENGTH))
     more = dict(counts)[chosen.value] - len(found)
-    return {"issues": found, "state": chosen.value, "counts": counts, "more": max(0, more)}
+    listed = list(zip(found, read_reasons(parts, found), strict=True))
+    return {"issues": listed, "state": chosen.value, "counts": counts, "more": max(0, more)}
 
 
 def _issue(parts: Coalmine, reference: str) -> dict[str, Any]:
