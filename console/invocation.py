@@ -215,10 +215,12 @@ def noted(ctx: typer.Context, thing: str = "", *, reason: str = "", by: str = ""
 
     Who decided is the user of this machine where the command was not given a name.
     """
-    from console.decisions.noting import Way, note_decision
+    from console.decisions.noting import DecisionDoor, note_decision
 
     invocation, words = started(ctx), " ".join(ctx.command_path.split()[1:])
-    note_decision(invocation.coalmine, words, thing, by=by or invocation.user, way=Way.COMMAND, reason=reason)
+    note_decision(
+        invocation.coalmine, words, thing, by=by or invocation.user, way=DecisionDoor.COMMAND, reason=reason
+    )
 
 
 def no_fleet(place: FleetPlace | None) -> str:

@@ -11,6 +11,8 @@ TEMPLATE_ADDED = "template.added"
 CANDIDATE_AWAITING = "candidate.awaiting_promotion"
 CANDIDATE_HELD = "candidate.held"
 CANARY_STARTED = "candidate.canary_started"
+STEP_PASSED = "candidate.step_passed"
+WAY_STOPPED = "candidate.way_stopped"
 AUTO_PROMOTED = "candidate.auto_promoted"
 PROMOTED = "candidate.promoted"
 ROLLED_BACK = "candidate.rolled_back"
@@ -90,6 +92,8 @@ MEANINGS: dict[str, str] = {
     CANDIDATE_AWAITING: "a version was proposed and waits for a person or a trial",
     CANDIDATE_HELD: "a version waits for a trial that cannot be opened: why, and what to do",
     CANARY_STARTED: "a trial was opened",
+    STEP_PASSED: "the evidence of a step that is not the last is there: the next one begins",
+    WAY_STOPPED: "a way was ended between two of its steps, by a person or the settings",
     AUTO_PROMOTED: "the evidence graduated a canary: it is champion now",
     PROMOTED: "a person made a version champion",
     ROLLED_BACK: "a canary was rejected and its trial ended; the champion stays",

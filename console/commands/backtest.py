@@ -1,6 +1,6 @@
 """`coalmine backtest …`: cases from a repository's own past, and trying versions on them.
 
-A case is a file of JSON in a folder, `coalmine-cases` unless `--cases` names another. Making cases reads the
+A case is a file of JSON in the folder of the settings, unless `--cases` names another. Making cases reads the
 repository and its issues, and runs the judge; nothing is written outside the folder.
 """
 
@@ -42,9 +42,10 @@ from tasks.composition.forge_parts import ForgeParts
 
 backtest_app = typer.Typer(help="Versions on past issues whose answer is known.", no_args_is_help=True)
 
-CASES = Path("coalmine-cases")
-
-Folder = Annotated[Path, typer.Option("--cases", metavar="DIR", help="The folder of cases.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--cases", metavar="DIR", help="The folder of cases. (default: backtest.cases)"),
+]
 Repository = Annotated[
     str, typer.Argument(metavar="[REPOSITORY]", help="[FORGE:]REPOSITORY. (default: the only one)")
 ]
@@ -63,6 +64,11 @@ WAIT_SECONDS = 2.0
 File = Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines.")]
 
 
+def folder_of(coalmine: Coalmine, given: Path | None) -> CaseFolder:
+    """The folder that is named, or that of the settings."""
+    return CaseFolder(given or coalmine.settings.backtest.cases)
+
+
 def case_parts(coalmine: Coalmine, command: str = "") -> CaseParts:
     """What makes and proves cases. Nothing is asked of a forge yet."""
     forges = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
@@ -76,7 +82,7 @@ def collect(
     ctx: typer.Context,
     repository: Repository = "",
     *,
-    cases: Folder = CASES,
+    cases: Folder = None,
     most: Annotated[int, typer.Option(min=1, max=10_000, help="Make at most this many cases.")] = 100,
     looks: Annotated[int, typer.Option(min=1, max=100_000, help="Look at so many changes at most.")] = 1000,
     judge: JudgeCommand = "",
@@ -84,7 +90,7 @@ def collect(
 ) -> None:
     """Make cases of a repository's past: changes that closed an issue and brought tests, each proven."""
     coalmine, terminal = opened(ctx, as_json=as_json)
-    parts, folder = case_parts(coalmine, judge), CaseFolder(cases)
+    parts, folder = case_parts(coalmine, judge), folder_of(coalmine, cases)
     done = Collected()
     with parts.collector(parts.repository(repository)) as collector:
         for one in collector.collect(most=most, looks=looks, known=folder.known()):
@@ -94,14 +100,14 @@ def collect(
                 terminal.note(f"{one.commit[:12]} is case {one.case.id}")
             elif one.dropped is not None and one.dropped not in {Dropped.NO_TESTS, Dropped.NO_ISSUE}:
                 terminal.note(f"{one.commit[:12]} makes no case: {one.note or one.dropped.words}")
-    terminal.answer(collected_document(done, cases), *collected_view(done, cases))
+    terminal.answer(collected_document(done, folder.path), *collected_view(done, folder.path))
 
 
 @backtest_app.command("cases", epilog=examples("backtest cases", "backtest cases --cases shop-cases --json"))
-def cases_(ctx: typer.Context, *, cases: Folder = CASES, as_json: AsJson = False) -> None:
+def cases_(ctx: typer.Context, *, cases: Folder = None, as_json: AsJson = False) -> None:
     """List the cases of a folder."""
-    _, terminal = opened(ctx, as_json=as_json, reads=True)
-    found = CaseFolder(cases).read()
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
+    found = folder_of(coalmine, cases).read()
     document = {
         "cases": [
             {
@@ -120,14 +126,14 @@ def import_(
     file: File,
     repository: Repository = "",
     *,
-    cases: Folder = CASES,
+    cases: Folder = None,
     judge: JudgeCommand = "",
     as_json: AsJson = False,
 ) -> None:
     """Take cases of the field's common form (JSON lines with patches), each proven as `collect` does it."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     lines = list(common_lines(_text(file)))
-    parts, folder = case_parts(coalmine, judge), CaseFolder(cases)
+    parts, folder = case_parts(coalmine, judge), folder_of(coalmine, cases)
     named, done = parts.repository(repository), Collected()
     with parts.scratch(named) as (git, _):
         for line in lines:
@@ -139,7 +145,7 @@ def import_(
             folder.write([kept] if kept else [])
             if proof.dropped is not None:
                 terminal.note(f"{case.id} is not taken: {proof.dropped.words}")
-    terminal.answer(collected_document(done, cases), *collected_view(done, cases))
+    terminal.answer(collected_document(done, folder.path), *collected_view(done, folder.path))
 
 
 @backtest_app.command("export", epilog=examples("backtest export cases.jsonl github:acme/shop"))
@@ -148,14 +154,14 @@ def export(
     file: File,
     repository: Repository = "",
     *,
-    cases: Folder = CASES,
+    cases: Folder = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the cases of a repository in the field's common form: JSON lines with patches."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     parts = case_parts(coalmine)
     named = parts.repository(repository)
-    found = [case for case in CaseFolder(cases).read() if case.repository == named]
+    found = [case for case in folder_of(coalmine, cases).read() if case.repository == named]
     with parts.scratch(named) as (git, _):
         lines = written([common_of(case, git) for case in found])
     file.write_text(lines, encoding="utf-8")
@@ -183,7 +189,7 @@ def run(
         str,
         typer.Option(metavar="VERSION", autocompletion=complete_version, help="(default: the champion)"),
     ] = "",
-    cases: Folder = CASES,
+    cases: Folder = None,
     most: Annotated[
         int | None, typer.Option(min=1, help="Work on at most so many cases. (default: all)")
     ] = None,
@@ -206,8 +212,8 @@ def run(
     begun = coalmine.backtest_opening.open(
         BacktestOrder(
             canary=canary, champion=coalmine.templates.find(against or canary.template),
-            cases=CaseFolder(cases).read(), most=most, budget_usd=budget_usd, fresh=fresh, refuse=refuse,
-            by=started(ctx).user,
+            cases=folder_of(coalmine, cases).read(), most=most, budget_usd=budget_usd, fresh=fresh,
+            refuse=refuse, by=started(ctx).user,
         )
     )  # fmt: skip
     noted(ctx, begun.id)

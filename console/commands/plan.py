@@ -22,7 +22,7 @@ from console.output.rendering import heading, number, table, text
 from console.output.terminal import Terminal
 from harvest.draws.draw_plan import Plan, plan
 from harvest.evidence.policy import TrialPolicy
-from harvest.trials.mode_plan import ModePlan, Pace, compare, plan_shadow
+from harvest.trials.mode_plan import ModePlan, Pace, compare, plan_backtest, plan_shadow
 from tasks.composition.composition import Coalmine
 
 #: Differences of mean score that are simulated when no `--difference` is given.
@@ -140,12 +140,18 @@ def pace_of(parts: Coalmine, template: str) -> Pace:
     )
 
 
-def said_of_pairs(policy: TrialPolicy, pace: Pace) -> str:
-    """What a trial of pairs will cost, about, for the one who opens it: if the canary is as good."""
-    way = plan_shadow(policy, baseline=policy.prior_mean, difference=0.0, pace=pace)
+def said_of_pairs(policy: TrialPolicy, pace: Pace, *, past: bool = False) -> str:
+    """What a trial of pairs will cost, about, for the one who opens it: if the canary is as good.
+
+    `past`: of a backtest, which takes cases in place of issues.
+    """
+    planned = plan_backtest if past else plan_shadow
+    way = planned(policy, baseline=policy.prior_mean, difference=0.0, pace=pace)
     money = "" if way.extra_usd is None else f", about {way.extra_usd:.2f} USD more than without it"
     budget = f"; it expires at {policy.budget_usd:g} USD" if policy.budget_usd else ""
     size = f"about {way.issues:.0f} issues and {way.runs:.0f} runs"
+    if past:
+        size = f"about {way.runs / 2:.0f} cases and {way.runs:.0f} runs"
     return f"If the canary is as good, a verdict takes {size}{money}{budget}"
 
 

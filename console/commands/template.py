@@ -25,7 +25,7 @@ from console.output.template_views import (
     version_document,
     version_view,
 )
-from console.output.trials.trial_status import trial_document
+from console.output.trials.way_words import begun_document, begun_words
 from routing.jobs.turn import TurnKind
 from routing.sandbox.profile import SandboxKind
 from routing.templates.templates import ProposalPolicy, VersionStep
@@ -216,15 +216,15 @@ def propose(
     champion = coalmine.templates.champion(name).snapshot
     snapshot = given.snapshot(champion, sandbox=coalmine.settings.agent.sandbox)
     found, remark = given.source() if source_commit is None else (source_commit, "")
-    step, trial = coalmine.proposals.propose(name, snapshot, source_commit=found, note=note)
+    step, begun = coalmine.proposals.propose(name, snapshot, source_commit=found, note=note)
     if step.changed:
         noted(ctx, step.version.id, reason=note)
-    document = _step_document(step) | {"trial": trial_document(trial.trial) if trial else None}
+    document = _step_document(step) | begun_document(begun)
     policy = coalmine.templates.policy(name)
     next_step = {
         ProposalPolicy.NOTIFY: f"is {step.version.state}; try it: `coalmine trial open {step.version.id}`",
         ProposalPolicy.DIRECT: "is champion, by the template's policy",
-        ProposalPolicy.CANARY: f"is on trial: {trial.trial.id}" if trial else "waits until a trial can open",
+        ProposalPolicy.CANARY: begun_words(begun) if begun else "waits until a trial can open",
     }[policy]
     held = coalmine.versions.held(name)
     if held is not None and held.id == step.version.id:

@@ -28,8 +28,10 @@ from console.input.trial_options import (
     RevertWindow,
     SettleDeadline,
     Share,
+    StepsOption,
     Strata,
     policy_of,
+    steps_of,
 )
 from console.invocation import AsJson, Reason, examples, noted, opened, started
 from console.output.rendering import Prose
@@ -37,11 +39,14 @@ from console.output.trials.trial_attention import damaged_document, damaged_line
 from console.output.trials.trial_explanation import explanation_view
 from console.output.trials.trial_replay import replayed
 from console.output.trials.trial_status import status_view, trial_document, trials_view
+from console.output.trials.way_words import begun_document, way_lines, way_of, ways_now
 from console.status.fleet_reading import read_open_trials, read_trials
 from harvest.evidence.policy import TrialPolicy
 from routing.cost import NO_COST
 from routing.errors import CorruptRecordError
+from routing.store.backtests.backtest_store import Backtest
 from routing.templates.trial import Mode
+from routing.templates.trial import Trial as TrialRecord
 from tasks.composition.composition import Coalmine
 
 trial_app = typer.Typer(help="Trials of new versions.", no_args_is_help=True)
@@ -61,6 +66,7 @@ Trial = Annotated[
     epilog=examples(
         "trial open implementer@v3",
         "trial open implementer@v3 --mode shadow",
+        "trial open implementer@v3 --steps backtest,shadow,draw",
         "trial open implementer@v3 --share 0.2 --delta 0.05 --guardrail cost_usd=2.5",
     ),
 )
@@ -76,6 +82,7 @@ def open_(
     ],
     *,
     mode: ModeOption = None,
+    steps: StepsOption = None,
     pair_share: PairShare = None,
     share: Share = None,
     delta: Delta = None,
@@ -93,7 +100,7 @@ def open_(
     guardrail: Guardrails = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a pending version on trial against the champion."""
+    """Put a pending version on trial against the champion, in the steps that settings or options name."""
     policy = policy_of(
         started(ctx).settings.canary.policy,
         mode=mode,
@@ -116,20 +123,27 @@ def open_(
     coalmine, terminal = opened(ctx, as_json=as_json)
     # A name alone means the version that was proposed last, not the champion.
     canary = coalmine.templates.find(version, default="latest")
-    step = coalmine.proposals.open(canary, policy, by=started(ctx).user)
-    trial = step.trial
-    if step.changed:
+    begun = coalmine.proposals.begin(canary, policy, steps_of(mode, steps), by=started(ctx).user)
+    run = begun.run
+    if begun.changed:
         noted(ctx, canary.id)
-    done = "is open" if step.changed else "is open already with its own policy; nothing was changed"
-    is_pairs = step.changed and trial.mode is Mode.SHADOW
-    costs = [said_of_pairs(policy, pace_of(coalmine, trial.template))] if is_pairs else []
-    blind = [] if not step.changed else said_of_budget(coalmine, trial.template, policy)
+    done = "is open" if begun.changed else "is open already with its own policy; nothing was changed"
+    what = f"share {run.share:g}" if isinstance(run, TrialRecord) else f"at most {len(run.cases)} cases"
+    place = f", {begun.words}" if begun.words else ""
     terminal.answer(
-        {"changed": step.changed, "trial": trial_document(trial)},
-        f"{trial.id} {done}: {trial.canary_id} against {trial.champion_id}, share {trial.share:g}",
-        *costs,
-        *blind,
+        {"changed": begun.changed, **begun_document(begun)},
+        f"{run.id} {done}: {run.canary_id} against {run.champion_id}, {what}{place}",
+        *(said_of_costs(coalmine, run) if begun.changed else []),
     )
+
+
+def said_of_costs(coalmine: Coalmine, run: TrialRecord | Backtest) -> list[Prose]:
+    """What the trial or backtest takes, where it is one of pairs, and whether its budget can end it."""
+    policy, is_past = TrialPolicy.from_json(run.policy), isinstance(run, Backtest)
+    said = []
+    if is_past or policy.mode is Mode.SHADOW:
+        said.append(Prose(said_of_pairs(policy, pace_of(coalmine, run.template), past=is_past)))
+    return [*said, *said_of_budget(coalmine, run.template, policy)]
 
 
 def said_of_budget(coalmine: Coalmine, template: str, policy: TrialPolicy) -> list[Prose]:
@@ -172,15 +186,19 @@ def status(
         else read_open_trials(coalmine, now, priced=True)
     )
     held = [] if trial else coalmine.proposals.held()
+    ways = [] if trial else list(ways_now(coalmine, coalmine.templates.names()))
     document = {
         "trials": [
             *(status.document() for status in statuses),
             *(damaged_document(each) for each in damaged),
         ],
         "held": [{"version": one.id, "reason": one.reason} for one in held],
+        "ways": [way.document() for way in ways],
     }
     damage = (damaged_line(each) for each in damaged)
-    terminal.answer(document, *status_view(statuses), *damage, *(held_line(each) for each in held))
+    shown = [*way_lines(ways), *damage, *(held_line(each) for each in held)]
+    open_ones = status_view(statuses) if statuses or not ways else ()
+    terminal.answer(document, *open_ones, *shown)
 
 
 @trial_app.command("list", epilog=examples("trial list implementer"))
@@ -218,8 +236,14 @@ def explain(
 
 @trial_app.command(epilog=examples("trial stop implementer --reason 'wrong model'"))
 def stop(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: AsJson = False) -> None:
-    """End a trial without a verdict. Its canary is pending again."""
+    """End a trial without a verdict, or the way of a template's version. Its canary is pending again."""
     coalmine, terminal = opened(ctx, as_json=as_json)
+    way = way_of(coalmine, trial)
+    if coalmine.ways.stop(trial, by=started(ctx).user, reason=reason):
+        noted(ctx, way.way.canary_id if way else trial, reason=reason)
+        document = {"changed": True, "trial": None, "way": way.document() if way else None}
+        terminal.answer(document, f"the way of {way.way.canary_id if way else trial} to champion is stopped")
+        return
     step = coalmine.trials.stop(coalmine.trials.find(trial), by=started(ctx).user, reason=reason)
     if step.changed:
         noted(ctx, step.trial.id, reason=reason)

@@ -11,7 +11,7 @@ from tasks.composition.composition import Coalmine
 _log = structlog.get_logger(__name__)
 
 
-class Way(StrEnum):
+class DecisionDoor(StrEnum):
     """By which door a decision came."""
 
     PAGE = "page"
@@ -19,13 +19,15 @@ class Way(StrEnum):
     COMMAND = "command"
 
 
-def note_decision(parts: Coalmine, act: str, thing: str, *, by: str, way: Way, reason: str = "") -> None:
+def note_decision(
+    parts: Coalmine, act: str, thing: str, *, by: str, way: DecisionDoor, reason: str = ""
+) -> None:
     """Note a decision that was carried out, in the log and in the store.
 
     It is done, so a store that is away now does not make a failure of it: the log has it. A person at a
     terminal has the answer of the command, and does not need the line.
     """
-    say = _log.debug if way is Way.COMMAND else _log.info
+    say = _log.debug if way is DecisionDoor.COMMAND else _log.info
     say("person.decided", act=act, thing=thing, by=by, way=way.value, reason=reason)
     try:
         parts.decisions.note(NotedDecision(act=act, thing=thing, by=by, way=way.value, reason=reason))

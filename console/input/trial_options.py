@@ -8,9 +8,11 @@ mean for a verdict is described in `harvest.evidence.policy`, which also checks 
 from typing import Annotated, Any, Literal
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from harvest.evidence.policy import TrialPolicy
 from routing.errors import InvalidInputError
+from routing.templates.step import StepKind, Steps
 from routing.templates.trial import Mode
 from routing.templates.trials import checked_share
 
@@ -27,6 +29,14 @@ ModeOption = Annotated[
     _option(
         "mode",
         help_text="draw: one version a job. shadow: both versions on the same issue, one delivered.",
+    ),
+]
+StepsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--steps",
+        metavar="STEP,STEP",
+        help="Steps one after the other, some of backtest,shadow,draw in this order. (default: canary.steps)",
     ),
 ]
 PairShare = Annotated[
@@ -117,6 +127,22 @@ def policy_of(
     if "share" in changes:
         checked_share(changes["share"])
     return TrialPolicy.checked(**(default.model_dump() | changes))
+
+
+def steps_of(mode: Mode | None, steps: str | None) -> Steps | None:
+    """The steps that are asked for: by name, or one in a mode; None for those of the settings."""
+    if steps is None:
+        return None if mode is None else (StepKind(mode.value),)
+    if mode is not None:
+        message = "give --mode for one trial, or --steps for several, not both"
+        raise InvalidInputError(message)
+    try:
+        return TypeAdapter(Steps).validate_python(tuple(name.strip() for name in steps.split(",")))
+    except ValidationError as error:
+        message = (
+            f"--steps {steps[:60]!r}: name one or more of {', '.join(StepKind)}, each once, in this order"
+        )
+        raise InvalidInputError(message) from error
 
 
 def _guardrail(item: str) -> dict[str, Any]:

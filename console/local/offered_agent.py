@@ -143,11 +143,11 @@ def take(parts: Coalmine, template: str, offered: OfferedAgent | None, *, is_nee
         return [f"{made.id} is the champion; it runs: {_words(offered.snapshot)}"]
     if not offered.asked and offered.is_one_of([v.snapshot for v in parts.templates.versions(template)]):
         return []
-    step, trial = parts.proposals.propose(template, offered.snapshot, note="given to coalmine up")
+    step, begun = parts.proposals.propose(template, offered.snapshot, note="given to coalmine up")
     if not step.changed:
         return [f"{step.version.id} ({step.version.state}) has this agent already"]
-    if trial is not None:
-        return [f"{step.version.id} has the new agent and is on trial ({trial.trial.id})"]
+    if begun is not None:
+        return [f"{step.version.id} has the new agent and is on trial ({begun.run.id})"]
     what = f"{step.version.id} has the new agent and is {step.version.state}; the champion works on."
     return [what, f"Try it with: coalmine trial open {step.version.id}"]
 

@@ -75,6 +75,13 @@ TRIAL_UNDECIDED = Metric(
     meaning="1 when the last trial expired, or its verdict is contradicted, and no person has decided since",
     labels=("template",),
 )
+WAY_STEP = Metric(
+    name="coalmine_way_step",
+    meaning="number of the step, from 1, that a version of the template has come to on its way to champion; "
+    "absent while none is on a way of several steps",
+    labels=("template", "mode"),
+)
+WAY_STEPS = Metric(name="coalmine_way_steps", meaning="how many steps that way has", labels=("template",))
 TRIAL_AGE = Metric(
     name="coalmine_trial_age_seconds", meaning="time since the open trial began", labels=("template",)
 )

@@ -52,6 +52,7 @@ def read_metrics(parts: Coalmine) -> list[MetricReading]:
         "fleet": _fleet,
         "store": _store,
         "trials": _trials,
+        "ways": _ways,
     }
     for name, read in parts_read.items():
         try:
@@ -168,6 +169,15 @@ def _trials(parts: Coalmine) -> Iterator[MetricReading]:
             damage = error
     if damage is not None:
         raise damage
+
+
+def _ways(parts: Coalmine) -> Iterator[MetricReading]:
+    """How far versions have come on their ways."""
+    for name in parts.templates.names():
+        way = parts.ways.of_template(name)
+        if way is not None:
+            yield MetricReading(m.WAY_STEP, way.at, (name, way.step.value))
+            yield MetricReading(m.WAY_STEPS, len(way.steps), (name,))
 
 
 def _trial(parts: Coalmine, trial: Trial) -> Iterator[MetricReading]:

@@ -37,6 +37,7 @@ def template_document(coalmine: Coalmine, name: str) -> dict[str, Any]:
     """
     champion = coalmine.templates.champion(name)
     trial = coalmine.trials.of_template(name)
+    way = coalmine.ways.of_template(name)
     return {
         "template": name,
         "champion": champion.id,
@@ -44,6 +45,7 @@ def template_document(coalmine: Coalmine, name: str) -> dict[str, Any]:
         "policy": coalmine.templates.policy(name).value,
         "trial": trial.id if trial else None,
         "canary": trial.canary_id if trial else None,
+        "way": way.document() if way else None,
     }
 
 
@@ -56,7 +58,7 @@ def _document_or_error(coalmine: Coalmine, name: str) -> dict[str, Any]:
     try:
         return template_document(coalmine, name)
     except CorruptRecordError as error:
-        unknown = dict.fromkeys(("champion", "latest", "policy", "trial", "canary"))
+        unknown = dict.fromkeys(("champion", "latest", "policy", "trial", "canary", "way"))
         return {"template": name, **unknown, "error": str(error)}
 
 
@@ -86,6 +88,7 @@ def template_view(
                 ("champion", str(document["champion"])),
                 ("proposals", str(document["policy"])),
                 ("trial", f"{trial} of {document['canary']}" if trial else "none open"),
+                ("way", _way(document["way"])),
             ]
         ),
         "",
@@ -94,7 +97,7 @@ def template_view(
             (
                 (
                     version.id,
-                    word(version.state),
+                    _state(version, document["way"]),
                     f"v{version.parent}" if version.parent else "-",
                     version.content_hash[:12],
                     version.source_commit[:12] or "-",
@@ -111,6 +114,21 @@ def template_view(
     return parts
 
 
+def _way(way: Mapping[str, Any] | None) -> str:
+    """The way that a version is on, in words; "" for none."""
+    if way is None:
+        return ""
+    where = f"step {way['number']} of {way['of']} ({', '.join(way['steps'])})"
+    return f"{way['version']} at {where}: {way['run']}"
+
+
+def _state(version: Version, way: Mapping[str, Any] | None) -> Text:
+    """A version's state, with its step while it is on its way."""
+    if way is None or way["version"] != version.id:
+        return word(version.state)
+    return word(version.state, f"{version.state.value}, step {way['number']} of {way['of']}")
+
+
 def _reviews(reviews: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Decisions on versions, the newest first. `reviews` are records as they were stored, oldest first.
 
@@ -119,13 +137,21 @@ def _reviews(reviews: Sequence[Mapping[str, Any]]) -> RenderableType:
     rows = (
         (
             str(review.get("version", "")),
-            word(str(review.get("decision", ""))),
+            word(str(review.get("decision", "")), _decision(review)),
             str(review.get("by", "")),
             str(review.get("reason") or " ".join(map(str, review.get("reasons", ())))),
         )
         for review in reversed(reviews)
     )
     return table(("version", "decision", "by", "reason"), rows)
+
+
+def _decision(review: Mapping[str, Any]) -> str:
+    """What was decided, and at which step where there are several."""
+    said, step = str(review.get("decision", "")), review.get("step")
+    if not isinstance(step, Mapping) or step.get("of", 1) == 1:
+        return said
+    return f"{said} (step {step['number']} of {step['of']})"
 
 
 def version_view(version: Version, cost: Cost) -> list[RenderableType]:

@@ -159,6 +159,7 @@ def _arms(status: TrialStatus) -> list[dict[str, Any]]:
 def _about(status: TrialStatus) -> list[tuple[str, str]]:
     trial, policy = status.trial, status.evidence.policy
     found = [
+        ("step", trial.place.whole),
         ("share of new jobs", f"{trial.share:g}{', follows the evidence' if policy.ramp else ''}"),
         ("opened", when(trial.opened_at)),
         ("closed", when(trial.closed_at)),

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from console.decisions.noting import Way, note_decision
+from console.decisions.noting import DecisionDoor, note_decision
 from console.details.account_lines import account_document, account_lines
 from console.details.job_detail import read_job
 from console.details.template_detail import read_version
@@ -21,6 +21,7 @@ from console.output.issue_detail import detail_of
 from console.output.issue_views import detail_document
 from console.output.job_views import enqueued_document
 from console.output.mail_views import mail_document, receipt_document
+from console.output.template_views import template_document
 from console.web.acting import (
     AccountAct,
     Act,
@@ -96,9 +97,9 @@ ACTS: dict[str, ApiAct] = {
     "/jobs/{thing}/thumb": ApiAct("Judge a job's work", ThumbAct, _job),
     "/issue/pause": ApiAct("Take an issue out of the queue", IssueAct, _issue),
     "/issue/resume": ApiAct("Put an issue back into the queue", IssueAct, _issue),
-    "/trials/{thing}/stop": ApiAct("End a trial without a verdict", ReasonedAct, _trial),
+    "/trials/{thing}/stop": ApiAct("End a trial or a way without a verdict", ReasonedAct, _trial),
     "/trials/{thing}/resume": ApiAct("Let a trial decide again that is held", ReasonedAct, _trial),
-    "/versions/{thing}/open": ApiAct("Put a pending version on trial", Act, _trial_of_version),
+    "/versions/{thing}/open": ApiAct("Put a pending version on trial, or on its way", Act, _trial_of_version),
     "/versions/{thing}/promote": ApiAct("Make a version champion", ReasonedAct, _version),
     "/versions/{thing}/reject": ApiAct("Reject a version for good", ReasonedAct, _version),
     "/versions/{thing}/revert": ApiAct("Make a superseded version champion again", ReasonedAct, _version),
@@ -125,26 +126,31 @@ def act_routes(parts: Coalmine, *, prefix: str, errors: Mapping[int | str, Docum
 
 
 def _decide(parts: Coalmine, path: str, act: ApiAct) -> Callable[..., Awaitable[Response]]:
-    async def decided(request: Request, thing: str) -> Response:
+    async def sent_to(request: Request, thing: str) -> Response:
         sent = await read_act(request, act.form)
         form = {name: str(value) for name, value in sent.model_dump(mode="json").items()}
         decision = SentDecision(thing=thing, form=form, by=sent.by)
 
         def made() -> Document:
-            if STEPS[path](parts, decision).changed:
+            decided = STEPS[path](parts, decision)
+            if decided.changed:
                 about = decision.about
                 note_decision(
-                    parts, act_of(path), about, by=sent.by, way=Way.API, reason=decision.noted_reason
+                    parts, act_of(path), about, by=sent.by, way=DecisionDoor.API, reason=decision.noted_reason
                 )
-            return act.answer(parts, decision)
+            return (
+                act.answer(parts, decision)
+                if not decided.way_of
+                else template_document(parts, decided.way_of)
+            )
 
         return JSONResponse(await decided_in_thread(made))
 
     async def of_thing(request: Request, thing: Annotated[str, Path(max_length=600)]) -> Response:
-        return await decided(request, thing)
+        return await sent_to(request, thing)
 
     async def of_fleet(request: Request) -> Response:
-        return await decided(request, "")
+        return await sent_to(request, "")
 
     return of_thing if "{thing}" in path else of_fleet
 
@@ -168,7 +174,7 @@ def _add_jobs(router: APIRouter, parts: Coalmine) -> None:
             found = enqueued_document(parts.mailbox.enqueue(asked))
             if found["created"]:
                 job = str(found["job"])
-                note_decision(parts, "enqueue", job, by=sent.by, way=Way.API, reason=sent.reason)
+                note_decision(parts, "enqueue", job, by=sent.by, way=DecisionDoor.API, reason=sent.reason)
             return found
 
         document = await decided_in_thread(made)
@@ -200,7 +206,9 @@ def _add_mail(router: APIRouter, parts: Coalmine) -> None:
         def made() -> Document:
             receipts = parts.post_office.send(Author.of_person(sent.by), letter)
             if any(each.created for each in receipts):
-                note_decision(parts, "mail send", sent.to, by=sent.by, way=Way.API, reason=sent.reason)
+                note_decision(
+                    parts, "mail send", sent.to, by=sent.by, way=DecisionDoor.API, reason=sent.reason
+                )
             return {"sent": [receipt_document(each) for each in receipts]}
 
         return JSONResponse(await decided_in_thread(made), status_code=201)
@@ -219,7 +227,7 @@ def _add_mail(router: APIRouter, parts: Coalmine) -> None:
                 Author.of_person(sent.by), mail, dedupe_key=key, **_content(sent)
             )
             if any(each.created for each in receipts):
-                note_decision(parts, "mail reply", mail, by=sent.by, way=Way.API, reason=sent.reason)
+                note_decision(parts, "mail reply", mail, by=sent.by, way=DecisionDoor.API, reason=sent.reason)
             return {"sent": [receipt_document(each) for each in receipts]}
 
         return JSONResponse(await decided_in_thread(made), status_code=201)

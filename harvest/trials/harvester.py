@@ -325,6 +325,7 @@ def _review(trial: Trial, state: AnyTest, decision: Decision, difference: Differ
             "trial": trial.id,
             "version": trial.canary_id,
             "champion": trial.champion_id,
+            "step": trial.place.document(),
             "reasons": list(decision.reasons),
             "evidence": decision.evidence,
             "thresholds": decision.thresholds,

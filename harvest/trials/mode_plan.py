@@ -71,6 +71,12 @@ def plan_shadow(
     )  # fmt: skip
 
 
+def plan_backtest(policy: TrialPolicy, *, baseline: float, difference: float, pace: Pace) -> ModePlan:
+    """What to expect of a backtest."""
+    live = policy.model_copy(update={"pair_share": 1.0})
+    return _on_past_issues(plan_shadow(live, baseline=baseline, difference=difference, pace=pace), 1.0, pace)
+
+
 def _on_past_issues(shadow: ModePlan, pair_share: float, pace: Pace) -> ModePlan:
     """The same test on cases: each is a pair, and both of its runs would not be without it."""
     runs = 2 * shadow.issues * pair_share

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from routing.templates.step import NO_WAY, StepPlace
 from routing.templates.version import version_id
 
 
@@ -93,6 +94,7 @@ class Trial:
     state: TrialState
     share: float  # that the next draw is compared to: in (0,1); of pairs, in (0,1]
     mode: Mode = Mode.DRAW
+    place: StepPlace = NO_WAY  # which step of its canary's way it is
     strata: str  # none, repository or difficulty
     settle_deadline_seconds: float
     policy: str  # JSON of the policy that decides it, opaque on this floor

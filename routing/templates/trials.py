@@ -15,6 +15,7 @@ from routing.store.trials.version_store import VersionStore
 from routing.templates.route import is_share
 from routing.templates.trial import DamagedTrial, Mode, Terms, Trial
 from routing.templates.version import Version, checked_template_name
+from routing.templates.way import StepTakenError, WayMove
 
 
 class UnknownTrialError(NotFoundError):
@@ -45,11 +46,11 @@ class Trials:
         self._trials = trials
         self._versions = versions
 
-    def open(self, canary: Version, terms: Terms, *, by: str = "") -> TrialStep:
+    def open(self, canary: Version, terms: Terms, *, by: str = "", move: WayMove | None = None) -> TrialStep:
         """Put a pending version on trial against the champion; no change when it is on trial already.
 
-        ConflictError when another trial is open or the version is not pending; InvalidInputError for a wrong
-        share.
+        With `move` the trial is a step of a way. ConflictError when another trial or way is open, or the
+        version is not pending; InvalidInputError for a wrong share.
         """
         checked_share(terms.share, mode=terms.mode)
         name = canary.template
@@ -57,8 +58,9 @@ class Trials:
             before = int(self._versions.field(name, "trials") or 0)
             trial = f"{name}-t{before + 1}"
             opened = self._trials.open(
-                name=name, canary=canary.number, trial=trial, before=before, terms=terms,
-                data={"trial": trial, "canary": canary.id, "share": terms.share, "by": by},
+                name=name, canary=canary.number, trial=trial, before=before, terms=terms, move=move,
+                data={"trial": trial, "canary": canary.id, "share": terms.share, "by": by}
+                | ({"step": move.after.place.document()} if move else {}),
             )  # fmt: skip
             if opened.answer is OpenAnswer.OK:
                 return TrialStep(trial=self.find(trial), changed=True)
@@ -75,7 +77,13 @@ class Trials:
                 f"{canary.template} has an open trial already ({running.id if running else 'just closed'}); "
                 "wait for its verdict or stop it with `coalmine trial stop`"
             )
-            raise ConflictError(message)
+            raise StepTakenError(message)
+        if opened.answer is OpenAnswer.WAY:
+            message = (
+                f"a version of {canary.template} is on its way to champion; see `coalmine trial status`, or "
+                f"end that with `coalmine trial stop {canary.template}`"
+            )
+            raise StepTakenError(message)
         if opened.answer is OpenAnswer.UNKNOWN:
             message = f"{canary.id} does not exist; see `coalmine template show {canary.template}`"
             raise UnknownTrialError(message)
@@ -83,7 +91,7 @@ class Trials:
             f"{canary.id} is {opened} and cannot be put on trial; only a pending version can: "
             f"`coalmine template propose {canary.template}`"
         )
-        raise ConflictError(message)
+        raise StepTakenError(message)
 
     def stop(self, trial: Trial, *, by: str, reason: str = "") -> TrialStep:
         """End a trial without a verdict; its canary is pending again. No change for one that has ended."""

@@ -1,17 +1,21 @@
-"""Beginning and stopping backtests, for people and for what opens trials."""
+"""Beginning and stopping backtests, for people and as steps of ways."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
 from harvest.backtests.case import Case
+from harvest.backtests.step_review import review_of
 from harvest.evidence.policy import TrialPolicy
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError, NotFoundError
 from routing.generator import Generator
 from routing.store.backtests.backtest_store import Backtest, BacktestAnswer, BacktestState, BacktestStore
 from routing.store.trials.version_store import VersionStore
 from routing.templates.version import Version, VersionState
+from routing.templates.way import StepTakenError, WayMove
+from tasks.backtests.case_folder import CaseFolder
 from tasks.backtests.running import request_of
 
 _log = structlog.get_logger(__name__)
@@ -29,6 +33,8 @@ class BacktestOrder:
     fresh: bool = False  # whether kept results of the champion are passed over
     refuse: bool = False  # whether a version that is worse is rejected
     by: str = ""
+    policy: TrialPolicy | None = None  # in place of the settings'
+    move: WayMove | None = None  # of the version's way, when it is a step of one
 
 
 class BacktestOpening:
@@ -47,8 +53,9 @@ class BacktestOpening:
     def open(self, order: BacktestOrder) -> Backtest:
         """Begin a backtest; its cases are drawn, and kept for those who work on them.
 
-        Raises ConflictError for two versions that cannot be compared and for a case that nothing judges, and
-        InvalidInputError for cases that cannot be worked on.
+        Raises ConflictError for two versions that cannot be compared and for a case that nothing judges,
+        InvalidInputError for cases that cannot be worked on, and StepTakenError for a step that was opened
+        by another process, or whose way has ended.
         """
         self._check(order)
         chosen = drawn(order.cases, self._generator)[: order.most]
@@ -56,22 +63,28 @@ class BacktestOpening:
             self._store.keep_case(case.digest, case.model_dump_json())
         fields = {
             "champion": str(order.champion.number), "canary": str(order.canary.number),
-            "policy": self._policy_for(len(chosen)).to_json(), "by": order.by,
+            "policy": self._policy_for(order, len(chosen)).to_json(), "by": order.by,
             "cases": _json_list([case.digest for case in chosen]),
             "budget_usd": "" if order.budget_usd is None else repr(order.budget_usd),
             "fresh": "1" if order.fresh else "", "refuse": "1" if order.refuse else "",
         }  # fmt: skip
         data = {
             "version": order.canary.id, "champion": order.champion.id, "cases": len(chosen), "by": order.by,
-        }  # fmt: skip
-        return self._open(order.canary.template, fields, data)
+        } | ({"step": order.move.after.place.document()} if order.move else {})  # fmt: skip
+        return self._open(order, fields, data)
 
-    def _open(self, template: str, fields: Mapping[str, str], data: Mapping[str, object]) -> Backtest:
+    def _open(self, order: BacktestOrder, fields: Mapping[str, str], data: Mapping[str, object]) -> Backtest:
+        template = order.canary.template
         while True:
             before = int(self._versions.field(template, "backtests") or 0)
-            name, answer = self._store.open(template=template, before=before, fields=fields, data=data)
+            name, answer = self._store.open(
+                template=template, before=before, fields=fields, data=data, move=order.move
+            )
             if answer is BacktestAnswer.OK:
                 return self.find(name)
+            if answer is BacktestAnswer.TAKEN:
+                message = f"{order.canary.id} cannot take this step now; see `coalmine trial status`"
+                raise StepTakenError(message)
             if answer is not BacktestAnswer.STALE:
                 message = f"there is no template {template}"
                 raise NotFoundError(message)
@@ -96,9 +109,9 @@ class BacktestOpening:
                 )
                 raise ConflictError(message)
 
-    def _policy_for(self, cases: int) -> TrialPolicy:
-        """The settings' policy, without what past issues cannot have: fix-forwards and a time limit."""
-        policy = self._policy()
+    def _policy_for(self, order: BacktestOrder, cases: int) -> TrialPolicy:
+        """The policy, without what past issues cannot have: fix-forwards and a time limit."""
+        policy = order.policy or self._policy()
         guardrails = tuple(one for one in policy.guardrails if one.name != "fix_forwards")
         return policy.model_copy(
             update={"guardrails": guardrails, "max_canary_jobs": max(1, cases + 1), "max_days": 3650.0}
@@ -134,12 +147,44 @@ class BacktestOpening:
             why = reason or f"stopped by {by}"
             answer = self._store.advance(
                 run, lines=[], evidence="", state=BacktestState.STOPPED, reason=why,
+                review=review_of(run, BacktestState.STOPPED, why, by=by),
                 data={"backtest": run.id, "version": run.canary_id, "state": "stopped", "reason": why},
             )  # fmt: skip
             run = self.find(run.id)
             if answer is BacktestAnswer.OK:
                 return run, True
         return run, False
+
+
+class StepBacktests:
+    """Begins, finds and stops the backtests of ways."""
+
+    def __init__(self, opening: BacktestOpening, *, champion: Callable[[str], Version], folder: Path) -> None:
+        self._opening = opening
+        self._champion = champion
+        self._cases = CaseFolder(folder)
+
+    def open(self, canary: Version, policy: TrialPolicy, move: WayMove) -> Backtest:
+        """Begin the backtest of a step against the champion.
+
+        NotFoundError, InvalidInputError or ConflictError say what is wrong with its cases or their judge, and
+        StepTakenError that somebody was faster.
+        """
+        return self._opening.open(
+            BacktestOrder(
+                canary=canary, champion=self._champion(canary.template), cases=self._cases.read(),
+                most=policy.max_canary_jobs, budget_usd=policy.budget_usd or None, refuse=True,
+                by=move.after.by, policy=policy, move=move,
+            )
+        )  # fmt: skip
+
+    def find(self, run: str) -> Backtest:
+        """One by its id, or NotFoundError."""
+        return self._opening.find(run)
+
+    def stop(self, run: Backtest, *, by: str, reason: str) -> None:
+        """End it without a verdict, and its way with it."""
+        self._opening.stop(run, by=by, reason=reason)
 
 
 def drawn(cases: Sequence[Case], generator: Generator) -> list[Case]:

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from harvest.backtests.case import Case
 from harvest.backtests.case_pair import CasePair, CaseResult, HalfResult, first_of, result_key, settled
+from harvest.backtests.step_review import review_of
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import advance
-from harvest.evidence.verdict import Verdict
+from harvest.evidence.verdict import Decision, Verdict
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
 from harvest.settling.case_settling import case_worth
@@ -114,7 +115,7 @@ def _ended(run: Backtest, state: PairEvidence, end: BacktestState, reason: str) 
         "backtest": run.id, "version": run.canary_id, "champion": run.champion_id, "state": end.value,
         "reason": reason, "pairs": counts.settled, "champion_only": counts.champion_only,
         "canary_only": counts.canary_only,
-    }  # fmt: skip
+    } | ({"step": run.place.document()} if run.place.steps else {})  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,15 +195,14 @@ class BacktestRuns:
             lines.append(line)
             state = advance(state, [], [line]).state
             decision = state.decide(elapsed_days=days)
-        end, reason = _ENDS.get(decision.verdict), " ".join(decision.reasons)
-        if end is None:
-            end, reason = self._other_end(run, state, seen, found)
+        end, reason = self._end(run, state, decision, seen, found)
         if not lines and end is None:
             return state, run
         refuses = end is BacktestState.WORSE and run.refuse
         answer = self._store.advance(
             run, lines=[line.model_dump_json() for line in lines], evidence=state.to_json(), state=end,
             reason=reason, data=_ended(run, state, end, reason) if end else None, refuses=refuses,
+            review=review_of(run, end, reason, counts=state.counts, decision=decision) if end else None,
         )  # fmt: skip
         if answer is not BacktestAnswer.OK:
             return None  # another process was faster: the next tick goes on from what it left
@@ -219,10 +219,14 @@ class BacktestRuns:
         jobs = [job for pair in seen.open for job in own_jobs(pair)]
         return {name: (job, facts) for name, job, facts in self._signals.read_due(jobs)}
 
-    def _other_end(
-        self, run: Backtest, state: PairEvidence, seen: "_Seen", found: _Found
+    def _end(
+        self, run: Backtest, state: PairEvidence, decision: Decision, seen: "_Seen", found: _Found
     ) -> tuple[BacktestState | None, str]:
-        """Whether a backtest ends without a verdict."""
+        """Whether a backtest ends, by its verdict or without one, and why."""
+        if run.place.steps and not self._store.is_on_way(run):
+            return BacktestState.STOPPED, f"the way of {run.canary_id} to champion ended meanwhile"
+        if decision.verdict in _ENDS:
+            return _ENDS[decision.verdict], " ".join(decision.reasons)
         canary = self._templates.find(run.canary_id)
         if canary.state is VersionState.REJECTED:
             return BacktestState.STOPPED, f"{canary.id} was rejected meanwhile"

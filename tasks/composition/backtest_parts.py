@@ -1,4 +1,4 @@
-"""Backtests, wired: making and proving cases, beginning backtests, and running them."""
+"""Backtests and ways, wired: making and proving cases, beginning and running backtests, opening steps."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harvest.settling.score import ScoreRules
+from harvest.trials.opening import Proposals
+from harvest.trials.ways import Ways
 from routing.errors import ConflictError, InvalidInputError
 from routing.forges.errors import ForgeGoneError
 from routing.issues.issue import IssueRef
 from tasks.agents.pairs.sealed_repository import scratch_repository
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.backtests.collecting import CaseCollector, IssueText
-from tasks.backtests.opening import BacktestOpening
+from tasks.backtests.opening import BacktestOpening, StepBacktests
 from tasks.backtests.running import BacktestRuns, RunningRules
 from tasks.composition.judges import judge_key, judge_of_case
 
@@ -87,6 +89,24 @@ class CaseParts:
         except ForgeGoneError:
             return None
         return IssueText(title=issue.title, body=issue.body, text="now")
+
+
+def ways_of(parts: Coalmine) -> Ways:
+    """What takes versions from one step to the next."""
+    steps = StepBacktests(
+        parts.backtest_opening, champion=parts.templates.champion, folder=parts.settings.backtest.cases
+    )
+    return Ways(trials=parts.trials, versions=parts.versions, backtests=steps)
+
+
+def proposals_of(parts: Coalmine) -> Proposals:
+    """What is done with proposed versions."""
+    settings, canary = parts.settings, parts.settings.canary
+    return Proposals(
+        templates=parts.templates, trials=parts.trials, versions=parts.versions, enabled=canary.enabled,
+        policy=lambda: canary.policy, ways=parts.ways, steps=lambda: settings.steps,
+        has_judge=settings.has_judge,
+    )  # fmt: skip
 
 
 def backtest_opening_of(parts: Coalmine) -> BacktestOpening:

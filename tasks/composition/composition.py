@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harvest.trials.harvester import Harvester
     from harvest.trials.opening import Proposals
     from harvest.trials.outcome_prices import OutcomePrices
+    from harvest.trials.ways import Ways
     from routing.accounts.pool import Pools
     from routing.generator import Generator
     from routing.jobs.children import Children
@@ -186,17 +187,17 @@ class Coalmine(Stores):
 
     @cached_property
     def proposals(self) -> Proposals:
-        """Opens trials for proposed versions, by the policy of their template.
+        """Opens trials for proposed versions, by the policy of their template; none with canaries off."""
+        from tasks.composition.backtest_parts import proposals_of
 
-        With `canary.enabled` off it opens none.
-        """
-        from harvest.trials.opening import Proposals
+        return proposals_of(self)
 
-        canary = self.settings.canary
-        return Proposals(
-            templates=self.templates, trials=self.trials, versions=self.versions, enabled=canary.enabled,
-            policy=lambda: canary.policy, has_judge=self.settings.has_judge,
-        )  # fmt: skip
+    @cached_property
+    def ways(self) -> Ways:
+        """Takes versions from one step to the next."""
+        from tasks.composition.backtest_parts import ways_of
+
+        return ways_of(self)
 
     @cached_property
     def jobs(self) -> Jobs:

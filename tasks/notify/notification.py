@@ -27,6 +27,7 @@ class NotificationKind(StrEnum):
     NEEDS_HUMAN = "needs-human"  # a person must go on
     FROZEN = "frozen"  # CI stayed red after all repairs; a person must go on
     ROLLED_BACK = "rolled_back"  # a canary was rejected
+    STEP_PASSED = "step_passed"  # a version passed a step of its way, and the next one begins
     GRADUATED = "graduated"  # a canary is champion
     WORKER_LOST = "worker_lost"  # a worker was lost, and its job is queued again
     ACCOUNT_LIMITED = "account_limited"  # an account reached a limit: its jobs wait

@@ -11,6 +11,7 @@ from routing.accounts.breaker import utc_words, version_of
 from routing.backlog.item import BacklogState
 from routing.events import Event
 from routing.jobs.job import Job, JobState
+from routing.store.backtests.backtest_store import BacktestState
 from tasks.notify.facts import NOTHING, EventFacts
 from tasks.notify.notification import Notification, NotificationKind
 
@@ -77,15 +78,47 @@ def _of_job(event: Event, job: Job | None, kind: NotificationKind, what: str, st
 
 
 def _graduated(event: Event, _: EventFacts) -> Notification:
-    return _of_version(event, NotificationKind.GRADUATED, "graduated: it is champion now")
+    return _of_version(event, NotificationKind.GRADUATED, f"graduated{_at_step(event)}: it is champion now")
+
+
+def _step_passed(event: Event, _: EventFacts) -> Notification:
+    """A way goes on: nobody is champion by it."""
+    what = f"passed{_at_step(event).replace(' at', '', 1)}; the next one begins, and the champion stays"
+    return _of_version(event, NotificationKind.STEP_PASSED, what)
 
 
 def _rolled_back(event: Event, _: EventFacts) -> Notification:
-    return _of_version(event, NotificationKind.ROLLED_BACK, "was rolled back; the champion stays")
+    what = f"was rolled back{_at_step(event)}; the champion stays"
+    return _of_version(event, NotificationKind.ROLLED_BACK, what)
 
 
 def _expired(event: Event, _: EventFacts) -> Notification:
-    return _of_version(event, NotificationKind.NEEDS_HUMAN, "expired without a verdict: decide yourself")
+    what = f"expired{_at_step(event)} without a verdict: decide yourself"
+    return _of_version(event, NotificationKind.NEEDS_HUMAN, what)
+
+
+def _backtest_ended(event: Event, _: EventFacts) -> Notification | None:
+    """Of a step: its way ends with it. What somebody began by hand, they follow; a pass has its own event."""
+    if not event.data.get("step"):
+        return None
+    state, version = _said(event, "state"), _said(event, "version")
+    fields = {"version": version, "champion": _said(event, "champion"), "backtest": event.subject}
+    if state == BacktestState.WORSE:
+        what = f"{version} was rolled back{_at_step(event)}; the champion stays"
+        return _made(event, NotificationKind.ROLLED_BACK, what, _said(event, "reason"), fields)
+    if state == BacktestState.UNDECIDED:
+        what = f"{version} came to no verdict{_at_step(event)}: decide yourself"
+        return _made(event, NotificationKind.NEEDS_HUMAN, what, _said(event, "reason"), fields)
+    return None
+
+
+def _at_step(event: Event) -> str:
+    """` at step 2 of 3`; "" for the only one, and in events of before there were steps."""
+    step = event.data.get("step")
+    if not isinstance(step, Mapping):
+        return ""
+    number, total = step.get("number"), step.get("of")
+    return f" at step {number} of {total}" if isinstance(total, int) and total > 1 else ""
 
 
 def _contradicted(event: Event, _: EventFacts) -> Notification:
@@ -225,6 +258,8 @@ _TRANSLATIONS: Mapping[str, Callable[[Event, EventFacts], Notification | None]] 
     events.JOB_IN_REVIEW: _in_review,
     events.JOB_LEASE_EXPIRED: _lost,
     events.AUTO_PROMOTED: _graduated,
+    events.STEP_PASSED: _step_passed,
+    events.BACKTEST_ENDED: _backtest_ended,
     events.ROLLED_BACK: _rolled_back,
     events.TRIAL_EXPIRED: _expired,
     events.TRIAL_CONTRADICTED: _contradicted,

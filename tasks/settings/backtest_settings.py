@@ -1,5 +1,6 @@
 """Settings of backtests: versions on past issues."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +14,7 @@ class BacktestSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    cases: Path = Path("coalmine-cases")  # folder of the cases, on each host that serves the queue control
     pairs_at_once: Annotated[Count, Field(le=50)] = 1  # cases that are at work, over all backtests
     keep_days: Annotated[NotNegative, Field(le=180)] = 1.0  # for which the champion's results are used again
     allow: Annotated[tuple[HostPattern, ...], Field(max_length=100)] = ()  # hosts beside the APIs of models

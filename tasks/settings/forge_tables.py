@@ -76,6 +76,32 @@ def variable_of(*place: str) -> str:
     return "COALMINE_" + "__".join(place).replace("-", "_").upper()
 
 
+def renamed_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that use old places, alone or in a section as JSON, and what they are called now."""
+    given = {name.upper(): value for name, value in environment.items()}
+    renamed: dict[str, str] = {}
+    for old, new in OLD_PLACES.items():
+        if variable_of(*old) in given:
+            renamed[variable_of(*old)] = variable_of(*new)
+        for end in range(1, len(old)):
+            whole = variable_of(*old[:end])
+            held: Any = _json_object(given.get(whole, ""))
+            for name in old[end:-1]:
+                held = held.get(name) if isinstance(held, Mapping) else None
+            if isinstance(held, Mapping) and old[-1] in held:
+                renamed[f"{old[-1]} in {whole}"] = variable_of(*new)
+    return renamed
+
+
+def _json_object(text: str) -> Mapping[str, Any]:
+    """The section of a variable; {} for anything else, which the settings refuse."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 @dataclass(kw_only=True)
 class ForgeTables:
     """What file and variables say of forges, as the settings take it, and what was old about it.

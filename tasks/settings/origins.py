@@ -15,9 +15,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from tasks.settings.forge_tables import ForgeTables, variable_of
+from tasks.settings.forge_tables import ForgeTables, renamed_variables, variable_of
 from tasks.settings.old_places import moved
-from tasks.settings.settings import file_values, renamed_variables
+from tasks.settings.settings import file_values
 
 #: A setting as its names from the section on: `("forge", "github", "token")`.
 Place = tuple[str, ...]

@@ -6,7 +6,6 @@ forges, the file. Within a section they are merged field by field. `load_setting
 """
 
 import grp
-import json
 import os
 import sys
 import tomllib
@@ -35,12 +34,14 @@ from routing.http.settings import HttpLimits
 from routing.sandbox.mount import ProcessLimits
 from routing.sandbox.profile import SandboxKind
 from routing.setting_types import Count, Days, Limit, NotNegative, Positive, Seconds, Switch
+from routing.templates.step import StepKind, Steps
+from routing.templates.trial import Mode
 from tasks.notify.settings import NotifySettings
 from tasks.settings.backtest_settings import BacktestSettings
 from tasks.settings.celery_variables import not_read
-from tasks.settings.forge_tables import Forges, ForgeTables, variable_of
+from tasks.settings.forge_tables import Forges, ForgeTables, renamed_variables, variable_of
 from tasks.settings.issue_settings import IssueSettings
-from tasks.settings.old_places import OLD_PLACES, moved
+from tasks.settings.old_places import moved
 from tasks.settings.secret_files import read_secret_files
 from tasks.settings.time_settings import TimeSettings
 from tasks.settings.up_settings import UpSettings
@@ -72,6 +73,7 @@ class CanarySettings(_Section):
 
     enabled: Switch = True  # off: nothing is drawn, nothing is decided, open trials are stopped
     policy: TrialPolicy = TrialPolicy()  # of trials that are opened without one of their own
+    steps: Steps | None = None  # of a version's way to champion; None: one, in the policy's mode
     scores: ScorePolicy = ScorePolicy()  # what outcomes are worth
     on_rollback: OnRollback = OnRollback.FINISH  # the fate of a rejected canary's running jobs
 
@@ -220,6 +222,11 @@ class Settings(BaseSettings):
         }
 
     @property
+    def steps(self) -> Steps:
+        """In which a version comes to be champion."""
+        return self.canary.steps or (StepKind(self.canary.policy.mode.value),)
+
+    @property
     def has_judge(self) -> bool:
         """Whether anything scores the work of pairs: a command of its own, or CI that is ours to run."""
         return self.judged_forges is None or bool(self.judged_forges)
@@ -305,32 +312,6 @@ def _old_forms(file: Path, values: Mapping[str, Any], forges: ForgeTables) -> st
     return "\n".join(f"{source}: {text}" for source, text in sources.items() if text)
 
 
-def renamed_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables that use old places, alone or in a section as JSON, and what they are called now."""
-    given = {name.upper(): value for name, value in environment.items()}
-    renamed: dict[str, str] = {}
-    for old, new in OLD_PLACES.items():
-        if variable_of(*old) in given:
-            renamed[variable_of(*old)] = variable_of(*new)
-        for end in range(1, len(old)):
-            whole = variable_of(*old[:end])
-            held: Any = _json_object(given.get(whole, ""))
-            for name in old[end:-1]:
-                held = held.get(name) if isinstance(held, Mapping) else None
-            if isinstance(held, Mapping) and old[-1] in held:
-                renamed[f"{old[-1]} in {whole}"] = variable_of(*new)
-    return renamed
-
-
-def _json_object(text: str) -> Mapping[str, Any]:
-    """The section of a variable; {} for anything else, which the settings refuse."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _renamings(names: Mapping[str, str]) -> str:
     return "\n".join(f"{old} is called {new} now" for old, new in names.items())
 
@@ -390,6 +371,12 @@ def _check_together(settings: Settings) -> None:
         message = (
             f"job.retention_days ({PREFIX}JOB__RETENTION_DAYS) is {settings.job.retention_days:g}, but jobs "
             f"are scored until {needed / 86_400:g} days after their start; set it above that"
+        )
+        raise SettingsError(message)
+    if settings.canary.steps and policy.mode is Mode.SHADOW and StepKind.SHADOW not in settings.canary.steps:
+        message = (
+            f"canary.policy.mode ({PREFIX}CANARY__POLICY__MODE) is shadow, which is none of canary.steps; "
+            "name it among the steps, or leave the mode out"
         )
         raise SettingsError(message)
     names = [account.id for account in settings.account]

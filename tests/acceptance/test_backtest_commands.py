@@ -110,3 +110,30 @@ def test_cases_are_collected_listed_and_exchanged(
     other = ("--cases", str(tmp_path / "other"))
     taken = coalmine.document("backtest", "import", str(lines), "--judge", JUDGE, *other)
     assert taken["cases"] == [listed["id"]]
+
+
+def test_a_way_in_steps_by_the_command_line(
+    coalmine: CommandLine, template: str, cases: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--steps` in place of the settings; status, lists and the report say which step of how many."""
+    monkeypatch.setenv("COALMINE_JUDGE__COMMAND", "make test")
+    monkeypatch.setenv("COALMINE_CANARY__POLICY", QUICK)
+    monkeypatch.setenv("COALMINE_BACKTEST__CASES", str(cases))
+    wrong = coalmine("trial", "open", f"{template}@v2", "--steps", "draw,backtest")
+    assert "in this order" in wrong.stderr
+    begun = coalmine.document("trial", "open", f"{template}@v2", "--steps", "backtest,draw")
+    assert (begun["changed"], begun["trial"], begun["backtest"]["id"]) == (True, None, f"{template}-b1")
+    assert begun["backtest"]["step"] == {"number": 1, "of": 2, "steps": ["backtest", "draw"]}
+    (way,) = coalmine.document("trial", "status")["ways"]
+    assert (way["version"], way["step"], way["open"]) == (f"{template}@v2", "backtest", True)
+    assert f"{template}@v2: step 1 of 2, backtest {template}-b1; then draw" in coalmine.shown(
+        "trial", "status"
+    )
+    shown = coalmine.shown("template", "show", template)
+    assert f"{template}@v2 at step 1 of 2 (backtest, draw): {template}-b1" in shown
+    assert "pending, step 1 of 2" in shown
+    stopped = coalmine.document("trial", "stop", template, "--reason", "wrong cases")
+    assert (stopped["changed"], stopped["way"]["version"]) == (True, f"{template}@v2")
+    assert coalmine.document("backtest", "show", template)["backtest"]["reason"] == "wrong cases"
+    assert coalmine.document("trial", "status")["ways"] == []
+    assert "stop (step 1 of 2)" in coalmine.shown("template", "show", template)

@@ -20,6 +20,7 @@ from routing.jobs.retry import Again, Attempts, retry
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.jobs.turn import Repair, TurnKind
 from routing.store.sessions.session_store import TurnEnd, TurnRefusal
+from routing.templates.step import Steps
 from routing.templates.trial import Trial
 from routing.templates.version import Snapshot, Version
 from tasks.agents.runtimes.agent_event import Usage
@@ -128,6 +129,7 @@ class SteppedFleet:
         publisher: Publisher | None = None,
         clock: Callable[[], float] | None = None,
         on_rollback: OnRollback = OnRollback.FINISH,
+        steps: Steps | None = None,
         **settings: Any,
     ) -> None:
         self.redis: Any = client
@@ -136,7 +138,7 @@ class SteppedFleet:
         self.broker = MemoryPublisher()
         self.app: Coalmine = compose(
             Settings(
-                canary=CanarySettings(enabled=enabled, policy=policy, on_rollback=on_rollback),
+                canary=CanarySettings(enabled=enabled, policy=policy, on_rollback=on_rollback, steps=steps),
                 job=JobSettings(**settings.pop("job", {})),
                 **settings,
             ),

@@ -1,6 +1,7 @@
 """`POST /api/v1/…`: programs decide what people decide on the pages; each is noted."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,6 +27,7 @@ from tasks.agents.mail.role import Role
 from tasks.settings.web_settings import WebSettings
 from tests.fakes.issues import IssueForge, issue
 from tests.fleets.stepped_fleet import SteppedFleet
+from tests.fleets.walks import Walk
 from tests.servers.web_client import WebClient
 from tests.unit.test_page_decisions import READING, TOKEN, Browser
 
@@ -119,6 +121,20 @@ def test_a_trial_is_stopped_opened_and_its_version_promoted(fleet: SteppedFleet)
     refused = sends(fleet, "/versions/implementer@v1/reject", why)
     assert refused.status_code == 409
     assert [line[0] for line in noted(fleet)] == acts, "what was refused was not decided"
+
+
+def test_a_way_is_begun_and_stopped(fake_redis: redis.Redis, tmp_path: Path) -> None:
+    """While it is in a backtest there is no trial to answer with, but the template with its way."""
+    web = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING))
+    fleet = Walk(fake_redis, tmp_path / "cases", cases=3, web=web).fleet
+    begun = done(fleet, "/versions/implementer@v2/open", {"by": "ada"})
+    assert (begun["trial"], begun["way"]["run"]) == (None, "implementer-b1")
+    ended = done(fleet, "/trials/implementer/stop", {"by": "ada", "reason": "wrong cases"})
+    assert (ended["way"], fleet.app.backtest_opening.find("implementer-b1").reason) == (None, "wrong cases")
+    assert [line[:3] for line in noted(fleet)] == [
+        ("trial open", "implementer@v2", "ada"), ("trial stop", "implementer", "ada"),
+    ]  # fmt: skip
+    assert sends(fleet, "/trials/implementer:reviews/stop", {"reason": "x"}).status_code == 422
 
 
 def test_an_issue_leaves_the_queue_and_goes_back(fleet: SteppedFleet) -> None:

@@ -8,7 +8,7 @@ import redis
 
 from harvest.settling.score import ScoreRules
 from harvest.settling.settling import JobFacts, scoring
-from harvest.trials.opening import terms_of
+from harvest.trials.modes import terms_of
 from routing.back_off import BackOff
 from routing.errors import ConflictError
 from routing.jobs.job import Job, JobState

@@ -298,3 +298,22 @@ def test_settings_are_frozen() -> None:
     settings = load_settings()
     with pytest.raises(ValidationError):
         setattr(settings, "canary", CanarySettings(enabled=False))  # noqa: B010 - typed, it would not compile
+
+
+@pytest.mark.parametrize("steps", ['["draw", "shadow"]', "[]", '["draw", "draw"]', '["live"]'])
+def test_steps_are_some_of_all_in_their_order(monkeypatch: pytest.MonkeyPatch, steps: str) -> None:
+    """Another order would show users a version before it has passed what shows them none of it."""
+    monkeypatch.setenv("COALMINE_CANARY__STEPS", steps)
+    with pytest.raises(SettingsError, match=r"canary\.steps"):
+        load_settings()
+
+
+def test_a_mode_that_is_none_of_the_steps_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the two would be ignored."""
+    monkeypatch.setenv("COALMINE_CANARY__POLICY__MODE", "shadow")
+    assert load_settings().steps == ("shadow",)
+    monkeypatch.setenv("COALMINE_CANARY__STEPS", '["backtest", "draw"]')
+    with pytest.raises(SettingsError, match=r"none of canary\.steps"):
+        load_settings()
+    monkeypatch.setenv("COALMINE_CANARY__STEPS", '["shadow", "draw"]')
+    assert load_settings().steps == ("shadow", "draw")

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from harvest.evidence.policy import TrialPolicy
-from harvest.trials.opening import terms_of
+from harvest.trials.modes import terms_of
 from routing.errors import ConflictError, InvalidInputError
 from routing.templates.trial import Terms
 from routing.templates.trials import UnknownTrialError

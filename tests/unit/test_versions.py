@@ -292,7 +292,7 @@ def test_canary_policy_opens_a_trial(fleet: SteppedFleet) -> None:
     fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
     step, trial = fleet.app.proposals.propose("implementer", Snapshot(prompt="two"))
     assert trial is not None
-    assert (trial.changed, trial.trial.canary_id) == (True, step.version.id)
+    assert (trial.changed, trial.run.canary_id) == (True, step.version.id)
 
 
 def test_policy_is_of_its_template_alone(fleet: SteppedFleet) -> None:
@@ -312,9 +312,9 @@ def test_waiting_candidate_is_tried_after_the_running_trial(fleet: SteppedFleet)
     fleet.app.proposals.propose("implementer", Snapshot(prompt="four"))
     assert fleet.app.proposals.open_all_waiting() == []
     assert first is not None
-    fleet.app.trials.stop(first.trial, by="ada")
+    fleet.app.trials.stop(fleet.app.trials.find(first.run.id), by="ada")
     opened = fleet.app.proposals.open_all_waiting()
-    assert [step.trial.canary for step in opened] == [4]
+    assert [step.run.canary for step in opened] == [4]
     assert fleet.app.proposals.open_all_waiting() == []
 
 
@@ -323,7 +323,7 @@ def test_waiting_candidate_is_part_of_the_proposal(fleet: SteppedFleet) -> None:
     fleet.add()
     fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
     version = fleet.propose()
-    assert [step.trial.canary for step in fleet.app.proposals.open_all_waiting()] == [version.number]
+    assert [step.run.canary for step in fleet.app.proposals.open_all_waiting()] == [version.number]
 
 
 def test_rejected_candidate_waits_no_longer(fleet: SteppedFleet) -> None:
@@ -342,7 +342,7 @@ def test_unreadable_candidate_does_not_keep_the_others_waiting(fleet: SteppedFle
         fleet.propose(name=name)
     fleet.redis.hset(fleet.app.keys.versions("broken"), "2", "{broken")
     opened = fleet.app.proposals.open_all_waiting()
-    assert [step.trial.template for step in opened] == ["implementer"]
+    assert [step.run.template for step in opened] == ["implementer"]
 
 
 def test_candidate_without_a_judge_waits_and_says_why(fake_redis: redis.Redis) -> None:
@@ -360,7 +360,7 @@ def test_candidate_without_a_judge_waits_and_says_why(fake_redis: redis.Redis) -
     assert (work.name, work.why) == (version.id, held.reason)
     assert fleet.kinds().count("candidate.held") == 1
     judged = SteppedFleet(fake_redis, policy=shadow, judge=JudgeSettings(command="true"))
-    assert [step.trial.canary for step in judged.app.proposals.open_all_waiting()] == [version.number]
+    assert [step.run.canary for step in judged.app.proposals.open_all_waiting()] == [version.number]
     assert fleet.app.proposals.held() == []
 
 

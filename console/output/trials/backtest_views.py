@@ -72,6 +72,7 @@ def backtest_document(run: Backtest) -> dict[str, Any]:
         "budget_usd": run.budget_usd,
         "fresh": run.fresh,
         "refuse": run.refuse,
+        "step": run.place.document(),
         "by": run.by,
         "opened_at": iso(run.opened_at),
         "closed_at": iso(run.closed_at),

@@ -126,6 +126,7 @@ def trial_document(trial: Trial) -> dict[str, Any]:
         "canary": trial.canary_id,
         "state": trial.state.value,
         "mode": trial.mode.value,
+        "step": trial.place.document(),
         "share": trial.share,
         "opened_at": iso(trial.opened_at),
         "closed_at": iso(trial.closed_at),
@@ -199,6 +200,7 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
             ("state", word(trial.state, state_words(trial.state))),
             ("canary", f"{trial.canary_id} against {trial.champion_id}"),
             ("mode", MODES[trial.mode]),
+            ("step", trial.place.whole),
             ("share", f"{trial.share:g}{', follows the evidence' if follows else ''}"),
             ("opened", f"{when(trial.opened_at)} ({duration(status.age_seconds)})"),
             ("closed", when(trial.closed_at)),
@@ -247,13 +249,24 @@ def trials_view(
     if not trials:
         return "There are no trials yet; open one with `coalmine trial open NAME@vN`."
     return table(
-        ("!trial", "!canary", "!champion", "!state", ">share", "?!difference", "?!opened", "?!closed"),
+        (
+            "!trial",
+            "!canary",
+            "!champion",
+            "!state",
+            "?!step",
+            ">share",
+            "?!difference",
+            "?!opened",
+            "?!closed",
+        ),
         (
             (
                 trial.id,
                 trial.canary_id,
                 trial.champion_id,
                 word(trial.state, state_words(trial.state)),
+                f"{trial.place.number} of {trial.place.total}",
                 f"{trial.share:g}",
                 difference_cell(differences.get(trial.id)),
                 when(trial.opened_at),

@@ -14,13 +14,14 @@ from starlette.responses import RedirectResponse, Response
 
 from console.decisions.issue_decisions import pause_issue, resume_issue
 from console.decisions.job_decisions import THUMBS, cancel_job, retry_job, thumb_job
-from console.decisions.noting import Way, note_decision
+from console.decisions.noting import DecisionDoor, note_decision
 from console.details.account_lines import known_account
 from console.web.people.form import read_decision
 from console.web.request_limits import DECISION_SECONDS, decided_in_thread
 from routing.errors import InvalidInputError
 from routing.issues.issue import IssueRef
 from routing.printable import printable
+from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
 
 #: Characters of a reason.
@@ -69,6 +70,7 @@ class Decided:
 
     to: str  # path of the page to go on to
     changed: bool = True  # False when the step had been made before
+    way_of: str = ""  # a template whose way it is about, while that has no trial
 
 
 Step = Callable[[Coalmine, SentDecision], Decided]
@@ -93,7 +95,12 @@ def _route(parts: Coalmine, step: Step, seconds: float) -> Callable[[Request], o
             decided = step(parts, decision)
             if decided.changed:
                 note_decision(
-                    parts, act, decision.about, by=viewer.name, way=Way.PAGE, reason=decision.noted_reason
+                    parts,
+                    act,
+                    decision.about,
+                    by=viewer.name,
+                    way=DecisionDoor.PAGE,
+                    reason=decision.noted_reason,
                 )
             return decided.to
 
@@ -148,6 +155,8 @@ def _resume_issue(parts: Coalmine, decision: SentDecision) -> Decided:
 
 
 def _stop_trial(parts: Coalmine, decision: SentDecision) -> Decided:
+    if parts.ways.stop(decision.thing, by=decision.by, reason=decision.reason):
+        return Decided(_template(decision.thing), way_of=decision.thing)
     trial = parts.trials.find(decision.thing)
     step = parts.trials.stop(trial, by=decision.by, reason=decision.reason)
     return Decided(_trial(step.trial.id), changed=step.changed)
@@ -161,9 +170,10 @@ def _resume_trial(parts: Coalmine, decision: SentDecision) -> Decided:
 
 def _open_trial(parts: Coalmine, decision: SentDecision) -> Decided:
     canary = parts.templates.find(decision.thing)
-    policy = parts.settings.canary.policy
-    step = parts.proposals.open(canary, policy, by=decision.by)
-    return Decided(_trial(step.trial.id), changed=step.changed)
+    begun = parts.proposals.begin(canary, parts.settings.canary.policy, by=decision.by)
+    if isinstance(begun.run, Trial):
+        return Decided(_trial(begun.run.id), changed=begun.changed)
+    return Decided(_template(canary.template), changed=begun.changed, way_of=canary.template)
 
 
 def _promote(parts: Coalmine, decision: SentDecision) -> Decided:
@@ -204,6 +214,10 @@ def _issue(ref: IssueRef) -> str:
 
 def _trial(trial: str) -> str:
     return f"/trials/{quote(trial, safe='')}"
+
+
+def _template(name: str) -> str:
+    return f"/templates/{quote(name, safe='')}"
 
 
 def _version(version: str) -> str:

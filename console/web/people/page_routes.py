@@ -291,6 +291,7 @@ def _template(parts: Coalmine, name: str) -> dict[str, Any]:
         {
             "version": str(each.get("version", "")),
             "decision": str(each.get("decision", "")),
+            "step": each.get("step"),
             "by": str(each.get("by", "")),
             "reason": str(each.get("reason") or " ".join(map(str, each.get("reasons", ())))),
         }

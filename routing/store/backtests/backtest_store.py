@@ -16,7 +16,9 @@ from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
 from routing.store.redis.scripts import Script, flat_json
 from routing.store.redis.store import Store
+from routing.templates.step import NO_WAY, StepPlace
 from routing.templates.version import version_id
+from routing.templates.way import WayMove, written
 
 #: Seconds for which a case lives after it was last written.
 KEPT_SECONDS = 180 * 86_400
@@ -40,6 +42,7 @@ class BacktestAnswer(StrEnum):
     OVER = "over"  # it has ended
     COLLISION = "collision"  # the id of a new job is another job's
     UNKNOWN = "unknown"  # the template is not there
+    TAKEN = "taken"  # of a step: its version, its way or a trial of the template does not allow it by now
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +59,7 @@ class Backtest:
     budget_usd: float | None = None
     fresh: bool = False  # whether kept results of the champion are passed over
     refuse: bool = False  # whether a version that is worse is rejected
+    place: StepPlace = NO_WAY  # which step of a way it is
     by: str = ""
     opened_at: float  # seconds since the epoch, the server's
     closed_at: float | None = None
@@ -132,7 +136,7 @@ class NewPair:
 
 _OPEN = Script(
     "backtest_open", BacktestAnswer, keys="template backtest", indexes="backtests:open events",
-    args="id before fields data",
+    args="id before fields data number way_before way mark step steps",
 )  # fmt: skip
 _DISPATCH = Script(
     "backtest_dispatch",
@@ -144,9 +148,9 @@ _DISPATCH = Script(
     flags="pushed",
 )
 _ADVANCE = Script(
-    "backtest_advance", BacktestAnswer, keys="backtest settlements",
-    indexes="backtests:open backtests:refusing events",
-    args="id revision lines evidence state reason data refuses",
+    "backtest_advance", BacktestAnswer, keys="backtest settlements template reviews",
+    indexes="backtests:open backtests:refusing champions events",
+    args="id revision lines evidence state reason data refuses name number review", flags="passes",
 )  # fmt: skip
 
 
@@ -158,14 +162,20 @@ class BacktestStore(Store):
     """
 
     def open(
-        self, *, template: str, before: int, fields: Mapping[str, str], data: Mapping[str, Any]
-    ) -> tuple[str, BacktestAnswer]:
-        """Begin a backtest, if the template still has had `before` of them; its id, and the answer."""
+        self, *, template: str, before: int, fields: Mapping[str, str], data: Mapping[str, Any],
+        move: WayMove | None = None,
+    ) -> tuple[str, BacktestAnswer]:  # fmt: skip
+        """Begin a backtest, if the template still has had `before` of them; its id, and the answer.
+
+        With `move` it is a step of a way, and TAKEN when that is another one by now.
+        """
         name = f"{template}-b{before + 1}"
         answer = self.call(
             _OPEN, template=self.keys.template(template), backtest=self.keys.backtest(name), id=name,
             before=before, fields=flat_json({"template": template, **fields}),
-            data=json.dumps({"backtest": name, **data}), doing=f"beginning backtest {name}",
+            data=json.dumps({"backtest": name, **data}), number=fields["canary"],
+            **dict[str, Any](written(move, name)),
+            doing=f"beginning backtest {name}",
         )  # fmt: skip
         return name, answer
 
@@ -178,18 +188,23 @@ class BacktestStore(Store):
     def advance(
         self, backtest: Backtest, *, lines: Sequence[str], evidence: str,
         state: BacktestState | None = None, reason: str = "", data: Mapping[str, Any] | None = None,
-        refuses: bool = False,
+        refuses: bool = False, review: Mapping[str, Any] | None = None,
     ) -> BacktestAnswer:  # fmt: skip
         """Write settlements, the test's next state, and its end if there is one.
 
         `refuses`: the version is to be rejected with that end; it is in `refusing` until `refused` says so.
+        `review` is what is kept of the end of a step; its way goes on, or its version is champion, when the
+        version is not worse.
         """
         return self.call(
             _ADVANCE, backtest=self.keys.backtest(backtest.id),
             settlements=self.keys.backtest_settlements(backtest.id), id=backtest.id,
             revision=backtest.revision, lines=json.dumps(list(lines)), evidence=evidence,
             state="" if state is None else state.value, reason=reason, data=json.dumps(data or {}),
-            refuses="1" if refuses else "", doing=f"advancing backtest {backtest.id}",
+            refuses="1" if refuses else "", template=self.keys.template(backtest.template),
+            reviews=self.keys.reviews(backtest.template), name=backtest.template, number=backtest.canary,
+            review=json.dumps(review or {}), passes=state is BacktestState.NOT_WORSE,
+            doing=f"advancing backtest {backtest.id}",
         )  # fmt: skip
 
     def read(self, backtest: str) -> Backtest | None:
@@ -197,6 +212,12 @@ class BacktestStore(Store):
         with redis_errors(f"reading backtest {backtest}"):
             fields = self.redis.hgetall(self.keys.backtest(backtest))
         return parsed_backtest(backtest, fields) if fields else None
+
+    def is_on_way(self, backtest: Backtest) -> bool:
+        """Whether it is the present step of its version's way."""
+        with redis_errors(f"reading the way of {backtest.canary_id}"):
+            mark = self.redis.hget(self.keys.template(backtest.template), "on_way")
+        return bool(mark == f"{backtest.canary} {backtest.id}")
 
     def open_ids(self) -> list[str]:
         """The backtests that run now."""
@@ -276,6 +297,7 @@ def parsed_backtest(identifier: str, fields: Mapping[str, str]) -> Backtest:
             budget_usd=float(fields["budget_usd"]) if fields.get("budget_usd") else None,
             fresh=fields.get("fresh") == "1",
             refuse=fields.get("refuse") == "1",
+            place=StepPlace.of(fields),
             by=fields.get("by", ""),
             opened_at=float(fields["opened_at"]),
             closed_at=float(fields["closed_at"]) if fields.get("closed_at") else None,

@@ -38,13 +38,19 @@ if (redis.call('HGET', trial, 'alarms') or '') ~= alarms then
   if alarms ~= '' then emit(events, 'trial.held', now, id, alarm) end
 end
 if verdict == 'hold' then return 'ok' end
--- The verdict: the trial ends and the versions change their states, with review and event.
+-- The verdict: the trial ends and the versions change their states, with review and event. A step of a way that is not
+-- the last makes nobody champion: its canary waits for the next one.
 local canary = redis.call('HGET', trial, 'canary')
 local version = name .. '@v' .. canary
+local _, total = string.gsub(redis.call('HGET', trial, 'steps') or '', '%S+', '')
+local goes_on = verdict == 'graduate' and tonumber(redis.call('HGET', trial, 'step') or '1') < total
 local ends = {graduate = 'graduated', roll_back = 'rolled_back', expire = 'expired'}
 local kinds = {graduate = 'candidate.auto_promoted', roll_back = 'candidate.rolled_back', expire = 'trial.expired'}
-end_trial(trial, template, trials_open, id, ends[verdict], now, reason, review)
-if verdict == 'graduate' then crown(template, champions, name, canary) end
+end_trial(trial, template, trials_open, id, ends[verdict], now, reason, review, goes_on)
+if goes_on then
+  kinds.graduate = 'candidate.step_passed'
+  set_state(template, canary, 'pending')
+elseif verdict == 'graduate' then crown(template, champions, name, canary) end
 if verdict == 'roll_back' then reject(template, rejected, name, canary) end
 if verdict == 'expire' then set_state(template, canary, 'pending') end
 touch(template)

@@ -12,7 +12,9 @@ from routing.errors import CorruptRecordError
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.scripts import Answered, Script, answered, flat_json
 from routing.store.redis.store import Store
+from routing.templates.step import StepPlace
 from routing.templates.trial import Arm, Mode, Terms, Trial, TrialState
+from routing.templates.way import WayMove, written
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,7 @@ class OpenAnswer(StrEnum):
     UNKNOWN = "unknown"  # the template has no such version
     NO_CHAMPION = "no champion"
     OPEN = "open"  # a trial is open
+    WAY = "way"  # a version of the template is on another way, or at another step
     STATE = "state"  # the version's state, which comes with the answer, does not allow it
 
 
@@ -67,7 +70,8 @@ _OPEN = Script(
     answered(OpenAnswer),
     keys="template trial",
     indexes="trials:open events",
-    args="name number id before share policy bet mode strata settle_deadline_seconds data",
+    args="name number id before share policy bet mode strata settle_deadline_seconds data way_before way "
+    "mark step steps",
 )
 _STOP = Script("trial_stop", bool, keys="template trial", indexes="trials:open events", args="id reason data")
 _ADVANCE = Script(
@@ -101,14 +105,18 @@ class TrialStore(Store):
 
     def open(
         self, *, name: str, canary: int, trial: str, before: int, terms: Terms, data: dict[str, Any],
+        move: WayMove | None = None,
     ) -> Answered[OpenAnswer]:  # fmt: skip
-        """Open a trial of a pending version, if the template still has had `before` trials."""
+        """Open a trial of a pending version, if the template still has had `before` trials.
+
+        With `move` it is a step of a way; without one the template must have none.
+        """
         return self.call(
             _OPEN, template=self.keys.template(name), trial=self.keys.trial(trial), name=name, number=canary,
             id=trial, before=before, share=repr(terms.share), policy=terms.policy,
             bet=flat_json(terms.bet), mode=terms.mode.value,
             strata=terms.strata, settle_deadline_seconds=repr(terms.settle_deadline_seconds),
-            data=json.dumps(data), doing=f"opening trial {trial}",
+            data=json.dumps(data), **dict[str, Any](written(move, trial)), doing=f"opening trial {trial}",
         )  # fmt: skip
 
     def stop(self, *, name: str, trial: str, reason: str, data: dict[str, Any]) -> bool:
@@ -200,6 +208,7 @@ def parsed_trial(identifier: str, fields: dict[str, str]) -> Trial:
         state=TrialState(fields["state"]),
         share=float(fields["share"]),
         mode=Mode(fields.get("mode", Mode.DRAW)),
+        place=StepPlace.of(fields),
         strata=fields["strata"],
         settle_deadline_seconds=float(fields["settle_deadline_seconds"]),
         policy=fields["policy"],

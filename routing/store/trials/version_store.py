@@ -65,6 +65,7 @@ _REJECT = Script(
     indexes="trials:open rejected events",
     args="name number trial_id reason review",
 )
+_STOP_WAY = Script("way_stop", bool, keys="template", indexes="events", args="way subject data")
 _HOLD = Script(
     "version_hold",
     bool,
@@ -76,7 +77,7 @@ _HOLD = Script(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeldVersion:
-    """A version that waits for a trial, which cannot be opened."""
+    """A version that waits for a trial, or for the next step of its way, which cannot be opened."""
 
     id: str
     reason: str  # in words, with what to do
@@ -153,7 +154,7 @@ class VersionStore(Store):
                 return moved
 
     def hold(self, name: str, number: int, *, reason: str) -> bool:
-        """Note why the version that waits for a trial gets none; True, with an event, when that is new."""
+        """Note why the version that waits for a trial or a step gets none; True, with an event, when new."""
         return self.call(
             _HOLD, template=self.keys.template(name), name=name, number=number, reason=reason[:500],
             doing=f"noting why {version_id(name, number)} gets no trial",
@@ -162,11 +163,22 @@ class VersionStore(Store):
     def held(self, name: str) -> HeldVersion | None:
         """The version that waits although no trial is open, with the reason; None when nothing is known."""
         with redis_errors(f"reading template {name}"):
-            fields = self.redis.hmget(self.keys.template(name), "waiting", "held", "trial")
-        waiting, (number, _, reason) = fields[0], (fields[1] or "").partition(" ")
-        if waiting is None or number != waiting or fields[2]:
+            fields = self.redis.hmget(self.keys.template(name), "waiting", "held", "trial", "on_way")
+        number, _, reason = (fields[1] or "").partition(" ")
+        if not number or number not in {fields[0], (fields[3] or "").partition(" ")[0]} or fields[2]:
             return None
         return HeldVersion(id=version_id(name, int(number)), reason=reason)
+
+    def way(self, name: str) -> str:
+        """The way that a version of the template is on, as it is stored; "" for none."""
+        return self.field(name, "way") or ""
+
+    def stop_way(self, name: str, way: str, *, subject: str, data: dict[str, Any]) -> bool:
+        """End a way between two steps, if it is still the one that was read."""
+        return self.call(
+            _STOP_WAY, template=self.keys.template(name), way=way, subject=subject, data=json.dumps(data),
+            doing=f"ending the way of {subject}",
+        )  # fmt: skip
 
     def field(self, name: str, field: str) -> str | None:
         """One field of a template's hash."""
