@@ -208,6 +208,12 @@ class HintDispatcher(EventDispatcher):
             message = "an event could not be sent to the broker"
             raise ConnectionError(message)
 
+    def extend_buffer(self, other: Any) -> None:
+        """Take over what another dispatcher has not sent: events of tasks, too, which wait for others."""
+        super().extend_buffer(other)
+        for group, events in other._group_buffer.items():  # noqa: SLF001 - Celery's own takes the rest so
+            self._group_buffer[group].extend(events)  # type: ignore[attr-defined] # not in the stubs
+
 
 class HintEvents(Events):
     """What the Celery application sends its events with: see `celery.Celery(events=…)`."""
