@@ -2,6 +2,7 @@
 
 Any broker that Celery speaks to will do. Where it is the store's own server, the message is prepared here
 and pushed by the step that accepts the job: that saves a round trip, and no record is without its message.
+What a worker reads into it anyway is left out then: the server copies, keeps and writes each byte.
 """
 
 import base64
@@ -9,6 +10,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import count
 from typing import Any, Protocol
 
@@ -36,7 +38,14 @@ _SHOWN = "@shown@"
 #: What monitors show of a job about which nothing is said.
 NOTHING = "{}"
 
+#: Values of headers that Celery's workers read where a header is missing.
+UNSAID: tuple[Any, ...] = (None, 0, {}, [None, None])
 
+#: Properties that are for those who wait for a result, or that nobody reads.
+UNUSED = ("reply_to", "kwargsrepr")
+
+
+@lru_cache(maxsize=1024)  # most jobs of a while are of few versions, and many are about no issue
 def shown(*, issue: str, version: str, arm: str | None) -> str:
     """What Flower and the like show of a job, beside its id; workers do not read it, they read the record.
 
@@ -58,6 +67,16 @@ def _job_of(text: str | bytes) -> str:
         return str(task).partition("-")[0]
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+@lru_cache(maxsize=1024)
+def _within_json(text: str) -> str:
+    """A text as it stands within one of JSON."""
+    return json.dumps(text)[1:-1]
 
 
 class Publisher(Protocol):
@@ -153,9 +172,8 @@ class CeleryPublisher:
             return None
         key, envelope, body = self._prepared.get((queue, priority)) or self._prepare(queue, priority)
         encoded = base64.b64encode(body.replace(_JOB, job).encode()).decode()
-        task = f"{job}-{self._suffixes()}"
-        text = task.join(envelope).replace(_JOB, job).replace("@body@", encoded)
-        return key, text.replace(_SHOWN, json.dumps(shown)[1:-1])
+        text = f"{job}-{self._suffixes()}".join(envelope)
+        return key, text.replace(_JOB, job).replace("@body@", encoded).replace(_SHOWN, _within_json(shown))
 
     def _send(
         self, job: str, task: str, queue: str, priority: Priority, *, shown: str,
@@ -179,10 +197,13 @@ class CeleryPublisher:
             self._send(_JOB, _TASK, queue, priority, shown=_SHOWN, connection=connection)
             channel: Any = connection.default_channel
             message = channel._get(queue)  # noqa: SLF001  # the reading side of kombu's memory transport
-        body = base64.b64decode(message["body"]).decode()
-        message["body"] = "@body@"
-        message["properties"]["delivery_tag"] = _TASK  # unique, as each publication's is
-        made = (self._key(queue, PRIORITY_STEPS[priority]), json.dumps(message).split(_TASK), body)
+        positional, named, _embedded = json.loads(base64.b64decode(message["body"]))
+        body = _compact([positional, named, {}])  # no callbacks, no chord
+        headers = {name: value for name, value in message["headers"].items() if value not in UNSAID}
+        properties = {name: value for name, value in message["properties"].items() if name not in UNUSED}
+        properties["delivery_tag"] = _TASK  # unique, as each publication's is
+        envelope = _compact(message | {"body": "@body@", "headers": headers, "properties": properties})
+        made = (self._key(queue, PRIORITY_STEPS[priority]), envelope.split(_TASK), body)
         self._prepared[queue, priority] = made
         return made
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import Priority
-from routing.jobs.publisher import CeleryPublisher
+from routing.jobs.publisher import UNSAID, UNUSED, CeleryPublisher
 from tasks.broker import WORK, make_app
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import Settings
@@ -38,10 +38,12 @@ def lists(client: Any) -> list[str]:
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """A message with its body read, and without what differs from one message to the next."""
+    """A message with its body read, and without what differs from one to the next, or says nothing."""
     message: dict[str, Any] = json.loads(text.replace(json.loads(text)["headers"]["id"], "the task's id"))
-    message["body"] = json.loads(base64.b64decode(message["body"]))
-    message["properties"].pop("delivery_tag")
+    message["body"] = json.loads(base64.b64decode(message["body"]))[:2]
+    message["headers"] = {name: value for name, value in message["headers"].items() if value not in UNSAID}
+    for name in ("delivery_tag", *UNUSED):
+        message["properties"].pop(name, None)
     return message
 
 

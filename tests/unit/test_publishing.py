@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from celery.app.task import Context
+from celery.worker.request import Request
 from kombu import Connection
 from pydantic import SecretStr
 
 from routing.errors import UnavailableError
 from routing.jobs.job import JobResult, Priority
-from routing.jobs.publisher import CeleryPublisher, shown
+from routing.jobs.publisher import UNSAID, UNUSED, CeleryPublisher, shown
 from routing.jobs.relay import OVERDUE_AT_ONCE, OVERDUE_SECONDS, SENT_APART_SECONDS
 from routing.jobs.retry import AT_ONCE, UNCOUNTED
 from routing.templates.trial import Arm
@@ -26,8 +28,24 @@ from tests.fleets.stepped_fleet import SteppedFleet, request
 
 JOB = "feedfacecafebeef"
 
+#: What a worker does with a message hangs on these.
+READ = (
+    "id", "name", "args", "kwargs", "argsrepr", "kwargsrepr", "eta", "expires", "root_id", "parent_id",
+    "time_limits", "ignore_result", "correlation_id", "delivery_info", "chord", "errbacks", "group",
+    "stamped_headers", "stamps",
+)  # fmt: skip
+
 #: Seconds after which the relay looks at a job that was not published, and at one that nobody claimed.
 PUBLISH_SECONDS, UNCLAIMED_SECONDS = 5.0, 5.0
+
+
+def work(job: str) -> str:
+    """A task of the name that ours has."""
+    return job
+
+
+#: Where a task finds what is not read: the properties as they came, and who would get its result.
+UNREAD = {"headers", "properties", "reply_to"}
 
 
 @pytest.fixture
@@ -47,11 +65,19 @@ def celery_app() -> Iterator[Celery]:
 
 
 def parsed(message: dict[str, Any]) -> dict[str, Any]:
-    """A message with its body read, and without what differs from one message to the next."""
+    """A message with its body read, and without what differs from one to the next, or says nothing."""
     message = json.loads(json.dumps(message).replace(message["headers"]["id"], "the task's id"))
-    message["body"] = json.loads(base64.b64decode(message["body"]))
-    message["properties"].pop("delivery_tag")
+    positional, named, embedded = json.loads(base64.b64decode(message["body"]))
+    message["body"] = [positional, named, said(embedded)]
+    message["headers"] = said(message["headers"])
+    for name in ("delivery_tag", *UNUSED):
+        message["properties"].pop(name, None)
     return message
+
+
+def said(values: dict[str, Any]) -> dict[str, Any]:
+    """Those that are not what a worker takes for granted."""
+    return {name: value for name, value in values.items() if value not in UNSAID}
 
 
 @pytest.mark.parametrize("queue", ["champion", "canary"])
@@ -69,6 +95,35 @@ def test_prepared_message_is_what_kombu_publishes(celery_app: Celery, queue: str
     assert parsed(json.loads(prepared[1])) == parsed(sent)
     seen = literal_eval(sent["headers"]["kwargsrepr"])
     assert seen == {"issue": 'local:"shop"\\#3', "version": "implementer@v2", "arm": "canary"}
+
+
+@pytest.mark.parametrize("priority", [Priority.URGENT, Priority.NORMAL])
+def test_a_worker_reads_a_prepared_message_as_the_published_one(
+    celery_app: Celery, priority: Priority
+) -> None:
+    """What is left out of it is what Celery's worker reads where nothing is said."""
+    publisher = CeleryPublisher(celery_app, task=WORK, broker_is_store=True, suffixes=lambda: "a")
+    prepared = publisher.prepared(JOB, "champion", priority)
+    assert prepared is not None
+    publisher.publish(JOB, "champion", priority)
+    celery_app.task(name=WORK)(work)
+    with Connection("memory://") as connection:
+        channel: Any = connection.default_channel
+        sent = channel._get("champion")  # noqa: SLF001 - the reading side of kombu's memory transport
+        read = [
+            Request(
+                channel.message_to_python(each), app=celery_app, hostname="w@h", task=celery_app.tasks[WORK]
+            )
+            for each in (json.loads(prepared[1]), sent)
+        ]
+    assert len(prepared[1]) < 0.6 * len(json.dumps(sent))
+    ours, kombus = (json.loads(json.dumps({name: getattr(each, name) for name in READ})) for each in read)
+    assert ours == kombus
+    contexts = [Context(each.request_dict) for each in read]
+    for name in (name for name in vars(Context) if not name.startswith("_")):
+        values = [getattr(context, name) for context in contexts]
+        is_unsaid = all(not value or value == [None, None] for value in values)
+        assert callable(values[0]) or name in UNREAD or is_unsaid or values[0] == values[1], name
 
 
 def test_prepared_messages_differ_by_their_job_alone(celery_app: Celery) -> None:
