@@ -92,7 +92,8 @@ MEANINGS: dict[str, str] = {
     CANDIDATE_AWAITING: "a version was proposed and waits for a person or a trial",
     CANDIDATE_HELD: "a version waits for a trial that cannot be opened: why, and what to do",
     CANARY_STARTED: "a trial was opened",
-    STEP_PASSED: "the evidence of a step that is not the last is there: the next one begins",
+    STEP_PASSED: "the evidence of a step that is not the last is there: the next one begins, and "
+    "the champion stays",
     WAY_STOPPED: "a way was ended between two of its steps, by a person or the settings",
     AUTO_PROMOTED: "the evidence graduated a canary: it is champion now",
     PROMOTED: "a person made a version champion",
