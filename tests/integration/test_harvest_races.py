@@ -13,9 +13,14 @@ import pytest
 import redis
 
 from harvest.draws.draw_ledger import Dispatched
+from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.verdict import Verdict
+from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
 from routing.embedded.private_server import PrivateServer
-from routing.jobs.signal import SignalKind
+from routing.events import PAIR_SETTLED
+from routing.jobs.signal import SignalKind, judgement
+from routing.templates.trial import Mode
+from tasks.settings.settings import JudgeSettings
 from tests.fleets.forked_celery import preloaded
 from tests.fleets.stepped_fleet import SteppedFleet, request
 from tests.integration import racers
@@ -78,6 +83,45 @@ def test_ten_processes_decide_once(
     trial = fleet.app.trials.find("implementer-t1")
     assert fleet.app.harvester.replayed(trial) == fleet.app.harvester.evidence(trial)
     assert fleet.app.harvester.evidence(trial).dispatched == 60
+    before = fleet.everything()
+    assert processes.race(racers.harvest, redis_server.url, *[()] * RACERS) == [[]] * RACERS
+    assert fleet.everything() == before
+
+
+def judged_pairs(client: redis.Redis, *, champion: float, canary: float) -> SteppedFleet:
+    """A trial of forty pairs that are all judged, and that nobody has harvested."""
+    policy = TrialPolicy(mode=Mode.SHADOW, revert_window_seconds=0.0)
+    judge = JudgeSettings(command="true")
+    fleet = SteppedFleet(client, policy=policy, generator=random.Random(8), judge=judge)
+    fleet.on_trial()
+    for _ in range(40):
+        job = fleet.app.jobs.find(fleet.enqueue(repository="shop").job)
+        for half, value in ((job.id, champion), (job.partner, canary)):
+            word = judgement(at=fleet.clock(), commit="c0ffee", value=value, note="exit code 0")
+            fleet.app.signals.add(half, [word])
+    return fleet
+
+
+@pytest.mark.parametrize("bad", [True, False])
+def test_ten_processes_decide_a_trial_of_pairs_once(
+    processes: Processes, redis_server: PrivateServer, redis_client: redis.Redis, *, bad: bool
+) -> None:
+    """One line a pair, one verdict, one event of it, and a second race changes nothing."""
+    fleet = judged_pairs(redis_client, champion=1.0 if bad else 0.0, canary=0.0 if bad else 1.0)
+    verdicts = processes.race(racers.harvest, redis_server.url, *[()] * RACERS)
+    assert [verdict for found in verdicts for verdict in found] == ["roll_back" if bad else "graduate"]
+    kind = "candidate.rolled_back" if bad else "candidate.auto_promoted"
+    assert (
+        len(fleet.events("candidate.rolled_back", "candidate.auto_promoted")) == len(fleet.events(kind)) == 1
+    )
+    assert len(fleet.events(PAIR_SETTLED)) == 40
+    ledger = fleet.app.harvester.ledger("implementer-t1")
+    assert [line.index for line in ledger if isinstance(line, PairDispatched)] == list(range(40))
+    assert sorted(line.index for line in ledger if isinstance(line, PairSettlement)) == list(range(40))
+    assert len(fleet.app.templates.reviews("implementer")) == 1
+    assert fleet.app.templates.champion("implementer").number == (1 if bad else 2)
+    trial = fleet.app.trials.find("implementer-t1")
+    assert fleet.app.harvester.replayed(trial) == fleet.app.harvester.evidence(trial)
     before = fleet.everything()
     assert processes.race(racers.harvest, redis_server.url, *[()] * RACERS) == [[]] * RACERS
     assert fleet.everything() == before

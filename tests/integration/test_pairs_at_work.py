@@ -1,5 +1,6 @@
 """Trials of pairs on a real fleet: both versions work on each issue, and nobody sees one of them."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from routing.events import AUTO_PROMOTED, ROLLED_BACK
 from routing.git.git import Git
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
-from routing.templates.trial import Trial, TrialState
+from routing.templates.trial import Arm, Trial, TrialState
 from routing.templates.version import Snapshot
 from tasks.agents.repository.place import shadow_ref
 from tests.fleets.shop import ShopFleet, shop
@@ -130,11 +131,16 @@ def test_a_canary_that_is_as_good_graduates_by_pairs(tmp_path: Path, url: str) -
 #: No verdict, whatever becomes of the few pairs of a story.
 LONG = '{"mode": "shadow", "delta": 0.9, "alpha": 0.0001, "beta": 0.0001, "revert_window_seconds": 0}'
 
-#: By the number of the issue: the champion crashes, and does work that its server refuses.
-CHAMPION = f"""case "$COALMINE_ISSUE" in *'#4') exit 7;; *'#5') echo refused > refused.txt;; esac; {GOOD}"""
+#: By the number of the issue: the champion crashes, does work that its server refuses, and hangs.
+CHAMPION = f"""case "$COALMINE_ISSUE" in *'#4') exit 7;; *'#5') echo refused > refused.txt;;
+*'#8') tail -f /dev/null;; esac; {GOOD}"""
 
-#: The canary crashes, and hangs.
-CANARY = f"""case "$COALMINE_ISSUE" in *'#3') exit 7;; *'#6'|*'#7') tail -f /dev/null;; esac; {GOOD}"""
+#: The canary crashes, hangs, and meets the limit of its account once, as the environment says where to note.
+CANARY = f"""case "$COALMINE_ISSUE" in *'#3') exit 7;; *'#6'|*'#7'|*'#8') tail -f /dev/null;;
+*'#9') if mkdir "$SEEN"; then echo '{{"type": "limit", "text": "enough"}}'; exit 1; fi;; esac; {GOOD}"""
+
+#: Each version has an account of its own, so that the limit of one is not the other's.
+ACCOUNTS = [{"name": name, "runtime": "command"} for name in ("of-champion", "of-canary")]
 
 #: What the server of the repository refuses.
 REFUSAL = """#!/bin/sh
@@ -169,15 +175,20 @@ def line_of(made: ShopFleet, trial: Trial, champion: Job) -> PairSettlement:
 
 
 def test_faults_in_one_half_hit_the_pair_and_no_version_alone(tmp_path: Path, url: str) -> None:
-    """A crash is its version's; a refused push changes nothing; a cancel and a lost worker leave it out."""
-    lease = {"COALMINE_TIMES__LEASE_SECONDS": "3"}
+    """A crash is its version's; a refused push changes nothing; a cancel and a lost worker leave it out.
+
+    A limit of one half's account costs it waiting alone: both are judged, and the ledger says who waited.
+    """
+    lease = {"COALMINE_TIMES__LEASE_SECONDS": "3", "COALMINE_ACCOUNT": json.dumps(ACCOUNTS)}
     with shop(tmp_path, url, CHAMPION, ci=CI, policy=LONG, variables=lease) as made:
         hook = made.repository.path / ".git" / "hooks" / "pre-receive"
         hook.parent.mkdir(exist_ok=True)
         hook.write_text(REFUSAL)
         hook.chmod(0o755)
         parts = made.parts
-        step, _ = parts.proposals.propose("implementer", Snapshot(prompt="Do it well.", command=CANARY))
+        seen = {"SEEN": str(tmp_path / "seen")}
+        content = Snapshot(prompt="Do it well.", command=CANARY, accounts=("of-canary",), environment=seen)
+        step, _ = parts.proposals.propose("implementer", content)
         trial = parts.proposals.open(step.version, parts.settings.canary.policy, by="a test").trial
         for number, scores in ((3, (1.0, 0.0)), (4, (0.0, 1.0)), (5, (1.0, 1.0))):
             champion, _ = pair_of(made, number)
@@ -191,6 +202,21 @@ def test_faults_in_one_half_hit_the_pair_and_no_version_alone(tmp_path: Path, ur
         made.fleet.kill("w1")
         made.fleet.worker("w2")
         assert line_of(made, trial, champion).kind == "excluded"
-        assert len(parts.harvester.ledger(trial.id)) == 10
+        champion, canary = pair_of(made, 8)
+        for half in (champion, canary):
+            until_state(parts, half.id, JobState.RUNNING)
+        parts.jobs.cancel(champion.id, by="ada", at=parts.now())
+        line = line_of(made, trial, champion)
+        assert (line.kind, line.excluded_by) == ("excluded", None), "people see the champion's job alone"
+        until_state(parts, canary.id, JobState.CANCELLED)
+        champion, canary = pair_of(made, 9)
+        wait_until(
+            lambda: canary.id in parts.job_store.limited(9), description="the canary waits for its account"
+        )
+        assert parts.jobs.find(canary.id).attempts == 0
+        parts.breakers.reopen("command:of-canary", by="a test")
+        line = line_of(made, trial, champion)
+        assert (line.champion, line.canary, line.waited) == (1.0, 1.0, (Arm.CANARY,))
+        assert len(parts.harvester.ledger(trial.id)) == 14
         found = parts.trials.find(trial.id)
         assert parts.harvester.replayed(found) == parts.harvester.evidence(found)
