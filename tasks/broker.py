@@ -79,6 +79,12 @@ def queues(settings: Settings) -> list[Queue]:
     ]
 
 
+def served_queues(app: Celery) -> list[str]:
+    """The queues that the worker in this process takes from, by their short names."""
+    taken = set(app.amqp.queues.consume_from)
+    return [name for name in QUEUES if any(each == name or each.endswith(f".{name}") for each in taken)]
+
+
 def _exchanges(settings: Settings) -> dict[str, str]:
     """Names of what all processes of a fleet hear: commands to workers, and their events."""
     prefix = _name_prefix(settings)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from celery import Task, signals
+from celery import Task, bootsteps, signals
 
 from routing.errors import SettingsError
 from tasks.broker import (
@@ -33,6 +33,7 @@ from tasks.broker import (
     WORK,
     make_app,
     refused_pool,
+    served_queues,
 )
 from tasks.composition.composition import compose, redis_url
 from tasks.composition.forge_parts import ForgeParts
@@ -254,7 +255,8 @@ def _open_many_files(**_given: Any) -> None:
 @signals.worker_ready.connect
 def _look_after_host(sender: Any = None, **_given: Any) -> None:
     """What concerns this machine is done by every worker on it, whatever queues it serves."""
-    clock = clock_chore(worker().coalmine.clocks, str(getattr(sender, "hostname", "") or "worker"))
+    name = str(getattr(sender, "hostname", "") or "worker")
+    clock = clock_chore(worker().coalmine.clocks, name, served_queues(app))
     HostKeeper([clock, store_chore(worker().coalmine.ticks), *worker().chores]).start()
     HostKeeper(worker().slow_chores).start()
 
@@ -282,6 +284,17 @@ def _cancel(request: Any = None, terminated: bool = False, **_given: Any) -> Non
 def _drain(**_given: Any) -> None:
     """A warm shutdown: turns may go on for a while, then their jobs go back to the queue."""
     drain_after(settings.job.drain_grace_seconds)
+
+
+class DrainStep(bootsteps.StartStopStep):
+    """The same for a shutdown that came over the broker, from a page or from Flower: Celery has no signal."""
+
+    def close(self, _worker: object) -> None:
+        """The worker begins to stop, before it waits for its turns."""
+        _drain()
+
+
+app.steps["worker"].add(DrainStep)
 
 
 @signals.worker_shutdown.connect

@@ -4,16 +4,14 @@ It reads settings and connects to nothing, so it works while servers are away. N
 """
 
 from pathlib import Path
-from typing import Any
 
 import typer
 
+from console.details.setting_lines import SettingsSource, settings_document
 from console.invocation import AsJson, examples, started
 from console.output.rendering import table, text
-from console.output.settings_view import shown_value, value_words
+from console.output.settings_view import value_words
 from console.output.terminal import Terminal
-from tasks.settings.forge_tables import variable_of
-from tasks.settings.origins import Origins, Place, flat
 
 #: The file that shows every setting.
 EXAMPLE = "coalmine.example.toml"
@@ -25,9 +23,9 @@ config_app = typer.Typer(help="Settings.", no_args_is_help=True)
 def show(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Print every setting: its value, where the value comes from, its variable. Secrets are masked."""
     invocation = started(ctx)
-    settings, origins = invocation.settings, invocation.origins
-    rows = [_row(origins, place, value) for place, value in flat(settings)]
-    document = {"file": str(invocation.file), "settings": {row["name"]: row for row in rows}}
+    source = SettingsSource(file=invocation.file, origins=invocation.origins)
+    document = settings_document(invocation.settings, source)
+    rows = document["settings"].values()
     shown = ((row["name"], value_words(row["value"]), row["source"], row["variable"]) for row in rows)
     file = invocation.file if invocation.file.is_file() else f"{invocation.file} (does not exist)"
     Terminal(as_json=as_json).answer(
@@ -50,13 +48,3 @@ def _example() -> str:
     package = Path(__file__).parents[1]
     places = (package / EXAMPLE, package.parent / EXAMPLE)
     return next(place for place in places if place.is_file()).read_text(encoding="utf-8")
-
-
-def _row(origins: Origins, place: Place, value: Any) -> dict[str, Any]:
-    """One setting for JSON: name, masked value, source, and the variable that sets it."""
-    return {
-        "name": ".".join(place),
-        "value": shown_value(place[-1], value),
-        "source": origins.of(place).value,
-        "variable": variable_of(*place),
-    }

@@ -10,6 +10,7 @@ import typer
 
 from console.boundary import ExitCode
 from console.doctor.doctor import examine
+from console.doctor.health_board import finding_document
 from console.invocation import AsJson, examples, started
 from console.output.rendering import table, word
 from console.output.terminal import Terminal
@@ -37,15 +38,7 @@ def doctor(
     worst = max((list(Status).index(finding.status) for finding in findings), default=0)
     document = {
         "status": list(Status)[worst].value,
-        "findings": [
-            {
-                "check": found.check,
-                "status": found.status.value,
-                "message": found.message,
-                "remedy": found.remedy,
-            }
-            for found in findings
-        ],
+        "findings": [finding_document(found) for found in findings],
     }
     rows = ((word(found.status), found.check, found.message, found.remedy) for found in findings)
     Terminal(as_json=as_json).answer(document, table(("!", "!check", "finding", "remedy"), rows))

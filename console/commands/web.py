@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from console.details.setting_lines import SettingsSource
 from console.doctor.guessable_secrets import REMEDY, guessable
-from console.invocation import AsJson, examples, opened
+from console.invocation import AsJson, examples, opened, started
 from console.output.rendering import text
 from console.web.access import checked_token
 from console.web.listening import address_of, listen
@@ -56,6 +57,8 @@ def web(
     from console.web.server import serve  # noqa: PLC0415 - the same
 
     coalmine, terminal = opened(ctx, as_json=as_json)
+    invocation = started(ctx)
+    source = SettingsSource(file=invocation.file, origins=invocation.origins)
     settings = coalmine.settings.web
     # None: neither the option nor its variable was given, so the settings file or the default decides.
     host = settings.host if host is None else host
@@ -66,7 +69,7 @@ def web(
     with listen(host, settings.port if port is None else port) as listener:
         address = address_of(listener)
         serve(
-            web_of(coalmine, token=token),
+            web_of(coalmine, token=token, source=source),
             listener,
             limits=ConnectionLimits(of_address=settings.connections_per_address),
             on_ready=lambda: terminal.line(

@@ -54,7 +54,6 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFindin
     the store are left out. `wait_seconds` is how long workers have to answer.
     """
     try:
-        settings = invocation.settings
         coalmine = invocation.coalmine
     except SettingsError as error:
         happened, _, remedy = str(error).rpartition("; ")
@@ -62,19 +61,38 @@ def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFindin
             problem("settings", happened or str(error), remedy if happened else "correct what is named"),
             git(),
         ]
-    findings = [ok("settings", _origin(invocation.file)), *_redis(coalmine)]
-    if findings[-1].check != "redis":
-        findings += _of_store(coalmine, wait_seconds=wait_seconds)
-    findings += [
+    groups = check_groups(coalmine, invocation.file, wait_seconds=wait_seconds)
+    return [finding for look in groups.values() for finding in look()]
+
+
+def check_groups(
+    coalmine: Coalmine, file: Path, *, wait_seconds: float
+) -> dict[str, Callable[[], list[HealthFinding]]]:
+    """What is looked at, in order, in parts that do not wait for each other; `file` has the settings."""
+    settings = coalmine.settings
+    return {
+        "settings": lambda: [ok("settings", _origin(file))],
+        "fleet": lambda: _fleet(coalmine, wait_seconds=wait_seconds),
+        "machine": lambda: _machine(settings),
+        "forges": lambda: [*local_forges(settings), *forges(settings)],
+    }
+
+
+def _fleet(coalmine: Coalmine, *, wait_seconds: float) -> list[HealthFinding]:
+    found = _redis(coalmine)
+    if found[-1].check != "redis":
+        found += _of_store(coalmine, wait_seconds=wait_seconds)
+    return found
+
+
+def _machine(settings: Settings) -> list[HealthFinding]:
+    return [
         kill_switch(settings),
         secrecy(sys.platform, os.getuid()),
         cgroups(usable_cgroup_home()),
         *sandboxes(find_bubblewrap(), settings),
         git(),
-        *local_forges(settings),
-        *forges(settings),
     ]
-    return findings
 
 
 def _origin(file: Path) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
+from console.details.fleet_lines import QueueLine
+from console.details.gate_lines import ShutGate
 from console.output.rendering import duration
 from console.status.fleet_status import FleetStatus
 from harvest.trials.harvester import released_checks
@@ -24,15 +26,17 @@ class Need:
 
 def needs_of(
     status: FleetStatus, last_trials: Sequence[Trial], undecided: Container[str],
-    damaged: Sequence[DamagedTrial] = (),
+    damaged: Sequence[DamagedTrial] = (), *, gates: Sequence[ShutGate] = (), queues: Sequence[QueueLine] = (),
 ) -> list[Need]:  # fmt: skip
     """All of it. `last_trials` has the open, or else the last, trial of each template.
 
     `undecided` has the ids of those that ended with something that a person has yet to decide about, and
-    `damaged` the trials whose records cannot be read.
+    `damaged` the trials whose records cannot be read. Agents wait at `gates`.
     """
     return [
+        *(_gate(gate, status.at) for gate in gates),
         *_fleet(status),
+        *_queues(queues),
         *(_damaged(trial) for trial in damaged),
         *_people(status),
         *_trials(status, last_trials, undecided),
@@ -58,6 +62,26 @@ def _fleet(status: FleetStatus) -> Iterator[Need]:
             link="/",
             remedy="Start a worker for the queue control, and beat; coalmine doctor says what is wrong.",
         )
+
+
+def _gate(gate: ShutGate, now: float) -> Need:
+    until = gate.agent.gate_until
+    ends = "" if until is None else f" within {duration(until - now, units=1)}"
+    return Need(
+        what=f"{gate.agent.name} waits for a decision: {gate.mail.subject}",
+        link=f"/mail/{gate.mail.id}",
+        remedy=f"Read what it asks, and answer{ends}.",
+    )
+
+
+def _queues(queues: Sequence[QueueLine]) -> Iterator[Need]:
+    for queue in queues:
+        if queue.is_unserved:
+            yield Need(
+                what=f"Work waits in the queue {queue.name}, and no worker takes from it.",
+                link="/workers",
+                remedy=f"Start one: celery -A coalmine worker -Q {queue.name}",
+            )
 
 
 def _damaged(trial: DamagedTrial) -> Need:

@@ -11,14 +11,19 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 from pydantic import SecretStr
 
+from console.details.setting_lines import SettingsSource
+from console.doctor.doctor import check_groups
+from console.doctor.health_board import HealthBoard
 from console.metrics.delivery_counts import DeliveryCounts
 from console.metrics.readings import MetricReading, read_metrics
-from console.web.act_routes import act_routes
-from console.web.api_routes import ERRORS, PREFIX, api_routes
+from console.web.api.act_routes import act_routes
+from console.web.api.api_routes import ERRORS, PREFIX, api_routes
+from console.web.api.fleet_api_routes import fleet_api_routes
 from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders
 from console.web.machine_routes import machine_routes
 from console.web.people.decision_routes import decision_routes
+from console.web.people.fleet_routes import fleet_routes
 from console.web.people.guard import AccessGuard
 from console.web.people.live_routes import live_routes
 from console.web.people.page_routes import page_routes
@@ -65,11 +70,13 @@ def make_web(
     return app
 
 
-def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
+def web_of(parts: Coalmine, *, token: str | None = None, source: SettingsSource | None = None) -> FastAPI:
     """The application, made from the parts of a fleet: webhooks, numbers, the API and the pages.
 
     With a `token` every path needs it, or a session that it began; without one everybody who can connect may
     read. Deciding needs the settings' token in either case.
+
+    `source` is what the settings were read from; by default the file and the variables of this process.
 
     Only forges over HTTP can send webhooks. An accepted delivery asks for a dispatch tick at once, so that
     nobody waits for the poll interval; when that request fails it is logged, and the next regular tick does
@@ -86,6 +93,9 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
         is_open=token is None,
     )
 
+    source = source or SettingsSource()
+    board = HealthBoard(check_groups(parts, source.file, wait_seconds=1.0))
+
     def look_now() -> None:
         with LogAndContinue("tick.failed", tick="webhook"):
             for tick in (DISPATCH, LAND, WATCH):
@@ -99,8 +109,10 @@ def web_of(parts: Coalmine, *, token: str | None = None) -> FastAPI:
         access=access,
         routes=[
             api_routes(parts),
+            fleet_api_routes(parts, board, source),
             act_routes(parts, prefix=PREFIX, errors=ERRORS),
             page_routes(parts),
+            fleet_routes(parts, board, source),
             decision_routes(parts),
             sign_in_routes(access),
             live_routes(parts),

@@ -5,8 +5,9 @@ times in logs, tokens and certificates of forges, and the pauses that forges ask
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 
 import structlog
 
@@ -25,11 +26,19 @@ MOVED_SECONDS = 1.0
 
 
 class ClockWatch:
-    """Reports one process's clock to the store, and logs when it becomes wrong, moves, or is right again."""
+    """Reports one process's clock, version and queues to the store, and logs when the clock becomes wrong.
 
-    def __init__(self, store: ClockStore, *, process: str, wall: Callable[[], float] = time.time) -> None:
+    It logs as well when the clock moves, and when it is right again.
+    """
+
+    def __init__(
+        self, store: ClockStore, *, process: str, coalmine: str = "", queues: Sequence[str] = (),
+        wall: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
         self._store = store
         self._process = process
+        self._coalmine = coalmine  # the version that this process runs
+        self._queues = queues  # that it takes from
         self._wall = wall
         self._said: float | None = None  # how wrong it was when we last said so
 
@@ -45,7 +54,7 @@ class ClockWatch:
         elif self._said is not None:
             self._said = None
             _log.info("clock.right", process=self._process)
-        self._store.report(self._process, ahead)
+        self._store.report(self._process, ahead, version=self._coalmine, queues=self._queues)
 
     def _say_wrong(self, ahead: float) -> None:
         if self._said is not None and abs(ahead - self._said) < MOVED_SECONDS:
@@ -56,6 +65,7 @@ class ClockWatch:
         )
 
 
-def clock_chore(store: ClockStore, process: str) -> Chore:
+def clock_chore(store: ClockStore, process: str, queues: Sequence[str] = ()) -> Chore:
     """Looking at the clock of this process, at its start and every LOOK_SECONDS from then on."""
-    return Chore(name="clock", every_seconds=LOOK_SECONDS, do=ClockWatch(store, process=process).look)
+    watch = ClockWatch(store, process=process, coalmine=version("coalmine"), queues=queues)
+    return Chore(name="clock", every_seconds=LOOK_SECONDS, do=watch.look)

@@ -85,7 +85,7 @@ class MemoryPublisher:
         if self.down:
             message = "the broker is down"
             raise UnavailableError(message)
-        return len(self.queues[queue])
+        return len(self.queues.get(queue, ()))
 
     def heads(self, queue: str) -> Mapping[Priority, str] | None:
         """The first job of each priority."""

@@ -9,8 +9,8 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from console.web.act_routes import ACTS
-from console.web.acting import MOST_BYTES
+from console.web.api.act_routes import ACTS
+from console.web.api.acting import MOST_BYTES
 from console.web.app import web_of
 from console.web.people.decision_routes import STEPS, act_of
 from routing.backlog.backlog import Backlog
@@ -75,7 +75,7 @@ def test_the_api_has_every_decision_of_the_pages() -> None:
     assert {act_of(path) for path in ACTS} == {
         "pause", "resume", "job cancel", "job retry", "job thumb", "issue pause", "issue resume",
         "trial stop", "trial resume", "trial open", "template promote", "template reject",
-        "template revert", "account close", "account reopen",
+        "template revert", "account close", "account reopen", "mail answer", "mail read", "worker drain",
     }  # fmt: skip
 
 

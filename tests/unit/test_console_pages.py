@@ -31,6 +31,9 @@ from routing.store.events.decision_store import NotedDecision
 from routing.store.redis.connection import connect
 from routing.templates.trial import TrialState
 from routing.templates.version import VersionState
+from tasks.agents.mail.address import Author
+from tasks.agents.mail.letter import Letter
+from tasks.agents.mail.role import Role
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
 from tasks.settings.web_settings import WebSettings
@@ -60,6 +63,13 @@ def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     made.app.breakers.close("claude:default", "*", until=None, words=EVIL, by="ada")
     made.app.templates.propose("implementer", made.app.templates.find("implementer").snapshot.model_copy(
         update={"prompt": EVIL}))  # fmt: skip
+    agent = made.app.agents.register(role=Role.BUILDER, job=running, task=EVIL)
+    asked = {"options": [EVIL[:100], "drop"], "context": EVIL}
+    made.app.post_office.send(
+        Author(address=agent.name),
+        Letter.checked(to="operator", type_="decision_gate", subject=EVIL, body=EVIL, payload=asked),
+    )
+    made.app.clocks.report(EVIL.replace("\t", " "), 0.0, version=EVIL, queues=["control"])
     made.app.switch.pause(EVIL)
     for act in ("pause", "job cancel", "mail send", "account close"):
         decision = NotedDecision(act=act, thing=EVIL, by=EVIL, way="page", reason=EVIL)
@@ -75,7 +85,8 @@ def paths(fleet: SteppedFleet) -> list[str]:
         "/", "/trials", "/trials/implementer", "/trials/implementer-t1?all=1", "/jobs", "/jobs?state=running",
         "/issues", "/issues?state=escalated", "/templates", "/templates/implementer",
         "/versions/implementer@v3", "/versions/implementer@v3/diff", "/accounts", "/events", "/audit",
-        "/events?kind=job.*", "/sign-in", *jobs,
+        "/events?kind=job.*", "/sign-in", "/workers", "/mail", "/mail?of=all",
+        f"/mail/{fleet.app.post_office.newest(1)[0].id}", "/settings?all=1", "/health", *jobs,
     ]  # fmt: skip
 
 

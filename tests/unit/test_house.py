@@ -140,12 +140,16 @@ KNOWS = {
     "console/metrics": ("console/output", "console/output/trials"),
     "console/pages": ("console/details", "console/output", "console/output/trials", "console/status"),
     "console/web": (
-        "console/decisions", "console/details", "console/metrics", "console/output", "console/output/trials",
-        "console/status", "console/web/people",
+        "console/details", "console/doctor", "console/metrics", "console/output", "console/web/api",
+        "console/web/people",
+    ),
+    "console/web/api": (
+        "console/decisions", "console/details", "console/doctor", "console/output", "console/output/trials",
+        "console/status", "console/web", "console/web/people",
     ),
     "console/web/people": (
-        "console/decisions", "console/details", "console/output", "console/output/trials", "console/pages",
-        "console/status", "console/web",
+        "console/decisions", "console/details", "console/doctor", "console/output", "console/output/trials",
+        "console/pages", "console/status", "console/web",
     ),
     "console/local": ("console/output", "console/web"),
     "console/doctor": ("console",),
@@ -169,6 +173,9 @@ LARGE_ROOMS = {
 
 #: Files under SMALL_LINES with one importer, and why each is a file all the same.
 SMALL_FILES = {
+    "console/decisions/mail_decisions.py": "one file for each thing that people decide about",
+    "console/decisions/worker_decisions.py": "one file for each thing that people decide about",
+    "console/web/api/fleet_api_routes.py": "what the API says of the fleet itself, as its pages show it",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
     "console/doctor/accounts.py": "one file for each subject of the checks",
     "console/metrics/exposition.py": "the text form, apart from the numbers, which know no library",

@@ -14,7 +14,9 @@ from starlette.responses import RedirectResponse, Response
 
 from console.decisions.issue_decisions import pause_issue, resume_issue
 from console.decisions.job_decisions import THUMBS, cancel_job, retry_job, thumb_job
+from console.decisions.mail_decisions import answer_mail, read_by
 from console.decisions.noting import DecisionDoor, note_decision
+from console.decisions.worker_decisions import drain_worker
 from console.details.account_lines import known_account
 from console.web.people.form import read_decision
 from console.web.request_limits import DECISION_SECONDS, decided_in_thread
@@ -47,14 +49,16 @@ class SentDecision:
 
     @property
     def noted_reason(self) -> str:
-        """What is kept of why: the reason if there is one, or which way a job was judged."""
-        given = self.form.get("reason", "") or self.form.get("thumb", "")
+        """What is kept of why: the reason if there is one, or what was chosen or answered."""
+        names = ("reason", "thumb", "option", "words")
+        given = next((self.form[name] for name in names if self.form.get(name)), "")
         return " ".join(printable(given).split())[:LONGEST_REASON]
 
     @property
     def about(self) -> str:
         """What was decided about: from the path, or from the form; "" for the fleet."""
-        return self.thing or self.form.get("ref", "") or self.form.get("account", "")
+        fields = (self.form.get(name, "") for name in ("ref", "account", "worker"))
+        return self.thing or next(filter(None, fields), "")
 
     def field(self, name: str) -> str:
         """A field that the form must have."""
@@ -204,6 +208,26 @@ def _reopen_account(parts: Coalmine, decision: SentDecision) -> Decided:
     return Decided("/accounts", changed=bool(opened))
 
 
+def _answer_mail(parts: Coalmine, decision: SentDecision) -> Decided:
+    option, words = decision.form.get("option", ""), decision.form.get("words", "")
+    answer_mail(parts, decision.thing, option=option, words=words, by=decision.by)
+    return Decided(_mail(decision.thing))
+
+
+def _read_mail(parts: Coalmine, decision: SentDecision) -> Decided:
+    return Decided(_mail(decision.thing), changed=read_by(parts, decision.thing, by=decision.by))
+
+
+def _drain_worker(parts: Coalmine, decision: SentDecision) -> Decided:
+    _ = decision.reason  # without one it is refused before anything is done
+    drain_worker(parts, decision.field("worker"))
+    return Decided("/workers")
+
+
+def _mail(mail: str) -> str:
+    return f"/mail/{quote(mail, safe='')}"
+
+
 def _job(job: str) -> str:
     return f"/jobs/{quote(job, safe='')}"
 
@@ -241,4 +265,7 @@ STEPS: dict[str, Step] = {
     "/versions/{thing}/revert": _revert,
     "/accounts/close": _close_account,
     "/accounts/reopen": _reopen_account,
+    "/mail/{thing}/answer": _answer_mail,
+    "/mail/{thing}/read": _read_mail,
+    "/workers/drain": _drain_worker,
 }

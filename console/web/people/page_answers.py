@@ -1,14 +1,16 @@
 """A page as an answer: with the policy of pages, and what every page shows of its viewer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from console.pages.rendering import render
 from console.web.headers import PAGE_HEADERS
 from console.web.people.guard import viewer_of
+from console.web.request_limits import in_thread
+from tasks.composition.composition import Coalmine
 
 #: What to do about an error, by its status.
 _REMEDIES = {
@@ -20,6 +22,21 @@ _REMEDIES = {
     500: "This is a fault in Coalmine; the log of `coalmine web` has it.",
     503: "This page comes back when you load it again; `coalmine doctor` says what is wrong.",
 }
+
+
+async def shown(
+    parts: Coalmine, request: Request, name: str, here: str, read: Callable[[], dict[str, Any]]
+) -> Response:
+    """The page of what is read: both may take a while, so both are done in a thread.
+
+    `here` is the entry of the menu; what is read has the template's names, and may have `now`.
+    """
+
+    def made() -> Response:
+        context = read()
+        return page(request, name, here=here, now=context.pop("now", None) or parts.now(), **context)
+
+    return await in_thread(made)
 
 
 def page(

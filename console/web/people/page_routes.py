@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from console.details.account_lines import account_lines
+from console.details.fleet_lines import read_fleet_lines
+from console.details.gate_lines import shut_gates
 from console.details.issue_reasons import read_reasons
 from console.details.job_detail import read_job
 from console.details.template_detail import read_difference, read_template, read_version
@@ -28,8 +30,7 @@ from console.pages.needs import needs_of
 from console.pages.rendering import STATIC, fact_rows
 from console.pages.trial_page import trial_line, trial_page
 from console.status.fleet_reading import read_status
-from console.web.people.page_answers import page
-from console.web.request_limits import in_thread
+from console.web.people.page_answers import shown as shown_page
 from routing.accounts.closed_account import ClosedAccount
 from routing.backlog.item import BacklogState
 from routing.errors import CorruptRecordError, NotFoundError
@@ -61,13 +62,7 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
     router = APIRouter(include_in_schema=False)
 
     async def shown(request: Request, name: str, here: str, read: Callable[[], dict[str, Any]]) -> Response:
-        """Read, then render: both may take a while, and neither may hold up others."""
-
-        def made() -> Response:
-            context = read()
-            return page(request, name, here=here, now=context.pop("now", None) or parts.now(), **context)
-
-        return await in_thread(made)
+        return await shown_page(parts, request, name, here, read)
 
     @router.get("/static/{name}")
     async def static(name: str) -> Response:
@@ -157,7 +152,14 @@ def _home(parts: Coalmine) -> dict[str, Any]:
     return {
         "now": status.at,
         "status": status,
-        "needs": needs_of(status, last, undecided, status.damaged_trials),
+        "needs": needs_of(
+            status,
+            last,
+            undecided,
+            status.damaged_trials,
+            gates=shut_gates(parts),
+            queues=read_fleet_lines(parts).queues,
+        ),
         "trials": [trial_line(each) for each in status.trials],
     }
 
@@ -196,6 +198,7 @@ def _page_of(decision: NotedDecision, kept: Collection[str]) -> str:
         "trial": f"/trials/{thing}",
         "template": f"/templates/{thing}",
         "account": "/accounts",
+        "worker": "/workers",
     }
     return pages.get(group, "") if thing else ""
 

@@ -51,7 +51,7 @@ class ServerFacts(NamedTuple):
     """What a server says about itself."""
 
     info: Mapping[str, Any] | None  # the answer to INFO; None: not allowed
-    hello: Mapping[str, Any]  # the answer to HELLO, which everybody may ask; empty from servers without it
+    hello: Mapping[str, Any]  # the answer to HELLO in place of INFO; empty where that was answered
     settings: Mapping[str | None, str | None] | None  # the answer to CONFIG GET; None: not allowed
     server_time: float  # the server's clock, seconds since the epoch
     our_time: float  # our clock at the same moment, seconds since the epoch
@@ -87,8 +87,9 @@ def look_at(client: redis.Redis, clock: Callable[[], float]) -> list[HealthFindi
         # Shared servers and managed services forbid INFO and CONFIG; what they do not say stays unknown.
         with contextlib.suppress(redis.ResponseError):
             info = client.info()
-        with contextlib.suppress(redis.ResponseError):
-            hello = _pairs(client.execute_command("HELLO"))  # type: ignore[no-untyped-call] # theirs
+        if info is None:
+            with contextlib.suppress(redis.ResponseError):
+                hello = _pairs(client.execute_command("HELLO"))  # type: ignore[no-untyped-call] # theirs
         with contextlib.suppress(redis.ResponseError):
             settings = client.config_get(*_ASKED_SETTINGS)
         before = clock()

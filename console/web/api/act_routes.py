@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from console.decisions.noting import DecisionDoor, note_decision
 from console.details.account_lines import account_document, account_lines
+from console.details.fleet_lines import read_fleet_lines
 from console.details.job_detail import read_job
 from console.details.template_detail import read_version
 from console.details.trial_detail import read_trial
@@ -22,10 +23,12 @@ from console.output.issue_views import detail_document
 from console.output.job_views import enqueued_document
 from console.output.mail_views import mail_document, receipt_document
 from console.output.template_views import template_document
-from console.web.acting import (
+from console.web.api.acting import (
     AccountAct,
     Act,
+    AnswerAct,
     ClosingAct,
+    DrainAct,
     EnqueueAct,
     IssueAct,
     ReasonedAct,
@@ -88,6 +91,14 @@ def _accounts(parts: Coalmine, _: SentDecision) -> Document:
     return {"accounts": [account_document(line, now) for line in account_lines(parts)]}
 
 
+def _mail(parts: Coalmine, decision: SentDecision) -> Document:
+    return mail_document(parts.post_office.find(decision.thing))
+
+
+def _workers(parts: Coalmine, _: SentDecision) -> Document:
+    return read_fleet_lines(parts).document()
+
+
 #: Every decision, by the path of the page's form.
 ACTS: dict[str, ApiAct] = {
     "/fleet/pause": ApiAct("Stop dispatch", ReasonedAct, _fleet),
@@ -105,6 +116,9 @@ ACTS: dict[str, ApiAct] = {
     "/versions/{thing}/revert": ApiAct("Make a superseded version champion again", ReasonedAct, _version),
     "/accounts/close": ApiAct("Close an account until a person reopens it", ClosingAct, _accounts),
     "/accounts/reopen": ApiAct("Open a closed account", AccountAct, _accounts),
+    "/mail/{thing}/answer": ApiAct("Answer a mail to people: a gate once", AnswerAct, _mail),
+    "/mail/{thing}/read": ApiAct("Note that a mail to people was read", Act, _mail),
+    "/workers/drain": ApiAct("Have a worker end its turns, or give them back, and end", DrainAct, _workers),
 }
 
 

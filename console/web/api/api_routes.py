@@ -51,12 +51,12 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
     @router.get("/status", summary="The fleet at a glance", response_model=Document)
     async def status(request: Request) -> Response:
         """Agents at work, queues, what is held and why, open trials, what today cost."""
-        return await _answered(request, lambda: status_document(read_status(parts)))
+        return await answered(request, lambda: status_document(read_status(parts)))
 
     @router.get("/templates", summary="All templates", response_model=Document)
     async def templates(request: Request) -> Response:
         """Each with its champion and its open trial."""
-        return await _answered(
+        return await answered(
             request,
             lambda: {"templates": template_documents(parts)},
         )
@@ -64,14 +64,14 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
     @router.get("/templates/{template}", summary="One template", response_model=Document)
     async def template(request: Request, template: str) -> Response:
         """With its versions, their costs, and the decisions about them."""
-        return await _answered(request, lambda: read_template(parts, template).document())
+        return await answered(request, lambda: read_template(parts, template).document())
 
     @router.get("/versions/{version}", summary="One version", response_model=Document)
     async def version(
         request: Request, version: Annotated[str, Path(examples=["implementer@v3"])]
     ) -> Response:
         """With its content and its cost."""
-        return await _answered(request, lambda: read_version(parts, version).document())
+        return await answered(request, lambda: read_version(parts, version).document())
 
     @router.get("/versions/{version}/diff", summary="Two versions compared", response_model=Document)
     async def difference(
@@ -80,22 +80,22 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
         other: Annotated[str | None, Query(description="By default the parent is compared with it.")] = None,
     ) -> Response:
         """The lines of a unified diff of their contents."""
-        return await _answered(request, lambda: read_difference(parts, version, other).document())
+        return await answered(request, lambda: read_difference(parts, version, other).document())
 
     @router.get("/trials", summary="All trials of all templates", response_model=Document)
     async def trials(request: Request) -> Response:
         """Open and closed ones, without their evidence; a `damaged` one has its key."""
-        return await _answered(request, lambda: {"trials": _trials(parts)})
+        return await answered(request, lambda: {"trials": _trials(parts)})
 
     @router.get("/trials/{trial}", summary="One trial", response_model=Document)
     async def trial(request: Request, trial: Annotated[str, Path(description=_TRIAL)]) -> Response:
         """Its arms, its evidence with the thresholds, and the verdict now."""
-        return await _answered(request, lambda: read_trial(parts, trial).document())
+        return await answered(request, lambda: read_trial(parts, trial).document())
 
     @router.get("/trials/{trial}/explanation", summary="What a verdict rests on", response_model=Document)
     async def explanation(request: Request, trial: Annotated[str, Path(description=_TRIAL)]) -> Response:
         """Every job of the trial in the order of dispatch, with its factors."""
-        return await _answered(request, lambda: read_explanation(parts, trial).document())
+        return await answered(request, lambda: read_explanation(parts, trial).document())
 
     @router.get("/jobs", summary="Jobs, the newest first", response_model=Document)
     async def jobs(  # noqa: PLR0917 - given by name
@@ -113,12 +113,12 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
             found = parts.jobs.page(only, most=limit, after=after)
             return {"jobs": [job_document(job) for job in found.jobs], "next": found.next or None}
 
-        return await _answered(request, page)
+        return await answered(request, page)
 
     @router.get("/jobs/{job}", summary="One job", response_model=Document)
     async def job(request: Request, job: str) -> Response:
         """Its draw and bet, its attempts, its result, its signals, its score and why."""
-        return await _answered(request, lambda: read_job(parts, job).document())
+        return await answered(request, lambda: read_job(parts, job).document())
 
     @router.get("/jobs/{job}/log", summary="What a job's agent said", response_model=Document)
     async def log(request: Request, job: str) -> Response:
@@ -128,7 +128,7 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
             found = parts.jobs.find(job)
             return {"lines": [log_document(line) for line in parts.log_store.read(found.id)]}
 
-        return await _answered(request, lines)
+        return await answered(request, lines)
 
     @router.get("/issues", summary="Issues of the backlog in a state", response_model=Document)
     async def issues(
@@ -143,14 +143,14 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
                 "counts": {each.value: store.count(each) for each in BacklogState},
             }
 
-        return await _answered(request, page)
+        return await answered(request, page)
 
     @router.get("/issue", summary="One issue", response_model=Document)
     async def issue(
         request: Request, ref: Annotated[str, Query(examples=["github:acme/shop#7"])]
     ) -> Response:
         """Its state and why, its metadata with their sources, its neighbours, its events."""
-        return await _answered(
+        return await answered(
             request,
             lambda: detail_document(detail_of(IssueRef.parse(ref), parts.backlog_store, parts.events)),
         )
@@ -166,7 +166,7 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
                 "held": parts.job_store.occupancy().limited,
             }
 
-        return await _answered(request, lines)
+        return await answered(request, lines)
 
     @router.get("/events", summary="Events, oldest first", response_model=Document)
     async def events(
@@ -186,7 +186,7 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
                 "next": found[-1].id if found else after,
             }
 
-        return await _answered(request, page)
+        return await answered(request, page)
 
     @router.get("/decisions", summary="What people decided, the newest first", response_model=Document)
     async def decisions(
@@ -206,7 +206,7 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
                 "next": found[-1].id if whole else None,
             }
 
-        return await _answered(request, page)
+        return await answered(request, page)
 
     return router
 
@@ -223,7 +223,7 @@ def _trials(parts: Coalmine) -> list[Document]:
     return trial_documents(parts, parts.templates.names())
 
 
-async def _answered(request: Request, read: Callable[[], Mapping[str, Any]]) -> Response:
+async def answered(request: Request, read: Callable[[], Mapping[str, Any]]) -> Response:
     """The document with its ETag; 304 without it when the caller has that already (RFC 9110)."""
     document = await in_thread(read)
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -73,6 +73,21 @@ class ClosingAct(AccountAct, ReasonedAct):
     """An account that is closed until a person reopens it."""
 
 
+class AnswerAct(Act):
+    """An answer to a mail to people."""
+
+    option: Annotated[str, StringConstraints(max_length=500)] = Field(
+        default="", description="Of a gate: one of those that it offers."
+    )
+    words: Annotated[str, StringConstraints(max_length=8_000)] = ""
+
+
+class DrainAct(ReasonedAct):
+    """A worker that is to end, and to give back what does not end in time."""
+
+    worker: Annotated[str, StringConstraints(max_length=200)] = Field(examples=["jobs@host"])
+
+
 class EnqueueAct(Act):
     """A job that is asked for."""
 
