@@ -33,7 +33,7 @@ def book(tmp_path: Path) -> Book:
     return Book(tmp_path / "book")
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork"])
+@pytest.mark.parametrize("pool", [pytest.param("threads", marks=pytest.mark.long), "prefork"])
 def test_a_job_of_a_killed_worker_runs_again_and_finishes_once(
     made: WorkerFleet, book: Book, pool: str
 ) -> None:

@@ -174,6 +174,7 @@ def line_of(made: ShopFleet, trial: Trial, champion: Job) -> PairSettlement:
     return line
 
 
+@pytest.mark.long
 def test_faults_in_one_half_hit_the_pair_and_no_version_alone(tmp_path: Path, url: str) -> None:
     """A crash is its version's; a refused push changes nothing; a cancel and a lost worker leave it out.
 

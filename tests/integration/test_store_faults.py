@@ -62,7 +62,7 @@ def until_logged(made: WorkerFleet, words: str, times: int, name: str = "w1") ->
     )
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork"])
+@pytest.mark.parametrize("pool", [pytest.param("threads", marks=pytest.mark.long), "prefork"])
 def test_a_killed_server_costs_no_work(
     made: WorkerFleet, server: PrivateServer, tmp_path: Path, pool: str
 ) -> None:
@@ -89,7 +89,7 @@ def test_a_killed_server_costs_no_work(
     until_state(parts, following, JobState.SUCCEEDED)
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork"])
+@pytest.mark.parametrize("pool", [pytest.param("threads", marks=pytest.mark.long), "prefork"])
 def test_a_worker_that_holds_a_message_outlives_its_server(
     made: WorkerFleet, server: PrivateServer, tmp_path: Path, pool: str
 ) -> None:
@@ -160,7 +160,7 @@ class Troubled:
         ask(self.parts, "REPLICAOF NO ONE")
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork"])
+@pytest.mark.parametrize("pool", [pytest.param("threads", marks=pytest.mark.long), "prefork"])
 def test_a_server_that_refuses_for_a_while_costs_no_work(
     made: WorkerFleet, server: PrivateServer, tmp_path: Path, pool: str
 ) -> None:
@@ -221,7 +221,7 @@ def pass_six_seconds() -> None:
     wait_until(lambda: time.monotonic() > ends, description="six seconds have passed")
 
 
-@pytest.mark.parametrize("begin", [freeze, pause])
+@pytest.mark.parametrize("begin", [freeze, pytest.param(pause, marks=pytest.mark.long)])
 def test_a_server_that_hangs_longer_than_a_lease_costs_no_work(
     made: WorkerFleet, server: PrivateServer, tmp_path: Path, begin: Callable[[PrivateServer], None]
 ) -> None:

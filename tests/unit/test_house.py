@@ -27,6 +27,9 @@ from tests.source import (
     tree,
 )
 
+#: One process reads and parses the source for all of them.
+pytestmark = pytest.mark.xdist_group("source")
+
 #: Rooms, and which others of their floor they may import. All of the floors below may be imported as well.
 #: So kinds of forges know nothing of each other, HTTP knows no forge, and no store knows how work is done.
 KNOWS = {

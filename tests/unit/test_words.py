@@ -15,6 +15,9 @@ from harvest.evidence.verdict import Verdict
 from tests import declared_scripts
 from tests.source import modules, product, scripts, text, tree, written_by_us
 
+#: One process reads and parses the source for all of them.
+pytestmark = pytest.mark.xdist_group("source")
+
 #: Words that once meant something here and nowhere else, and what they are called now.
 PRIVATE = {
     "charge": "managed process",
@@ -79,13 +82,7 @@ _PARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 @pytest.mark.parametrize("word", PRIVATE | STILTED)
 def test_no_word_that_has_a_better_one_is_left(word: str) -> None:
     """Neither in prose nor as a part of a name, in any file that we write."""
-    assert not [
-        f"{path}:{number}: {line.strip()}"
-        for path in written_by_us()
-        if path != _HERE
-        for number, line in _words_of(path)
-        if _pattern(word).search(line)
-    ]
+    assert not [each for each, line in _suspects() if _pattern(word).search(line)]
 
 
 @pytest.mark.parametrize(
@@ -119,16 +116,28 @@ def _pattern(word: str) -> re.Pattern[str]:
 
 
 @cache
-def _words_of(path: Path) -> list[tuple[int, str]]:
-    """The numbered lines of a file, without what is right in them, and with names split at their case."""
-    allowed = ALLOWED.get(path.as_posix())
-    return [(number, _prepared(line, allowed)) for number, line in enumerate(text(path).splitlines(), 1)]
+def _suspects() -> list[tuple[str, str]]:
+    """The lines that hold one of the words: where each stands, and the line without what is right in it.
+
+    Names are split at their case. All words are looked for at once and in whole files, because the lines are
+    many.
+    """
+    any_of_them = _pattern("|".join(f"(?:{word})" for word in PRIVATE | STILTED))
+    return [
+        (f"{path}:{number}: {line.strip()}", line)
+        for path in written_by_us()
+        if path != _HERE
+        for whole in [_prepared(text(path), ALLOWED.get(path.as_posix()))]
+        if any_of_them.search(whole)
+        for number, line in enumerate(whole.splitlines(), 1)
+        if any_of_them.search(line)
+    ]
 
 
-def _prepared(line: str, allowed: str | None) -> str:
+def _prepared(written: str, allowed: str | None) -> str:
     for pattern in (*IDIOMS, *filter(None, [allowed])):
-        line = re.sub(pattern, "", line)
-    return _PARTS.sub(" ", line)
+        written = re.sub(pattern, "", written)
+    return _PARTS.sub(" ", written)
 
 
 #: Answers that are also the words of an issue, a CI run, a trial's strata or ledger: literals with a type.
