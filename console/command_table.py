@@ -64,6 +64,10 @@ TABLE = (
     ),
     CommandEntry("web", "web", "Serve pages, their API, webhooks and metrics until Ctrl-C."),
     CommandEntry(
+        "mcp", "mcp",
+        "Serve the Model Context Protocol on standard input and output, for an agent or an editor.",
+    ),
+    CommandEntry(
         "demo", "demo", "Play the whole story: a worse version is rolled back, a better one graduates."
     ),
     CommandEntry("template", "template", "Templates and their versions.", is_group=True),

@@ -17,6 +17,7 @@ class DecisionDoor(StrEnum):
     PAGE = "page"
     API = "api"
     COMMAND = "command"
+    MCP = "mcp"
 
 
 def note_decision(

@@ -323,7 +323,7 @@ def _to_standard_error(text: str) -> None:
 #: Variables with our prefix that are not settings: read elsewhere, or given to agents.
 NOT_SETTINGS = frozenset(
     {
-        *("CONFIG", "DEBUG"),
+        *("CONFIG", "DEBUG", "MCP_TOKEN"),
         *("JOB_ID", "AGENT", "ISSUE", "ATTEMPT", "BRANCH", "PROMPT_FILE", "COMMIT", "TURN", "MAIL"),
         *("VERSION", "MODEL", "TOOLS", "SESSION", "TURN_KIND"),
     }

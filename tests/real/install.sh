@@ -2,7 +2,7 @@
 # Installs what `tests/real` runs: agent programs, at the versions that were recorded, the payloads that GitHub
 # publishes as examples, its description of its API, and a client that was generated from Gitea's, which is only read,
 # bubblewrap, in which agents are confined, a library to work on, sudo, a browser, Prometheus, and what people install
-# Coalmine with.
+# Coalmine with, and a client of the Model Context Protocol.
 # Usage: tests/real/install.sh [FOLDER]   (default: $REAL_PROGRAMS, else .real)
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
@@ -26,6 +26,9 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
     --dest "$folder/sdists" inflection==0.5.1
 "${PYTHON:-python3}" -m venv "$folder/installers"
 "$folder/installers/bin/python" -m pip --disable-pip-version-check --quiet install pipx==1.18.4 hatchling==1.33.0
+# The official client of the Model Context Protocol, in an environment of its own.
+"${PYTHON:-python3}" -m venv "$folder/mcp"
+"$folder/mcp/bin/python" -m pip --disable-pip-version-check --quiet install mcp==2.3.0
 # Of Debian: sudo, for a fleet as two users, a browser, and Prometheus, at the versions of the release. RUNLEVEL keeps
 # services from being started.
 for program in sudo chromium chromedriver prometheus promtool; do

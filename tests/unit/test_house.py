@@ -139,6 +139,9 @@ KNOWS = {
     "console/output/trials": ("console/output",),
     "console/input": (),
     "console/decisions": (),
+    "console/mcp": (
+        "console/decisions", "console/details", "console/output", "console/output/trials", "console/status",
+    ),
     "console/details": ("console/output", "console/output/trials", "console/status"),
     "console/metrics": ("console/output", "console/output/trials"),
     "console/pages": ("console/details", "console/output", "console/output/trials", "console/status"),
@@ -160,7 +163,8 @@ KNOWS = {
     "console/demo": ("console/local", "console/output", "console/output/trials"),
     "console/commands": (
         "console", "console/decisions", "console/demo", "console/details", "console/doctor", "console/input",
-        "console/local", "console/output", "console/output/trials", "console/status", "console/web",
+        "console/local", "console/mcp", "console/output", "console/output/trials", "console/status",
+        "console/web",
     ),
     "coalmine": (),
 }  # fmt: skip

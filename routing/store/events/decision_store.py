@@ -16,7 +16,7 @@ class NotedDecision:
     act: str  # the words of the command that does the same: `job cancel`
     thing: str  # a job, an issue, a trial, a version, an account; "" for the fleet
     by: str  # the name that the person gave; for a command the user of the machine
-    way: str  # by which door it came: `page`, `api`, `command`
+    way: str  # by which door it came: `page`, `api`, `command`, `mcp`
     reason: str = ""
     id: str = ""  # of the stream; grows
     at: float = 0.0  # seconds since the epoch, the server's
