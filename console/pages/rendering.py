@@ -7,10 +7,12 @@ environment's `finalize`. Markup is made here and in `evidence_plot` alone.
 
 import re
 from collections.abc import Iterable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_environment
+from jinja2.filters import do_truncate
 from markupsafe import Markup
 
 from console.output.cost_views import cost_cell, cost_words, usd
@@ -68,6 +70,16 @@ def words(value: object) -> str:
     return str(value).replace("_", " ")
 
 
+#: Whether the page that is rendered in this thread is to have everything.
+_IS_WHOLE: ContextVar[bool] = ContextVar("whole", default=False)
+
+
+@pass_environment
+def _truncated(environment: Environment, text: object, length: int) -> str:
+    """The beginning of a text, whole words, unless the page is to have everything."""
+    return str(text) if _IS_WHOLE.get() else do_truncate(environment, str(text), length)
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
@@ -80,6 +92,7 @@ def _environment() -> Environment:
     made.filters |= {
         "evidence": evidence, "number": number, "usd": usd, "words": words,
         "cost_cell": cost_cell, "cost_words": cost_words, "exact": when,
+        "truncate": _truncated,
     }  # fmt: skip
     made.globals |= {"ago": ago}
     return made
@@ -88,6 +101,13 @@ def _environment() -> Environment:
 _ENVIRONMENT = _environment()
 
 
-def render(page: str, **context: Any) -> str:
-    """A page by the name of its template; a name that the template needs and does not get is an error."""
-    return _ENVIRONMENT.get_template(f"{page}.html").render(context)
+def render(page: str, *, whole: bool = False, **context: Any) -> str:
+    """A page by the name of its template; a name that the template needs and does not get is an error.
+
+    `whole`: without shortening what is long, for those who take its tables.
+    """
+    token = _IS_WHOLE.set(whole)
+    try:
+        return _ENVIRONMENT.get_template(f"{page}.html").render(context)
+    finally:
+        _IS_WHOLE.reset(token)

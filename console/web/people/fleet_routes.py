@@ -10,7 +10,7 @@ from console.details.gate_lines import read_mail, shut_gates
 from console.details.setting_lines import SettingsSource, setting_lines
 from console.doctor.health_board import HealthBoard
 from console.output.settings_view import value_words
-from console.web.people.page_answers import shown
+from console.web.people.page_answers import rows_of, shown
 from routing.store.redis.health import Status
 from tasks.agents.mail.address import OPERATOR
 from tasks.agents.mail.mail import MailState
@@ -35,7 +35,8 @@ def fleet_routes(parts: Coalmine, board: HealthBoard, source: SettingsSource) ->
     async def mail(
         request: Request, of: Annotated[str, Query(pattern=f"^({'|'.join(_LISTS)})$")] = _LISTS[0]
     ) -> Response:
-        return await shown(parts, request, "mail", "Mail", lambda: _mail(parts, of))
+        most = rows_of(request, MOST_MAILS)
+        return await shown(parts, request, "mail", "Mail", lambda: _mail(parts, of, most))
 
     @router.get("/mail/{mail}")
     async def letter(request: Request, mail: str) -> Response:
@@ -66,12 +67,12 @@ def _workers(parts: Coalmine) -> dict[str, Any]:
     return {"now": found.at, "fleet": found, "grace": parts.settings.job.drain_grace_seconds}
 
 
-def _mail(parts: Coalmine, of: str) -> dict[str, Any]:
+def _mail(parts: Coalmine, of: str, most: int) -> dict[str, Any]:
     office = parts.post_office
     mails = (
-        office.dead(MOST_MAILS)
+        office.dead(most)
         if of == _LISTS[-1]
-        else office.newest(MOST_MAILS, recipient=OPERATOR if of == "people" else "")
+        else office.newest(most, recipient=OPERATOR if of == "people" else "")
     )
     return {"gates": shut_gates(parts), "mails": mails, "of": of, "lists": _LISTS}
 

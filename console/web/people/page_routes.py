@@ -4,6 +4,7 @@ The URL holds what is filtered, so a page can be linked to. What a page shows is
 """
 
 import fnmatch
+import sys
 from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ from console.pages.needs import needs_of
 from console.pages.rendering import STATIC, fact_rows
 from console.pages.trial_page import trial_line, trial_page
 from console.status.fleet_reading import read_status
+from console.web.people.page_answers import rows_of
 from console.web.people.page_answers import shown as shown_page
 from routing.accounts.closed_account import ClosedAccount
 from routing.backlog.item import BacklogState
@@ -81,13 +83,15 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
 
     @router.get("/trials/{trial}")
     async def trial(request: Request, trial: str, *, all: bool = False) -> Response:  # noqa: A002 - in the URL
-        return await shown(request, "trial", "Trials", lambda: _trial(parts, trial, every=all))
+        most = sys.maxsize if all else rows_of(request, LEDGER_LENGTH)
+        return await shown(request, "trial", "Trials", lambda: _trial(parts, trial, most=most))
 
     @router.get("/jobs")
     async def jobs(
         request: Request, state: JobState | str = "", template: Text = "", after: Text = ""
     ) -> Response:
-        return await shown(request, "jobs", "Jobs", lambda: _jobs(parts, state, template, after))
+        most = rows_of(request, PAGE_LENGTH)
+        return await shown(request, "jobs", "Jobs", lambda: _jobs(parts, state, template, after, most))
 
     @router.get("/jobs/{job}")
     async def job(request: Request, job: str, *, all: bool = False) -> Response:  # noqa: A002 - in the URL
@@ -95,7 +99,8 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
 
     @router.get("/issues")
     async def issues(request: Request, state: BacklogState | None = None) -> Response:
-        return await shown(request, "issues", "Issues", lambda: _issues(parts, state))
+        most = rows_of(request, PAGE_LENGTH)
+        return await shown(request, "issues", "Issues", lambda: _issues(parts, state, most))
 
     @router.get("/issue")
     async def issue(request: Request, ref: Text) -> Response:
@@ -133,14 +138,16 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
 
     @router.get("/events")
     async def events(request: Request, kind: Text = "*") -> Response:
-        return await shown(request, "events", "Events", lambda: _events(parts, kind or "*"))
+        most = rows_of(request, 4 * PAGE_LENGTH)
+        return await shown(request, "events", "Events", lambda: _events(parts, kind or "*", most))
 
     @router.get("/audit")
     async def audit(
         request: Request,
         after: Annotated[str, Query(pattern=r"^([0-9]{1,19}-[0-9]{1,19})?$")] = "",
     ) -> Response:
-        return await shown(request, "audit", "Audit", lambda: _audit(parts, after))
+        most = rows_of(request, DECISIONS_A_PAGE)
+        return await shown(request, "audit", "Audit", lambda: _audit(parts, after, most))
 
     return router
 
@@ -164,15 +171,15 @@ def _home(parts: Coalmine) -> dict[str, Any]:
     }
 
 
-def _audit(parts: Coalmine, after: str) -> dict[str, Any]:
-    found = parts.decisions.newest(DECISIONS_A_PAGE, before=after)
+def _audit(parts: Coalmine, after: str, most: int) -> dict[str, Any]:
+    found = parts.decisions.newest(most, before=after)
     jobs = sorted({each.thing for each in found if _group(each) in _OF_JOBS})
     kept = {job for job, record in zip(jobs, parts.job_store.read_many(jobs), strict=True) if record}
     lines = [(each, _page_of(each, kept)) for each in found]
     return {
         "decisions": lines,
         "older": bool(after),
-        "next": found[-1].id if len(found) == DECISIONS_A_PAGE else "",
+        "next": found[-1].id if len(found) == most else "",
     }
 
 
@@ -223,16 +230,14 @@ def _all_trials(parts: Coalmine) -> dict[str, Any]:
     }
 
 
-def _trial(parts: Coalmine, reference: str, *, every: bool) -> dict[str, Any]:
+def _trial(parts: Coalmine, reference: str, *, most: int) -> dict[str, Any]:
     found = read_explanation(parts, reference)
-    return trial_page(
-        found.status, found.lines, found.groups, most=len(found.lines) if every else LEDGER_LENGTH
-    )
+    return trial_page(found.status, found.lines, found.groups, most=min(most, len(found.lines)))
 
 
-def _jobs(parts: Coalmine, state: str, template: str, after: str) -> dict[str, Any]:
+def _jobs(parts: Coalmine, state: str, template: str, after: str, most: int) -> dict[str, Any]:
     states = frozenset([JobState(state)]) if state in set(JobState) else frozenset[JobState]()
-    found = parts.jobs.page(JobFilter(states=states, template=template), most=PAGE_LENGTH, after=after)
+    found = parts.jobs.page(JobFilter(states=states, template=template), most=most, after=after)
     return {
         "jobs": found.jobs,
         "next": found.next,
@@ -272,11 +277,11 @@ def _last(log: Sequence[LogLine]) -> list[LogLine]:
     return kept[::-1]
 
 
-def _issues(parts: Coalmine, state: BacklogState | None) -> dict[str, Any]:
+def _issues(parts: Coalmine, state: BacklogState | None, most: int) -> dict[str, Any]:
     store = parts.backlog_store
     counts = [(each.value, store.count(each)) for each in BacklogState]
     chosen = state or next((BacklogState(name) for name, count in counts if count), BacklogState.READY)
-    found = list(islice(store.listed(chosen), PAGE_LENGTH))
+    found = list(islice(store.listed(chosen), most))
     more = dict(counts)[chosen.value] - len(found)
     listed = list(zip(found, read_reasons(parts, found), strict=True))
     return {"issues": listed, "state": chosen.value, "counts": counts, "more": max(0, more)}
@@ -328,7 +333,7 @@ def _accounts(parts: Coalmine) -> dict[str, Any]:
     }
 
 
-def _events(parts: Coalmine, kind: str) -> dict[str, Any]:
+def _events(parts: Coalmine, kind: str, most: int) -> dict[str, Any]:
     latest = parts.events.newest(EVENTS_LOOKED_AT)
     found = (event for event in latest if fnmatch.fnmatchcase(event.kind, kind))
-    return {"events": list(islice(found, 4 * PAGE_LENGTH)), "looked_at": len(latest), "kind": kind}
+    return {"events": list(islice(found, most)), "looked_at": len(latest), "kind": kind}
