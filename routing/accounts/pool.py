@@ -8,6 +8,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
 
 from routing.accounts.account import Account, default_account
 from routing.accounts.breaker import field_of
@@ -28,7 +30,7 @@ class Candidate:
         return field_of(self.account, self.model)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class AccountGate:
     """What must be open before a job may begin.
 
@@ -46,8 +48,10 @@ class AccountGate:
     other_starts: str = ""  # that of the other arm's version, "" in no trial
     budgets: tuple[tuple[str, float, int], ...] = ()  # of the day: label, dollars and tokens; 0: no limit
     keeps_count: bool = True  # whether a job that falls back still counts in its trial: both arms may
+    is_likely: bool = False  # the job was not asked: it may be of another version, or in a trial
 
-    def as_json(self) -> str:
+    @cached_property
+    def json(self) -> str:
         """What the scripts read, and what is kept while jobs wait at it."""
         return json.dumps(
             {
@@ -64,10 +68,22 @@ class AccountGate:
             sort_keys=True,
         )
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A name of its own for all jobs that wait at the same gate."""
-        return hashlib.sha256(self.as_json().encode()).hexdigest()[:16]
+        return hashlib.sha256(self.json.encode()).hexdigest()[:16]
+
+
+class GateOf(Protocol):
+    """What must be open before a job begins; None: nothing."""
+
+    def __call__(self, job: str, /, *, anew: bool = False) -> AccountGate | None:
+        """It may be a likely one, unless it is asked for `anew`."""
+
+
+def no_gate(_job: str, /, *, anew: bool = False) -> AccountGate | None:  # noqa: ARG001 - none is read either way
+    """No job waits for anything."""
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

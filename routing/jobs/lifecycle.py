@@ -6,11 +6,11 @@ under an old fence is refused, so two of them never both succeed.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from routing.accounts.pool import AccountGate
+from routing.accounts.pool import GateOf, no_gate
 from routing.back_off import BackOff
 from routing.base import Base
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
@@ -91,10 +91,10 @@ class Jobs:
 
     def __init__(
         self, jobs: JobStore, versions: VersionStore, *, back_off: BackOff, generator: Generator,
-        keeps_children: bool = False, gate: Callable[[str], AccountGate | None] = lambda _job: None,
+        keeps_children: bool = False, gate: GateOf = no_gate,
     ) -> None:  # fmt: skip
         self._jobs = jobs
-        self._gate = gate  # what must be open before a job begins; None: nothing
+        self._gate = gate
         self._versions = versions
         self._back_off = back_off
         self._generator = generator
@@ -108,9 +108,11 @@ class Jobs:
 
         With a `call_id` of its own it may be repeated after a StoreAwayError, and finds what it won.
         """
+        anew = False
         while True:
+            gate = self._gate(job, anew=anew)
             found = self._jobs.claim(
-                job, worker=worker, lease_seconds=lease_seconds, call_id=call_id, gate=self._gate(job)
+                job, worker=worker, lease_seconds=lease_seconds, call_id=call_id, gate=gate
             )
             if isinstance(found, Job):
                 return self._claimed(found)
@@ -118,6 +120,7 @@ class Jobs:
                 self._reroute(job)
             elif found is not ClaimRefusal.MOVED:
                 return found
+            anew = True
 
     def _claimed(self, job: Job) -> Claim | ClaimRefusal:
         """The claim with its content; a job whose content is gone fails, which is not the agent's fault."""

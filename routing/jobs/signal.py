@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from routing.errors import CorruptRecordError
 
+#: A time for a fact that becomes true with the step that records it: that puts the store's time in its place.
+AT_STEP = 0.0
+
 
 class SignalKind(StrEnum):
     """What can be known of a job. What each is worth is decided in `harvest/settling/score.py`."""
@@ -56,7 +59,7 @@ class Signal(BaseModel):
     v: Literal[1] = 1
     id: str  # `merged:4be1…`: the kind and what makes the fact one of its own
     kind: SignalKind
-    at: float  # when it became true, seconds since the epoch
+    at: float  # when it became true, seconds since the epoch; AT_STEP in a step that puts its own
     commit: str = ""
     round: int = 0  # of review, from 1; of reverts, from 0; place in the judge's order, from 1
     note: str = ""  # in words, for people

@@ -1,8 +1,10 @@
 """A tick: short, idempotent, and run by one process at a time."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from functools import partial
+from threading import Event, Lock, Thread, Timer
 from typing import Any
 
 import structlog
@@ -13,6 +15,7 @@ from redis.exceptions import RedisError
 from routing.errors import UnavailableError
 from routing.store.fleet.tick_store import TickStore, Turn
 from tasks.work.host_keeper import Chore
+from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
 
@@ -37,6 +40,9 @@ LOOK_SECONDS = 10.0
 
 #: Seconds after which a request for a tick that has not begun is repeated.
 ASKED_SECONDS = 5
+
+#: Seconds between two requests of a process for the same tick: those of meanwhile are one, at the end.
+REST_SECONDS = 0.1
 
 
 def is_late(headers: Mapping[str, Any] | None, *, now: float) -> bool:
@@ -131,20 +137,57 @@ def store_chore(ticks: Ticks) -> Chore:
     return Chore(name="store", every_seconds=LOOK_SECONDS, do=ticks.look)
 
 
+def _later(seconds: float, step: Callable[[], None]) -> None:
+    """Do a step in a thread of its own; it does not outlive the process."""
+    timer = Timer(seconds, step)
+    timer.daemon = True
+    timer.start()
+
+
 class TickRequests:
     """Sends tasks to the queue `control`, where beat would only have them run later.
 
-    A broker that does not take a message costs no more than the wait for beat.
+    A broker that does not take a message costs no more than the wait for beat. One a process, shared by its
+    threads.
     """
 
-    def __init__(self, app: Celery, ticks: Ticks) -> None:
+    def __init__(
+        self, app: Celery, ticks: Ticks, *, monotonic: Callable[[], float] = time.monotonic,
+        later: Callable[[float, Callable[[], None]], None] = _later,
+    ) -> None:  # fmt: skip
         self._app = app
         self._ticks = ticks
+        self._monotonic = monotonic
+        self._later = later
+        self._lock = Lock()  # of the next two
+        self._asked_at: dict[str, float] = {}
+        self._waiting: set[str] = set()  # ticks that will be asked for at the end of their rest
 
     def ask(self, tick: str) -> None:
-        """Have a tick run now; one run answers all requests that came before it began."""
-        if self._ticks.ask(tick.removeprefix("tasks.")):
+        """Have a tick run now; one run answers all requests that came before it began.
+
+        A process that has just asked does so again in a moment, once for all that it is asked meanwhile.
+        """
+        with self._lock:
+            now = self._monotonic()
+            rests = self._asked_at.get(tick, -REST_SECONDS) + REST_SECONDS - now
+            if rests <= 0:
+                self._asked_at[tick] = now
+            elif tick in self._waiting:
+                return
+            else:
+                self._waiting.add(tick)
+        if rests > 0:
+            self._later(rests, partial(self._ask_at_last, tick))
+        elif self._ticks.ask(tick.removeprefix("tasks.")):
             self.send(tick)
+
+    def _ask_at_last(self, tick: str) -> None:
+        with self._lock:
+            self._waiting.discard(tick)
+            self._asked_at.pop(tick, None)
+        with LogAndContinue("tick.not_asked", tick=tick):  # its next time comes without it
+            self.ask(tick)
 
     def send(self, task: str, *arguments: str) -> None:
         """Send a task now."""

@@ -19,7 +19,7 @@ from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, Jobs, StaleLeaseError
 from routing.jobs.retry import Attempts, awaiting
-from routing.jobs.signal import signal
+from routing.jobs.signal import AT_STEP, signal
 from routing.jobs.turn import Hindrance
 from routing.store.jobs.job_store import ClaimRefusal, JobStore
 from routing.store.redis.lease import LeaseStatus
@@ -172,7 +172,7 @@ class Work:
     def _report(self, claim: Claim, ran: Ran, decided: TurnOutcome) -> None:
         jobs, reason = self._jobs, decided.reason
         kind = decided.signal
-        facts = [signal(kind, at=jobs.now(), commit=ran.result.commit, note=reason)] if kind else []
+        facts = [signal(kind, at=AT_STEP, commit=ran.result.commit, note=reason)] if kind else []
         match decided.step:
             case NextStep.PUSHED:
                 jobs.pushed(claim, ran.result, reason=reason, signals=facts)

@@ -9,7 +9,7 @@ from routing.jobs.ending import Ending
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, StaleLeaseError, UnknownJobError
 from routing.jobs.retry import UNCOUNTED
-from routing.jobs.signal import SignalKind
+from routing.jobs.signal import AT_STEP, SignalKind, signal
 from routing.jobs.turn import Hindrance, HindranceKind
 from routing.store.jobs.job_store import ClaimRefusal
 from routing.store.jobs.move import Move, MoveAnswer
@@ -57,6 +57,17 @@ def test_second_claim_finds_the_job_taken(fleet: SteppedFleet) -> None:
     before = fleet.everything()
     assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) == ClaimRefusal.TAKEN
     assert fleet.everything() == before
+
+
+def test_fact_of_a_step_has_the_step_s_time(fleet: SteppedFleet) -> None:
+    """By the store's clock, which the worker did not ask; what its words say is left as it is."""
+    claim, note = fleet.claim(fleet.enqueue().job), 'the log says "at":0.0, twice'
+    fleet.clock.forward(7.25)
+    facts = [signal(SignalKind.FINISHED, at=AT_STEP, note=note), fleet.fact(SignalKind.MERGED)]
+    fleet.clock.forward(1)
+    fleet.app.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=PUSHED, signals=facts)
+    times = {fact.kind: (fact.at, fact.note) for fact in fleet.app.signals.read(claim.job.id)}
+    assert times == {SignalKind.FINISHED: (START + 8.25, note), SignalKind.MERGED: (START + 7.25, "")}
 
 
 def test_claim_of_an_unknown_job_changes_nothing(fleet: SteppedFleet) -> None:

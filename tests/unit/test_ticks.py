@@ -1,12 +1,17 @@
 """Ticks: one process at a time runs one, and a request is answered by a run that begins after it."""
 
+from collections.abc import Callable
+from unittest.mock import Mock
+
 import pytest
 import redis
+from celery import Celery
 from structlog.testing import capture_logs
 
+from routing.errors import UnavailableError
 from routing.store.fleet.tick_store import TickStore
 from routing.store.redis.keys import Keys
-from tasks.work.tick import TICK_LEASE_SECONDS, Ticks
+from tasks.work.tick import REST_SECONDS, TICK_LEASE_SECONDS, TickRequests, Ticks
 from tests.leaks import leaks
 from tests.waiting import wait_until
 
@@ -131,3 +136,55 @@ def test_keys_of_ticks_expire(store: TickStore) -> None:
     store.ask("sweep", seconds=5)
     store.is_first("trimmed", seconds=60)
     assert leaks(store.redis, store.keys) == []
+
+
+class Requests(TickRequests):
+    """Requests whose clock and messages are the test's."""
+
+    def __init__(self, store: TickStore) -> None:
+        self.now, self.sent = 0.0, list[str]()
+        self.waits: list[tuple[float, Callable[[], None]]] = []
+        super().__init__(
+            Celery("none"), Ticks(store), monotonic=lambda: self.now,
+            later=lambda seconds, step: self.waits.append((seconds, step)),
+        )  # fmt: skip
+
+    def send(self, task: str, *arguments: str) -> None:
+        """Note it; a worker takes it at once."""
+        self.sent.append(" ".join((task, *arguments)))
+
+
+def test_requests_of_a_moment_are_one(store: TickStore) -> None:
+    """The first is sent at once; all that come in the next 0.1 s at its end, and none is lost."""
+    requests, ran = Requests(store), Ticks(store)
+    requests.ask("tasks.harvest")
+    ran.run_alone("harvest", lambda: None)
+    for _ in range(5):
+        requests.now += 0.01
+        requests.ask("tasks.harvest")
+    requests.ask("tasks.sweep")
+    assert requests.sent == ["tasks.harvest", "tasks.sweep"]
+    ((seconds, ask),) = requests.waits
+    assert seconds == pytest.approx(REST_SECONDS - 0.01)
+    requests.now = REST_SECONDS
+    ask()
+    assert requests.sent == ["tasks.harvest", "tasks.sweep", "tasks.harvest"]
+    requests.now += REST_SECONDS
+    ran.run_alone("harvest", lambda: None)
+    requests.ask("tasks.harvest")
+    assert len(requests.sent) == 4
+
+
+def test_request_that_fails_later_is_said(store: TickStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is away ends no thread with a trace; the next request is made as before."""
+    requests = Requests(store)
+    requests.ask("tasks.harvest")
+    requests.ask("tasks.harvest")
+    with monkeypatch.context() as away, capture_logs() as said:
+        away.setattr(store, "ask", Mock(side_effect=UnavailableError("it is away")))
+        requests.waits.pop()[1]()
+    assert [line["event"] for line in said] == ["tick.not_asked"]
+    requests.now += REST_SECONDS
+    Ticks(store).run_alone("harvest", lambda: None)
+    requests.ask("tasks.harvest")
+    assert requests.sent == ["tasks.harvest"] * 2

@@ -1,4 +1,10 @@
-"""What must be open before a job may begin: read for each claim, as versions and trials may have changed."""
+"""What must be open before a job may begin: read for each claim, as versions and trials may have changed.
+
+Where jobs of one version follow each other, the last gate is likely the next one's too: the claim is made
+with it, and says so where it is not. That saves nearly every job of a busy fleet a round trip.
+"""
+
+from dataclasses import replace
 
 from routing.accounts.breaker import field_of, version_breaker
 from routing.accounts.budget import DayBudgets
@@ -28,10 +34,26 @@ class GateReader:
         self._budgets = budgets
         self._contents: dict[tuple[str, int], Snapshot] = {}
         self._sides: dict[str, Trial] = {}
+        self._last: tuple[str, int, str] | None = None  # facts of the job that was read last
+        self._likely: AccountGate | None = None  # of the next job, if the last two had the same
 
-    def gate(self, job: str) -> AccountGate | None:
-        """The gate of a job; None for one that needs no account, or cannot be read."""
+    def gate(self, job: str, *, anew: bool = False) -> AccountGate | None:
+        """The gate of a job, or a likely one; None for one that needs no account, or cannot be read.
+
+        `anew`: read it, as the likely one was not the job's. Threads may share this: each gets a whole gate.
+        """
+        likely = self._likely
+        if likely is not None and not anew:
+            return likely
         facts = self._jobs.gate_facts(job)
+        gate = self._of(job, facts)
+        is_same = facts is not None and facts == self._last and not facts[2]
+        is_known = gate is not None and is_same and not self._budgets.are_of_repositories
+        self._likely = replace(gate, is_likely=True) if gate is not None and is_known else None
+        self._last = facts
+        return gate
+
+    def _of(self, job: str, facts: tuple[str, int, str] | None) -> AccountGate | None:
         if facts is None:
             return None
         template, number, trial_id = facts

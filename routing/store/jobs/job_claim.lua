@@ -7,6 +7,7 @@
 --       account and other_arm
 --       gate: JSON of what must be open for its version, or '' where nothing need be  digest: of the gate
 --       fell_back: JSON of the signal of a job that uses a model that the other arm may not
+-- FLAGS likely: the gate is that of a job of a version in no trial, as this one may be
 -- Returns {'ok', field, value, …} | {'missing'|'taken'|'early'|'paused'|'final'|'rejected'}
 --         | {'full'|'budget'}: it is held until there is room
 --         | {'limited'}: it is held until an account is open | {'moved'}: its version is not that of the gate
@@ -106,6 +107,7 @@ local account, way
 if begins and gate ~= '' then
   local asked = cjson.decode(gate)
   if asked.version ~= f[4] .. '@v' .. f[5] or asked.trial ~= '' and asked.trial ~= (f[16] or '') then return {'moved'} end
+  if likely and (f[16] or '') ~= '' then return {'moved'} end
   local shut, till
   account, shut, till = through(asked, breakers, leases, trials_open, now, id, day_costs)
   if not account then

@@ -5,7 +5,7 @@
 -- ARGV  id: of the job  allowed: states it may be in, separated by commas  to: the new state
 --       fence: that the caller holds, which may make its move again; or ''  reason  delay_seconds: until it may be claimed  retention_seconds
 --       event, data: its kind and its JSON  fields: JSON list of fields and values to write
---       facts: JSON list of signal ids and signals
+--       facts: JSON list of signal ids and signals; "at":0.0 in one is replaced by the time
 -- FLAGS refund: the attempt does not count  list_dead: list it as a dead letter, unless it is a shadow
 --       expired: only when the lease ran out  fresh: attempts begin anew, and so does work on the issue
 --       keeps_turn: a finished turn stays to be delivered  limit: it waits for an account from now on
@@ -81,7 +81,10 @@ if fresh then
   redis.call('PERSIST', signals)
 end
 local new = cjson.decode(facts)
-for i = 1, #new, 2 do redis.call('HSETNX', signals, new[i], new[i + 1]) end
+for i = 1, #new, 2 do
+  local fact = string.gsub(new[i + 1], '"at":0%.0,', '"at":' .. stamp(now) .. ',', 1)
+  redis.call('HSETNX', signals, new[i], fact)
+end
 if #new > 0 then redis.call('ZADD', due, 'LT', now, id) end
 if to == 'queued' then
   local ready = now + tonumber(delay_seconds)

@@ -67,6 +67,7 @@ _JOB_CLAIM = Script(
     indexes="outbox leases paused rejected events unclaimed held at_work spent pulse breakers limited gates "
     "trials:open due champions backtests:open",
     args=f"id lease_seconds worker call_id {_LIMITS} waits gate digest fell_back",
+    flags="likely",
 )
 _JOB_REROUTE = Script(
     "job_reroute",
@@ -188,7 +189,8 @@ class JobStore(JobReader):
             _JOB_CLAIM, job=self.keys.job(job), signals=self.keys.signals(job),
             day_costs=self._day_costs() if gate and gate.budgets else self.keys.job(job), id=job,
             lease_seconds=lease_seconds, worker=worker, call_id=call_id, waits=_WAITS,
-            gate=gate.as_json() if gate else "", digest=gate.digest if gate else "",
+            gate=gate.json if gate else "", digest=gate.digest if gate else "",
+            likely=gate is not None and gate.is_likely,
             fell_back=_fell_back(self.now()) if gate and not gate.keeps_count else "[]",
             **self._limits, doing=f"claiming job {job}",
         )  # fmt: skip
