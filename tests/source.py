@@ -41,6 +41,14 @@ def forge_rooms() -> tuple[str, ...]:
 
 
 @cache
+def tracker_rooms() -> tuple[str, ...]:
+    """The folder of each kind of tracker: those below `routing/trackers` that have a `kind.py`."""
+    return tuple(
+        path.parent.as_posix() for path in modules("routing") if path.match("routing/trackers/*/kind.py")
+    )
+
+
+@cache
 def text(path: Path) -> str:
     """What a file says."""
     return (ROOT / path).read_text(encoding="utf-8")

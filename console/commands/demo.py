@@ -30,7 +30,7 @@ from console.output.terminal import Terminal
 from routing.errors import ConflictError, InvalidInputError
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
-from tasks.settings.settings import PREFIX
+from tasks.settings.refused import PREFIX
 
 #: The seed of the run that the documentation describes.
 DEFAULT_SEED = 1

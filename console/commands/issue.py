@@ -119,7 +119,7 @@ def list_(
 def show(ctx: typer.Context, issue: Issue, *, as_json: AsJson = False) -> None:
     """Print all about an issue: its state and why, what it waits for, its metadata, its job, its events."""
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
-    ref = issue_named(issue, coalmine.settings.forge)
+    ref = issue_named(issue, coalmine.settings.issue_sources)
     detail = _detail(coalmine, ref)
     terminal.answer(detail_document(detail), *issue_view(detail))
     for note in _show_notes(coalmine, detail.item):
@@ -133,7 +133,7 @@ def pause(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = Fa
     """Take an issue out of the queue until it is resumed. A job that is working on it goes on to its end."""
     who = _who(ctx, by)
     coalmine, terminal = opened(ctx, as_json=as_json)
-    ref = issue_named(issue, coalmine.settings.forge)
+    ref = issue_named(issue, coalmine.settings.issue_sources)
     item, changed = pause_issue(coalmine, ref, by=who)
     if changed:
         noted(ctx, str(ref), by=who)
@@ -152,7 +152,7 @@ def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = F
     """
     who = _who(ctx, by)
     coalmine, terminal = opened(ctx, as_json=as_json)
-    ref = issue_named(issue, coalmine.settings.forge)
+    ref = issue_named(issue, coalmine.settings.issue_sources)
     done = resume_issue(coalmine, ref, by=who)
     if done.changed:
         noted(ctx, str(ref), by=who)
@@ -273,11 +273,11 @@ def _detail(coalmine: Coalmine, ref: IssueRef) -> IssueDetail:
 
 
 def _forges(coalmine: Coalmine) -> tuple[str, ...]:
-    """The names that forges have; and the names of kinds, which were the names of forges in older settings.
+    """The names that forges and trackers have; and those of kinds of forges, which older settings gave.
 
     Issues may still be stored under those. Each name comes once, in the order of the settings.
     """
-    return tuple(dict.fromkeys([*(forge.name for forge in coalmine.settings.forge), *KINDS]))
+    return tuple(dict.fromkeys([*(source.name for source in coalmine.settings.issue_sources), *KINDS]))
 
 
 def _places(forge: str, repository: str, forges: Sequence[str]) -> list[str]:

@@ -64,7 +64,8 @@ from routing.forges.local.forge import LocalForge
 from routing.sandbox.bubblewrap_here import find_bubblewrap
 from routing.sandbox.profile import SandboxKind
 from tasks.composition.composition import Coalmine
-from tasks.composition.forge_parts import ForgeParts, local_config
+from tasks.composition.forge_parts import ForgeParts
+from tasks.composition.sites import local_config
 from tasks.settings.forge_tables import ForgeTables, variable_of
 from tasks.settings.settings import Settings, file_values, settings_file
 

@@ -54,7 +54,7 @@ def _take_label_off(forges: ForgeParts, item: BacklogItem, label: str) -> bool |
     to case and removed in the forge's own spelling. Raises UnavailableError when the forge does not answer
     or refuses; a label that is gone already is not an error.
     """
-    site = forges.sites.get(item.ref.forge)
+    site = forges.sources.get(item.ref.forge)
     waits = item.state in LEFT_TO_PEOPLE or item.paused
     if site is None or site.config.kill_switch or not waits:
         return None

@@ -57,7 +57,7 @@ def _check_issue(parts: Coalmine, job: Job) -> str:
     item = forges.backlog.known(ref)
     if item is not None:
         _refuse_taken(item, job)
-    site = forges.sites.get(ref.forge)
+    site = forges.sources.get(ref.forge)
     if site is None or site.config.kill_switch:
         return ""
     try:

@@ -22,6 +22,7 @@ from console.doctor.backlog import backlog, held, intake, unreadable
 from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
 from console.doctor.sandbox import champions_containers, sandboxes, unconfined_champions
+from console.doctor.trackers import trackers
 from console.invocation import Invocation
 from routing.errors import STORE_AWAY, CoalmineError, SettingsError
 from routing.forges.local.config import LocalConfig
@@ -74,7 +75,7 @@ def check_groups(
         "settings": lambda: [ok("settings", _origin(file))],
         "fleet": lambda: _fleet(coalmine, wait_seconds=wait_seconds),
         "machine": lambda: _machine(settings),
-        "forges": lambda: [*local_forges(settings), *forges(settings)],
+        "forges": lambda: [*local_forges(settings), *forges(settings), *trackers(settings)],
     }
 
 

@@ -28,7 +28,7 @@ from routing.http.connection import Surroundings
 from routing.http.settings import HttpLimits
 from routing.store.redis.health import HealthFinding
 from tasks.composition.composition import Coalmine
-from tasks.composition.forge_parts import sites_of
+from tasks.composition.sites import sites_of
 from tasks.settings.settings import Settings
 
 #: Patience with one answer of a forge, and with all that is asked of it, in seconds.
@@ -38,7 +38,7 @@ ANSWER_SECONDS, FORGE_SECONDS = 4.0, 12.0
 _OURS = WORK_PREFIX.rstrip("/")
 
 #: Limits of the client: one attempt, since a person waits for the answer.
-_HASTE = HttpLimits(
+HASTE = HttpLimits(
     connect_seconds=ANSWER_SECONDS,
     read_seconds=ANSWER_SECONDS,
     answer_seconds=ANSWER_SECONDS,
@@ -50,13 +50,13 @@ _HASTE = HttpLimits(
 def forge_templates(coalmine: Coalmine) -> HealthFinding:
     """Whether the templates exist that issues are given to.
 
-    A missing one is a problem: every issue of the forge would be refused when its job is made.
+    A missing one is a problem: every issue there would be refused when its job is made.
     """
     known = set(coalmine.templates.names())
-    wanted = {forge.template for forge in coalmine.settings.forge if forge.is_served}
+    wanted = {source.template for source in coalmine.settings.issue_sources if source.is_served}
     missing = sorted(wanted - known)
     if missing:
-        remedy = f"make it with `coalmine template add {missing[0]}`, or name another in the forge's settings"
+        remedy = f"make it with `coalmine template add {missing[0]}`, or name another in the settings"
         message = f"issues are given to templates that do not exist: {', '.join(missing)}"
         return problem("forge-templates", message, remedy)
     return ok(
@@ -87,7 +87,7 @@ def _forge(forge: RemoteConfig, settings: Settings) -> Iterator[HealthFinding]:
     try:
         # Only this forge, so that a fault in the settings of another one is not reported here.
         alone = settings.model_copy(update={"forge": (forge,)})
-        site = sites_of(alone, Surroundings(limits=_HASTE))[forge.name]
+        site = sites_of(alone, Surroundings(limits=HASTE))[forge.name]
     except CoalmineError as error:
         yield problem(f"access-{forge.name}", str(error), f"correct the settings of forge.{forge.name}")
         return

@@ -35,11 +35,12 @@ from routing.process.table import ProcessTable
 from tasks.agents.mail_socket.unix_socket import sweep
 from tasks.agents.supervision.orphans import end_ownerless_turns
 from tasks.composition.composition import Coalmine, compose
-from tasks.composition.forge_parts import local_config
+from tasks.composition.sites import local_config
 from tasks.logs import configure_logs
 from tasks.settings.forge_tables import ForgeTables, variable_of
 from tasks.settings.origins import Origins
-from tasks.settings.settings import PREFIX, Settings, file_values, load_settings, settings_file
+from tasks.settings.refused import PREFIX
+from tasks.settings.settings import Settings, file_values, load_settings, settings_file
 from tasks.work.fleet_lock import (
     FleetLock,
     hide_from_git,

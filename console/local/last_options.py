@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.settings.origins import Origin, Origins
-from tasks.settings.settings import PREFIX
+from tasks.settings.refused import PREFIX
 
 #: What only the process that was started with it may know, and is not kept.
 _NOT_KEPT = frozenset({f"{PREFIX}REDIS_URL"})

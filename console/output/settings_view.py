@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 from routing.forges.registry import kind_named
 from routing.printable import printable
 from routing.store.redis.address import masked
+from routing.trackers.registry import tracker_kind_named
 from tasks.settings.origins import Origin, Origins, flat
 from tasks.settings.settings import Settings
 
@@ -56,6 +57,11 @@ def changed_settings(settings: Settings, origins: Origins) -> Iterator[str]:
     for forge in settings.forge:
         fresh = kind_named(forge.kind).config(name=forge.name)
         defaults |= {("forge", forge.name, name): getattr(fresh, name) for name in type(fresh).model_fields}
+    for tracker in settings.tracker:
+        plain = tracker_kind_named(tracker.kind).config(name=tracker.name)
+        defaults |= {
+            ("tracker", tracker.name, name): getattr(plain, name) for name in type(plain).model_fields
+        }
     for place, value in flat(settings):
         origin = origins.of(place)
         if origin is not Origin.DEFAULT and value != defaults.get(place):

@@ -27,6 +27,13 @@ _WAITING = (BacklogState.PENDING, BacklogState.BLOCKED, BacklogState.READY)
 _UNFINISHED = (*_WAITING, BacklogState.IN_PROGRESS, BacklogState.ESCALATED, BacklogState.FROZEN)
 
 
+#: Why an issue of a tracker waits for a person.
+WITHOUT_PLACE = (
+    "nothing says which repository its work goes to: give it a label or a component that one of its "
+    "tracker's routes names, or set the tracker's `repository`"
+)
+
+
 class IssueSource(Protocol):
     """What the backlog needs of a forge (`routing.forges.forge.Forge` has it)."""
 
@@ -70,17 +77,22 @@ class Backlog:
         self._read = read
 
     def accept(
-        self, issue: Issue, *, blockers: Sequence[IssueRef] = (), requested_by: str = "", seen: str = ""
-    ) -> Taken:
+        self, issue: Issue, *, blockers: Sequence[IssueRef] = (), requested_by: str = "", seen: str = "",
+        works_in: str | None = None,
+    ) -> Taken:  # fmt: skip
         """Take in an issue as its forge shows it now: new, edited, closed, reopened, or unchanged.
 
         `blockers` are those in the forge's own fields, beside what the body says. `requested_by` is who
         labelled or assigned it, whom the gates must trust; "" leaves what is known. `seen` is the forge's
         time of the last change that the caller has read whole, so that a poll need not read it again; ""
-        notes nothing.
+        notes nothing. `works_in` is the `forge:repo` that its work goes to, None where the issue is itself;
+        with "", where nothing says which, it waits for a person.
         """
         metadata = self._read(issue).with_blockers(tuple(blockers))
         ref = issue.ref
+        if works_in == "":
+            metadata = metadata.model_copy(update={"held": WITHOUT_PLACE})
+        own = f"{ref.forge}:{ref.repo}"
         fields = {
             "title": issue.title[:500],
             "revision": issue.revision,
@@ -89,6 +101,7 @@ class Backlog:
             "priority": str(metadata.priority),
             "place": place_of(ref, metadata.priority),
             "metadata": metadata.model_dump_json(),
+            **({"works_in": works_in} if works_in is not None and works_in != own else {}),
         }
         escalation_label = self._escalation_label if issue.carries(self._escalation_label) else ""
         edges = [(ref, blocker) for blocker in metadata.blocked_by]
@@ -292,20 +305,20 @@ class Backlog:
     def busy(self) -> dict[str, int]:
         """How many items hold a slot, by `forge:repo`; those that stand aside hold none."""
         working = self._store.working()
-        aside = {item.ref for item in self._store.read_sound(working) if item.aside}
+        items = self._store.read_sound(working)
+        aside = {item.ref for item in items if item.aside}
+        places = {item.ref: item.place for item in items}
         counts: dict[str, int] = {}
         for ref in working:
             if ref in aside:
                 continue
-            name = f"{ref.forge}:{ref.repo}"
+            name = places.get(ref, f"{ref.forge}:{ref.repo}")
             counts[name] = counts.get(name, 0) + 1
         return counts
 
     def red_mains(self) -> dict[str, str]:
         """By `forge:repo` an issue whose pushed work waits until the main branch there is green."""
-        return {
-            f"{item.ref.forge}:{item.ref.repo}": str(item.ref) for item in self.in_progress() if item.main_red
-        }
+        return {item.place: str(item.ref) for item in self.in_progress() if item.main_red}
 
     def trim(self) -> int:
         """Forget what was finished long ago, at most a page a call; returns how many items."""

@@ -13,7 +13,7 @@ from functools import partial
 
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Gate, Refusal
-from routing.forges.config import ForgeConfig
+from routing.forges.config import IssueSourceConfig
 from routing.forges.forge import Permission
 
 #: Gates that shut out a whole repository, so that its other issues are not looked at in the same tick.
@@ -28,6 +28,8 @@ _OF_REPOSITORY = frozenset(
         Gate.UNFIT,
     }
 )
+#: Those of them that are about where work goes: other issues of a tracker may go elsewhere.
+_OF_PLACE = frozenset({Gate.REPOSITORY_BUSY, Gate.MAIN_RED, Gate.UNFIT})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,12 +73,12 @@ class Choice:
     refusals: tuple[Refusal, ...] = ()
 
 
-def refusal(forge: ForgeConfig, item: BacklogItem, facts: GateFacts) -> Refusal | None:
+def refusal(forge: IssueSourceConfig, item: BacklogItem, facts: GateFacts) -> Refusal | None:
     """The first gate that is shut for an issue, in their order; None when all are open."""
     return _first_shut(forge, item, lambda: facts)
 
 
-def _first_shut(forge: ForgeConfig, item: BacklogItem, ask: Callable[[], GateFacts]) -> Refusal | None:
+def _first_shut(forge: IssueSourceConfig, item: BacklogItem, ask: Callable[[], GateFacts]) -> Refusal | None:
     """The first gate that is shut; the generator reads facts only when it gets that far."""
     for gate, shut, reason, inputs in _gates(forge, item, ask):
         if shut:
@@ -85,30 +87,30 @@ def _first_shut(forge: ForgeConfig, item: BacklogItem, ask: Callable[[], GateFac
 
 
 def _gates(
-    forge: ForgeConfig, item: BacklogItem, ask: Callable[[], GateFacts]
+    forge: IssueSourceConfig, item: BacklogItem, ask: Callable[[], GateFacts]
 ) -> Iterator[tuple[Gate, bool, str, dict[str, object]]]:
     """Each gate with whether it is shut, why, and its inputs.
 
     Comparisons are written so that a cost that is not a number (nan) shuts the gate.
     """
-    repo = f"{item.ref.forge}:{item.ref.repo}"
+    source, repo = f"{item.ref.forge}:{item.ref.repo}", item.place
     yield Gate.KILL_SWITCH, forge.kill_switch, "the kill switch is on", {"kill_switch": forge.kill_switch}
     yield Gate.DISABLED, not forge.enabled, "dispatch is not enabled", {"enabled": forge.enabled}
     allowed = forge.served.spelled(item.ref.repo) is not None
-    reason = f"{repo} is not on the allow-list"
+    reason = f"{source} is not on the allow-list"
     yield (
         Gate.NOT_ALLOWED,
         not allowed,
         reason,
-        {"repository": repo, "allow_list": (*forge.allow_list, *forge.served.patterns)},
+        {"repository": source, "allow_list": (*forge.allow_list, *forge.served.patterns)},
     )
     facts = ask()
     who = item.requested_by or "somebody unknown"
     trust: dict[str, object] = {"requested_by": item.requested_by, "permission": facts.permission}
-    reason = f"the forge has not said what {who} may do in {repo}"
+    reason = f"the forge has not said what {who} may do in {source}"
     yield Gate.TRUST_UNKNOWN, facts.permission is None, reason, trust
     trusted = facts.permission is not None and facts.permission.can_write
-    yield Gate.UNTRUSTED, not trusted, f"{who} requested it, who may not write in {repo}", trust
+    yield Gate.UNTRUSTED, not trusted, f"{who} requested it, who may not write in {source}", trust
     ready = item.state is BacklogState.READY
     reason = item.reason or f"it is {item.state.value}"
     yield Gate.BLOCKED, not ready, reason, {"state": item.state.value, "reason": item.reason}
@@ -132,7 +134,7 @@ def _gates(
     yield Gate.MAIN_RED, red != "", reason, {"repository": repo, "allow_red": forge.allow_red}
 
 
-def _day_budget(forge: ForgeConfig, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
+def _day_budget(forge: IssueSourceConfig, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
     """Whether too little is left of the day: a job needs its limit; one without a limit needs anything."""
     spent, day, job = facts.spent_today_usd, forge.usd_per_day, forge.usd_per_job
     inputs: dict[str, object] = {"spent_today_usd": spent, "usd_per_day": day, "usd_per_job": job}
@@ -140,14 +142,14 @@ def _day_budget(forge: ForgeConfig, facts: GateFacts) -> tuple[bool, str, dict[s
     return not left, f"{spent:.2f} of {day or 0:.2f} USD of the day are spent or promised", inputs
 
 
-def _job_budget(forge: ForgeConfig, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
+def _job_budget(forge: IssueSourceConfig, facts: GateFacts) -> tuple[bool, str, dict[str, object]]:
     """Whether earlier jobs on the issue have spent the limit of one."""
     spent, job = facts.spent_usd, forge.usd_per_job
     inputs: dict[str, object] = {"spent_usd": spent, "usd_per_job": job}
     return job is not None and not spent < job, f"{spent:.2f} of {job or 0:.2f} USD were spent on it", inputs
 
 
-def choose(forge: ForgeConfig, inputs: Inputs) -> Choice:
+def choose(forge: IssueSourceConfig, inputs: Inputs) -> Choice:
     """At most one issue of each repository, its best eligible one; the best of them comes first."""
     if forge.kill_switch:
         return _none(Gate.KILL_SWITCH, "the kill switch is on", {"kill_switch": True})
@@ -166,7 +168,7 @@ def _none(gate: Gate, reason: str, inputs: Mapping[str, object]) -> Choice:
 class _Tick:
     """One pass over all repositories; what it has chosen so far counts as in progress, and as spent."""
 
-    def __init__(self, *, forge: ForgeConfig, inputs: Inputs) -> None:
+    def __init__(self, *, forge: IssueSourceConfig, inputs: Inputs) -> None:
         self._forge = forge
         self._inputs = inputs
         self._chosen: list[BacklogItem] = []
@@ -175,6 +177,7 @@ class _Tick:
         self._working = 0
         self._red_mains: Mapping[str, str] = {}
         self._spent_today_usd: float | None = None
+        self._shut: set[str] = set()  # places that nothing more of a tracker may begin in now
         self._faults: dict[str, str] = {}
         self._main_faults: dict[str, str] = {}
         self._permissions: dict[tuple[str, str], Permission | None] = {}
@@ -192,21 +195,35 @@ class _Tick:
                 self._chosen.append(item)
             else:
                 self._refusals.append(refused)
-                following = None if refused.gate in _OF_REPOSITORY else next(queues[name], None)
+                following = self._following(queues[name], item, refused.gate)
             if following is None:
                 del heads[name]
             else:
                 heads[name] = following
         return Choice(chosen=tuple(self._chosen), refusals=tuple(self._refusals))
 
-    def _fault(self, name: str, item: BacklogItem) -> str:
+    def _following(self, queue: Iterator[BacklogItem], item: BacklogItem, gate: Gate) -> BacklogItem | None:
+        """The issue to look at after one that was refused; None when the same gate is shut for all others.
+
+        Issues of a tracker may be worked on elsewhere, so those that go to another place are looked at.
+        """
+        if gate not in _OF_REPOSITORY:
+            return next(queue, None)
+        if not item.works_in or gate not in _OF_PLACE:
+            return None
+        self._shut.add(item.place)
+        return next((other for other in queue if other.place not in self._shut), None)
+
+    def _fault(self, item: BacklogItem) -> str:
         """What is wrong with a repository; asked once in a tick."""
+        name = item.place
         if name not in self._faults:
             self._faults[name] = self._inputs.fault(item)
         return self._faults[name]
 
-    def _main_fault(self, name: str, item: BacklogItem) -> str:
+    def _main_fault(self, item: BacklogItem) -> str:
         """Why a main branch is red; asked once in a tick."""
+        name = item.place
         if name not in self._main_faults:
             self._main_faults[name] = self._inputs.main_fault(item)
         return self._main_faults[name]
@@ -224,12 +241,12 @@ class _Tick:
         promised = len(self._chosen) * (self._forge.usd_per_job or 0.0)
         return GateFacts(
             permission=self._permissions[who],
-            busy=self._busy.get(name, 0),
-            red_main=self._red_mains.get(name, ""),
+            busy=self._busy.get(item.place, 0),
+            red_main=self._red_mains.get(item.place, ""),
             fleet_size=self._inputs.fleet_size,
             working=self._working + len(self._chosen),
             spent_today_usd=self._spent_today_usd + promised,
             spent_usd=self._inputs.spent_usd(item),
-            fault=partial(self._fault, name, item),
-            main_fault=partial(self._main_fault, name, item),
+            fault=partial(self._fault, item),
+            main_fault=partial(self._main_fault, item),
         )

@@ -53,6 +53,12 @@ class BacklogItem:
     main_red: bool = False  # with `aside`: it waits for a green main branch
     before: str = ""  # the job that was at work on it before it was last started, "" for none
     assigned: tuple[str, ...] | None = None  # to whom when it was started; None: not known
+    works_in: str = ""  # `forge:repo` that its work goes to; "": where the issue is itself
+
+    @property
+    def place(self) -> str:
+        """`forge:repo` that its work goes to, and whose places it takes."""
+        return self.works_in or f"{self.ref.forge}:{self.ref.repo}"
 
     @property
     def order(self) -> tuple[int, int, str]:

@@ -73,31 +73,25 @@ class Lack:
     because: str  # what follows from it, as a sentence for people
 
 
-class ForgeConfig(BaseModel):
-    """What every forge has. Nothing is dispatched until its kill switch is off and it has repositories."""
+class IssueSourceConfig(BaseModel):
+    """What every place has that issues come from: a forge, or a tracker (`routing.trackers`).
+
+    Nothing is dispatched until its kill switch is off and it has repositories.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    kind: str  # one of `routing.forges.registry`
-    name: ForgeName  # its own, among all forges of the fleet
+    kind: str  # one of `routing.forges.registry`, or of `routing.trackers.registry`
+    name: ForgeName  # its own, among all forges and trackers of the fleet
     label: Annotated[Label | None, BeforeValidator(none_if_empty)] = "coalmine"  # of issues for agents;
     # None, or "": every open one is
     template: str = "implementer"  # that works on the issues
-    kill_switch: Switch = True  # on: nothing is dispatched, and the forge is not even asked
+    kill_switch: Switch = True  # on: nothing is dispatched, and it is not even asked
     enabled: Switch = True  # off: issues are taken into the backlog, and none is dispatched
-    per_repo: Count = 1  # issues of a repository in progress at once
-    waiting_per_repo: Count = 10  # of them that need no slot, as their pushed work waits for people, or for
-    # a green main branch; more of them hold one each
+    per_repo: Count = 1  # issues in progress at once that are worked on in one repository
     usd_per_day: Dollars | None = None  # that all jobs may cost together; None: no limit
     usd_per_job: Dollars | None = None  # that one issue may cost; None: no limit
-    submodules: Switch = True  # off: agents, and CI that we run, find empty folders in their place
     poll_interval_seconds: Seconds = 60.0  # between two looks for what no webhook reported
-    merge: Literal["green", "never"] = "never"  # whether a green change is merged without a person
-    judge_merges: Switch = True  # a green change that lacks commits of the main branch is brought up to date,
-    # and judged again, before it is merged; off: it is merged as it is
-    delete_branches: Switch = False  # whether a branch of ours is deleted once its work is merged
-    wait_for_green_main: Switch = True  # a failure that the main branch has too is not the version's: the job
-    # waits until that is repaired; off: it is corrected like any other
     allow_red: Switch = False  # on: issues are begun although work waits for the main branch to be green
 
     @property
@@ -112,13 +106,27 @@ class ForgeConfig(BaseModel):
 
     @property
     def lack(self) -> Lack | None:
-        """The first thing that keeps the forge from being asked for anything; None when nothing does."""
+        """The first thing that keeps it from being asked for anything; None when nothing does."""
         return None
 
     @property
     def is_served(self) -> bool:
-        """Whether the fleet asks this forge for anything, once its kill switch is off."""
+        """Whether the fleet asks it for anything, once its kill switch is off."""
         return self.lack is None
+
+
+class ForgeConfig(IssueSourceConfig):
+    """What every forge has."""
+
+    waiting_per_repo: Count = 10  # of the issues in progress those that need no slot, as their pushed work
+    # waits for people, or for a green main branch; more of them hold one each
+    submodules: Switch = True  # off: agents, and CI that we run, find empty folders in their place
+    merge: Literal["green", "never"] = "never"  # whether a green change is merged without a person
+    judge_merges: Switch = True  # a green change that lacks commits of the main branch is brought up to date,
+    # and judged again, before it is merged; off: it is merged as it is
+    delete_branches: Switch = False  # whether a branch of ours is deleted once its work is merged
+    wait_for_green_main: Switch = True  # a failure that the main branch has too is not the version's: the job
+    # waits until that is repaired; off: it is corrected like any other
 
     @property
     def opens_changes(self) -> bool:

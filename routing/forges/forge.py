@@ -1,7 +1,8 @@
 """The forge: where issues come from and where work is judged.
 
-`Forge` is all that the product asks of one. Each kind implements it in its own folder; the contract suite
-(`tests/contract/test_forge.py`) holds them all to it.
+`Forge` is all that the product asks of one, and `IssueTracker` the half of it that is about issues. Each kind
+implements it in its own folder; the contract suites (`tests/contract/test_forge.py`, and `test_trackers.py`)
+hold them to it.
 """
 
 from dataclasses import dataclass
@@ -66,12 +67,12 @@ class FollowsNames(Protocol):
         ...
 
 
-class Forge(Protocol):
-    """What Coalmine needs of a forge.
+class IssueTracker(Protocol):
+    """Where issues are: the half of a forge that a tracker such as Jira has too.
 
     Every method raises a `routing.forges.errors.ForgeError`: gone, refused, invalid, or unreachable.
     Unreachable is never returned as an empty answer. Every writing method may be repeated: what is already
-    so stays so.
+    so stays so. In a tracker, `repo` is the project that an issue is in.
     """
 
     @property
@@ -85,13 +86,6 @@ class Forge(Protocol):
 
     def access(self, repo: str) -> Access:
         """Say what may be done in the repository; one that is not there, or not for us, is not readable."""
-        ...
-
-    def repository_fault(self, repo: str) -> str:
-        """Why no job can be done there, and what to do; "" when nothing is known to be wrong.
-
-        Found before an agent is paid: a repository that is gone, archived, empty, or not to be pushed to.
-        """
         ...
 
     def repositories_of(self, owner: str) -> tuple[str, ...]:
@@ -144,6 +138,20 @@ class Forge(Protocol):
 
     def permission(self, repo: str, user: str) -> Permission:
         """Say what the user may do, asked of the forge and never guessed from what a message claims."""
+        ...
+
+
+class Forge(IssueTracker, Protocol):
+    """What Coalmine needs of a forge: where its issues are, and where work is judged.
+
+    Its methods answer and raise as those of an `IssueTracker` do.
+    """
+
+    def repository_fault(self, repo: str) -> str:
+        """Why no job can be done there, and what to do; "" when nothing is known to be wrong.
+
+        Found before an agent is paid: a repository that is gone, archived, empty, or not to be pushed to.
+        """
         ...
 
     def statuses(self, repo: str, commit: str, *, base: Base | None = None) -> CombinedStatus:

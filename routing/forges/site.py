@@ -1,37 +1,68 @@
-"""A forge that the fleet serves: its description, and what speaks to it."""
+"""A forge or a tracker that the fleet serves: its description, and what speaks to it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from routing.forges.config import ForgeConfig
-from routing.forges.forge import FollowsNames, Forge
+from routing.forges.config import ForgeConfig, IssueSourceConfig
+from routing.forges.forge import FollowsNames, Forge, IssueTracker
 from routing.git.limits import GitLimits
 from routing.git.remote import Remote
-from routing.issues.issue import Issue
+from routing.issues.issue import Issue, IssueRef
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ForgeSite:
+@dataclass(frozen=True, kw_only=True)
+class IssueSite:
+    """A place of the settings that issues come from, wired: a forge, or a tracker."""
+
+    config: IssueSourceConfig
+    forge: IssueTracker
+
+    @property
+    def name(self) -> str:
+        """The configured name."""
+        return self.config.name
+
+    def wants(self, issue: Issue) -> bool:
+        """Whether the issue is open, and for agents."""
+        return not self.unwanted(issue)
+
+    def unwanted(self, issue: Issue) -> str:
+        """What people did with the issue that ends the work on it, in words; "" while it is for agents."""
+        if issue.state == "closed":
+            return "its issue was closed"
+        label = self.config.label
+        wanted = label is None or issue.carries(label)
+        return "" if wanted else f"the label {label} was taken off its issue"
+
+    def left_out(self, issue: Issue) -> str:  # noqa: ARG002 - trackers look at it
+        """Why work on the issue does not begin although it is for agents; "" when it may.
+
+        What has begun goes on: we move issues ourselves, and a filter may select them by their state.
+        """
+        return ""
+
+    def works_in(self, issue: Issue) -> str:
+        """`FORGE:REPOSITORY` that work on the issue goes to; "" when nothing says which."""
+        return self.full_name(issue.ref.repo)
+
+    def full_name(self, repo: str) -> str:
+        """`github:acme/shop`: the name under which jobs ask for a repository."""
+        return f"{self.name}:{repo}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgeSite(IssueSite):
     """One forge of the settings, wired."""
 
     config: ForgeConfig
     forge: Forge
     remote: Callable[[str], Remote]  # where git finds a repository of the allow-list
     run_ci: Callable[[str], object] | None = None  # judges a commit; None: CI is not ours to run
+    trackers: Mapping[str, IssueSite] = field(default_factory=dict)  # whose issues may be worked on here
 
-    @property
-    def name(self) -> str:
-        """The forge's configured name."""
-        return self.config.name
-
-    def wants(self, issue: Issue) -> bool:
-        """Whether the issue is open, and for agents."""
-        label = self.config.label
-        return issue.state == "open" and (label is None or issue.carries(label))
-
-    def full_name(self, repo: str) -> str:
-        """`github:acme/shop`: the name under which jobs ask for a repository."""
-        return f"{self.name}:{repo}"
+    def of(self, issue: IssueRef) -> IssueSite | None:
+        """Where an issue is that is worked on here; None when its place is not among the settings."""
+        return self if issue.forge == self.name else self.trackers.get(issue.forge)
 
 
 class ServedRemotes(Mapping[str, Remote]):

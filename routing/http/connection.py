@@ -107,7 +107,7 @@ class FailedAttemptError(Exception):
 class TokenAuth(requests.auth.AuthBase):
     """Puts the token into its header, and keeps requests from looking for another one in ~/.netrc.
 
-    `scheme` is the word before it, such as Bearer.
+    `scheme` is the word before it, such as Bearer; "" for none.
     """
 
     def __init__(self, scheme: str, token: SecretStr) -> None:
@@ -125,7 +125,7 @@ class TokenAuth(requests.auth.AuthBase):
         """Put it in; one that was lent, and is not known any more, is given up."""
         lender = self._token if isinstance(self._token, LentToken) else None
         token = lender.at(request.url or "") if lender is not None else self._token.get_secret_value()
-        request.headers["Authorization"] = f"{self._scheme} {token}"
+        request.headers["Authorization"] = f"{self._scheme} {token}".lstrip()
         if lender is not None:
             request.hooks["response"].append(partial(_give_up, lender, token))
         return request

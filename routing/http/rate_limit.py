@@ -25,7 +25,7 @@ LONGEST_SECONDS = 3600.0
 #: A time to begin anew below this is in seconds from now: no epoch is that small.
 _SMALLEST_EPOCH = 100_000_000.0
 
-_SUCCESS, _FORBIDDEN, _TOO_MANY, _UNAVAILABLE = 200, 403, 429, 503
+_SUCCESS, _BAD_REQUEST, _FORBIDDEN, _TOO_MANY, _UNAVAILABLE = 200, 400, 403, 429, 503
 
 #: Words by which a 403 is a limit and not a missing permission.
 _WORDS = re.compile(
@@ -33,13 +33,22 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 
-#: What GraphQL's errors are called when a limit is met.
-_RATE_LIMITED = "RATE_LIMITED"
+#: What GraphQL's errors are called when a limit is met, by GitHub and by Linear, which answers with 400.
+_RATE_LIMITED = frozenset({"RATE_LIMITED", "RATELIMITED"})
 
-_REMAINING = ("X-RateLimit-Remaining", "RateLimit-Remaining")
-_RESETS = ("X-RateLimit-Reset", "RateLimit-Reset", "RateLimit-ResetTime")
+#: Times to begin anew above this are in milliseconds.
+_LARGEST_EPOCH = 100_000_000_000.0
+
+#: What is left, and when there is more, in pairs; Linear has a limit of requests and one of complexity.
+_LIMITS = (
+    ("X-RateLimit-Remaining", "X-RateLimit-Reset"),
+    ("RateLimit-Remaining", "RateLimit-Reset"),
+    ("RateLimit-Remaining", "RateLimit-ResetTime"),
+    ("X-RateLimit-Requests-Remaining", "X-RateLimit-Requests-Reset"),
+    ("X-RateLimit-Complexity-Remaining", "X-RateLimit-Complexity-Reset"),
+)
 _FIELDS = re.compile(r"(?:^|[;,\s])([rt])=(\d{1,9})")
-_NUMBER = re.compile(r"\d{1,12}(\.\d{1,6})?")
+_NUMBER = re.compile(r"\d{1,15}(\.\d{1,6})?")
 
 
 class RateLimitBoard(Protocol):
@@ -73,11 +82,11 @@ def resumes_at(
 
 
 def is_limited_answer(status: int, body: bytes) -> bool:
-    """Whether an answer that looks like a success is GraphQL's refusal by a rate limit.
+    """Whether an answer that looks like another one is GraphQL's refusal by a rate limit.
 
     Only errors at the top count: all else in an answer may be anybody's text.
     """
-    if status != _SUCCESS or _RATE_LIMITED.encode() not in body:
+    if status not in {_SUCCESS, _BAD_REQUEST} or not any(word.encode() in body for word in _RATE_LIMITED):
         return False
     try:
         value = json.loads(body)
@@ -85,7 +94,7 @@ def is_limited_answer(status: int, body: bytes) -> bool:
         return False
     errors = value.get("errors") if isinstance(value, dict) else None
     return any(
-        isinstance(error, dict) and _RATE_LIMITED in {error.get("type"), _code(error)}
+        isinstance(error, dict) and bool(_RATE_LIMITED & {str(error.get("type")), str(_code(error))})
         for error in (errors if isinstance(errors, list) else [])
     )
 
@@ -94,7 +103,8 @@ def used_up_until(headers: Mapping[str, str], now: float) -> float | None:
     """When requests are to be had again, for an answer that was the last one; None while some are left."""
     if not _is_used_up(headers):
         return None
-    said = [_fields(headers).get("t", "")] + [headers.get(name, "") for name in _RESETS]
+    said = [_fields(headers).get("t", "")]
+    said += [headers.get(resets, "") for left, resets in _LIMITS if _left(headers, left) in {"0", ""}]
     known = (at for text in said if (at := _time(text, now)) is not None)
     return next(known, now + UNSAID_SECONDS)
 
@@ -105,8 +115,12 @@ def _code(error: Mapping[str, object]) -> object:
 
 
 def _is_used_up(headers: Mapping[str, str]) -> bool:
-    left = [headers.get(name, "").strip() for name in _REMAINING] + [_fields(headers).get("r", "")]
+    left = [_left(headers, name) for name, _ in _LIMITS] + [_fields(headers).get("r", "")]
     return "0" in left
+
+
+def _left(headers: Mapping[str, str], name: str) -> str:
+    return headers.get(name, "").strip()
 
 
 def _fields(headers: Mapping[str, str]) -> dict[str, str]:
@@ -124,6 +138,7 @@ def _time(text: str, now: float) -> float | None:
     text = text.strip()
     if text.isascii() and _NUMBER.fullmatch(text):
         number = float(text)
+        number = number / 1000 if number > _LARGEST_EPOCH else number
         return _believed(number if number >= _SMALLEST_EPOCH else now + number, now)
     try:
         return _believed(parsedate_to_datetime(text).timestamp(), now)

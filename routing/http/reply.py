@@ -45,13 +45,14 @@ class Reply:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
             return plain_line(self.body.decode("utf-8", errors="replace"))
-        main = value.get("message") if isinstance(value, dict) else None
-        details = value.get("errors") if isinstance(value, dict) else None
-        words = [main] if isinstance(main, str) else []
-        for detail in details if isinstance(details, list) else []:
-            text = detail.get("message") if isinstance(detail, dict) else detail
-            words += [text] if isinstance(text, str) else []
-        return plain_line("; ".join(words))
+        if not isinstance(value, dict):
+            return ""
+        details = [value.get("message")]
+        for several in (value.get("errors"), value.get("errorMessages")):  # a list, or by the name of a field
+            details += several if isinstance(several, list) else []
+            details += several.values() if isinstance(several, dict) else []
+        words = [detail.get("message") if isinstance(detail, dict) else detail for detail in details]
+        return plain_line("; ".join(word for word in words if isinstance(word, str)))
 
     def value(self) -> Any:
         """The body as JSON with valid texts, None when it is empty; raises UnreadableReplyError."""

@@ -21,10 +21,12 @@ _REPOSITORY_NAME = re.compile(_REPOSITORY)
 #: Text from outside that every store, git and file can hold: what they cannot is a question mark.
 _Text = Annotated[str, BeforeValidator(lambda value: valid(value) if isinstance(value, str) else value)]
 _REFERENCE = re.compile(rf"(?P<forge>{_FORGE}):(?P<repo>[^#\s:]+)#(?P<number>[1-9][0-9]{{0,9}})")
+#: The same as trackers write it: `jira:SHOP-12`.
+_KEY = re.compile(rf"(?P<forge>{_FORGE}):(?P<repo>[A-Z][A-Z0-9_]{{0,49}})-(?P<number>[1-9][0-9]{{0,9}})")
 
 
 class IssueRef(BaseModel):
-    """The name of an issue: `local:shop#3`, `github:owner/shop#160`."""
+    """The name of an issue: `local:shop#3`, `github:owner/shop#160`, `jira:SHOP#12`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +37,7 @@ class IssueRef(BaseModel):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read the canonical form, or raise InvalidInputError that says what it looks like."""
-        found = _REFERENCE.fullmatch(text)
+        found = _REFERENCE.fullmatch(text) or _KEY.fullmatch(text)
         if found is None or not _REPOSITORY_NAME.fullmatch(found["repo"]):
             message = (
                 f"{text[:80]!r} is not an issue; write FORGE:REPOSITORY#NUMBER, for instance local:shop#3"
@@ -51,6 +53,11 @@ class IssueRef(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.forge}:{self.repo}#{self.number}"
+
+    @property
+    def key(self) -> str:
+        """`SHOP-12`: what a tracker calls an issue of its own."""
+        return f"{self.repo}-{self.number}"
 
 
 class Comment(BaseModel):
@@ -83,6 +90,9 @@ class Issue(BaseModel):
     comments: tuple[Comment, ...] | None = None  # oldest first; None when they were not asked for
     updated_at: AwareDatetime
     url: str = ""  # where a person reads it: an address, or a file's path
+    status: _Text = ""  # the state that its tracker gives it, by name; "" where there are only two
+    parts: tuple[_Text, ...] = ()  # components, or the project, that its tracker files it under
+    selected: bool = True  # False when a filter of its tracker, asked about it alone, leaves it out
 
     @property
     def revision(self) -> str:

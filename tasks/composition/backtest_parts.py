@@ -84,9 +84,12 @@ class CaseParts:
             )  # fmt: skip
 
     def _issue(self, ref: IssueRef) -> IssueText | None:
+        place = self.forges.sources.get(ref.forge)
         try:
-            issue = self.forges.sites[ref.forge].forge.read_issue(ref)
+            issue = place.forge.read_issue(ref) if place is not None else None
         except ForgeGoneError:
+            issue = None
+        if issue is None:
             return None
         return IssueText(title=issue.title, body=issue.body, text="now")
 

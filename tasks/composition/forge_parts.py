@@ -8,25 +8,18 @@ parts; the web console and most commands do not.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Never, cast
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import structlog
-
-from routing.errors import CoalmineError
-from routing.forges.errors import ForgeUnreachableError
+from tasks.composition.sites import SilentForge, sites_that_can_be, trackers_of
 
 if TYPE_CHECKING:
     from routing.backlog.backlog import Backlog, IssueSource
     from routing.backlog.intake import Intake
-    from routing.forges.config import ForgeConfig
-    from routing.forges.forge import Forge
-    from routing.forges.local.config import LocalConfig
-    from routing.forges.site import ForgeSite
+    from routing.forges.site import ForgeSite, IssueSite
     from routing.git.remote import Remote
-    from routing.http.connection import Surroundings
-    from routing.issues.issue import Issue, IssueRef
+    from routing.issues.issue import Issue
     from routing.issues.metadata import IssueMetadata
     from routing.issues.model_reader import ModelReader
     from routing.store.backlog.problem_store import ProblemStore
@@ -37,110 +30,6 @@ if TYPE_CHECKING:
     from tasks.issues.people import People
     from tasks.issues.projection import Projection
     from tasks.issues.watcher import Watcher
-    from tasks.settings.settings import Settings
-
-_log = structlog.get_logger(__name__)
-
-
-def sites_of(settings: Settings, surroundings: Surroundings | None = None) -> dict[str, ForgeSite]:
-    """The forges that are served, by name. Nothing is asked of them yet.
-
-    `surroundings` replaces clock, pauses and limits of their clients, for tests. Raises SettingsError when a
-    configuration is not enough, for instance when a folder does not exist.
-    """
-    from routing.forges.registry import kind_named
-    from routing.http.connection import Surroundings
-
-    given = surroundings or Surroundings(limits=settings.http)
-    return {
-        forge.name: _site(forge, kind_named(forge.kind).make(forge, given), kill_switch=settings.kill_switch)
-        for forge in settings.forge
-        if forge.is_served
-    }
-
-
-def sites_that_can_be(settings: Settings, surroundings: Surroundings) -> dict[str, ForgeSite]:
-    """The same for a process that serves all of them: one that is wrongly set is there, and is silent."""
-    return {
-        forge.name: _site(forge, _made(forge, surroundings), kill_switch=settings.kill_switch)
-        for forge in settings.forge
-        if forge.is_served
-    }
-
-
-def _made(config: ForgeConfig, surroundings: Surroundings) -> Forge:
-    from routing.forges.registry import kind_named
-
-    try:
-        return kind_named(config.kind).make(config, surroundings)
-    except CoalmineError as error:
-        _log.exception("forge.unusable", forge=config.name, reason=str(error))
-        return cast("Forge", UnusableForge(config.name, str(error)))
-
-
-def _site(config: ForgeConfig, forge: Forge, *, kill_switch: bool) -> ForgeSite:
-    """One forge, wired; the kill switch of the whole fleet is each forge's too.
-
-    `run_ci` is None unless CI is ours to run, as it is on the local forge with a command.
-    """
-    from routing.forges.forge import RunsCi
-    from routing.forges.registry import kind_named
-    from routing.forges.site import ForgeSite
-
-    return ForgeSite(
-        config=config.model_copy(update={"kill_switch": True}) if kill_switch else config,
-        forge=forge,
-        remote=partial(kind_named(config.kind).remote, config),
-        run_ci=forge.run_ci if config.has_ci and isinstance(forge, RunsCi) else None,
-    )
-
-
-def local_config(settings: Settings) -> LocalConfig | None:
-    """The local forge; None without one, and with several."""
-    from routing.forges.local.config import LocalConfig
-
-    found = [forge for forge in settings.forge if isinstance(forge, LocalConfig) and forge.is_served]
-    return found[0] if len(found) == 1 else None
-
-
-class SilentForge:
-    """Stands for a forge that is not to be asked: it gives no answer, which is never taken for one.
-
-    The backlog reads a blocker through it, and waits as it would for a forge that is down.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def read_issue(self, ref: IssueRef) -> Issue:
-        """Raise ForgeUnreachableError."""
-        message = f"{ref} was not read: the kill switch of the forge {self._name} is on"
-        raise ForgeUnreachableError(message)
-
-
-class UnusableForge:
-    """Stands for a forge that is wrongly set: it gives no answer, so its own work waits, and no other's.
-
-    Nothing is concluded from that: issues stay in the backlog, and pushed work is looked at again. Settings
-    are read when a process starts, and this is decided then.
-    """
-
-    def __init__(self, name: str, why: str) -> None:
-        self.name = name
-        self._why = why
-
-    def __getattr__(self, asked: str) -> Callable[..., Never]:
-        """Any method of a forge. Optional abilities are not there, as the protocol does not name them."""
-        from routing.forges.forge import Forge
-
-        if asked.startswith("_") or not hasattr(Forge, asked):
-            raise AttributeError(asked)
-
-        def no_answer(*_: object, **__: object) -> Never:
-            message = f"the forge {self.name} cannot be used: {self._why}; then start this process again"
-            raise ForgeUnreachableError(message)
-
-        return no_answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,12 +49,18 @@ class ForgeParts:
         """The forges that are served, by name."""
         from routing.http.connection import Surroundings
 
-        if self.given is not None:
-            return self.given
         settings = self.coalmine.settings
         folder = settings.agent.work_dir / "histories"
         surroundings = Surroundings(limits=settings.http, board=self.coalmine.tokens, folder=folder)
-        return sites_that_can_be(settings, surroundings)
+        found = self.given if self.given is not None else sites_that_can_be(settings, surroundings)
+        trackers = trackers_of(settings, surroundings)
+        return {name: replace(site, trackers=trackers) for name, site in found.items()} if trackers else found
+
+    @cached_property
+    def sources(self) -> Mapping[str, IssueSite]:
+        """Where issues come from, by name: the forges, and the trackers."""
+        trackers = [site.trackers for site in self.sites.values()][:1]
+        return {**self.sites, **(trackers[0] if trackers else {})}
 
     @cached_property
     def problems(self) -> ProblemStore:
@@ -177,17 +72,20 @@ class ForgeParts:
 
     def served_places(self) -> list[str]:
         """`forge:repo` of all that is served: by name, and by patterns as the last poll found it."""
-        forges, problems = self.coalmine.settings.forge, self.problems
+        sources, problems = self.coalmine.settings.issue_sources, self.problems
         return [
-            f"{forge.name}:{repo}"
-            for forge in forges
-            for repo in (*forge.allow_list, *(problems.places(forge.name) if forge.served.patterns else ()))
+            f"{source.name}:{repo}"
+            for source in sources
+            for repo in (
+                *source.allow_list,
+                *(problems.places(source.name) if source.served.patterns else ()),
+            )
         ]
 
     @property
     def is_off(self) -> bool:
         """Whether no forge may be asked for issues: true also when none is served."""
-        return all(site.config.kill_switch for site in self.sites.values())
+        return all(site.config.kill_switch for site in self.sources.values())
 
     @property
     def remotes(self) -> Mapping[str, Remote]:
@@ -207,7 +105,7 @@ class ForgeParts:
         issues = self.coalmine.settings.issues
         sources: dict[str, IssueSource] = {
             name: SilentForge(name) if site.config.kill_switch else site.forge
-            for name, site in self.sites.items()
+            for name, site in self.sources.items()
         }
         return Backlog(
             self.coalmine.backlog_store,
@@ -254,7 +152,7 @@ class ForgeParts:
         from tasks.issues.collector import Collector
 
         return Collector(
-            sites=self.sites, backlog=self.backlog, intake=self.intake, people=self.people,
+            sites=self.sources, backlog=self.backlog, intake=self.intake, people=self.people,
             problems=self.problems,
         )  # fmt: skip
 
@@ -303,6 +201,7 @@ class ForgeParts:
 
         return Dispatcher(
             sites=self.sites,
+            sources=self.sources,
             backlog=self.backlog,
             collector=self.collector,
             mailbox=self.coalmine.mailbox,

@@ -240,7 +240,7 @@ class Worker:
 
     def poll(self, name: str) -> None:
         """Compare the backlog with what a forge lists; a name that is no longer served does nothing."""
-        site = self.forges.sites.get(name)
+        site = self.forges.sources.get(name)
         if site is not None:
             self.forges.collector.poll(site)
 

@@ -78,7 +78,7 @@ class Closing:
             return False
         facts = {fact.kind for fact in self._signals.read(job.id)}
         self._backlog_end(issue, job, frozen=SignalKind.FROZEN in facts)
-        if site is None:
+        if site is None or site.of(issue) is None:
             _log.warning("issue.not_told", issue=str(issue), reason="its forge is not among the settings")
         elif not self._written(site, issue, job, facts, notes):
             return False
@@ -124,8 +124,10 @@ class Closing:
     @staticmethod
     def _is_there(site: ForgeSite, issue: IssueRef) -> bool:
         """Whether the issue still exists; a forge that refuses to say counts as yes."""
+        place = site.of(issue)
         try:
-            site.forge.read_issue(issue)
+            if place is not None:
+                place.forge.read_issue(issue)
         except ForgeGoneError:
             return False
         except ForgeUnreachableError:
@@ -212,7 +214,7 @@ class Closing:
         """Close the issue of work that was left to people to merge, and that they have merged: once."""
         ended = _end_of(job)
         if self._runs.read(job.id).finished == f"{ended}{_TO_MERGE}" and _is_finished(site, job, facts):
-            site.forge.close(issue)
+            _close(site, issue)
             self._runs.note(job.id, finished=ended)
 
     def _progress(self, site: ForgeSite, job: Job, facts: set[SignalKind]) -> RunProgress:
@@ -258,16 +260,25 @@ class Closing:
         if done and not landed:
             ended += _TO_MERGE
         elif done:
-            site.forge.close(issue)
+            _close(site, issue)
         elif self._asks_person(job):
             self._hand_over(site, issue)
         self._runs.note(job.id, finished=ended)
 
     def _hand_over(self, site: ForgeSite, issue: IssueRef) -> None:
         """Add the label and read the issue at once, so that the backlog notices when a person removes it."""
-        self._projection.ask_person(site, issue)
+        place = site.of(issue)
+        if place is None:
+            return
+        self._projection.ask_person(place, issue)
         if self._backlog.known(issue) is not None:
-            self._collector.read(site, issue)
+            self._collector.read(place, issue)
+
+
+def _close(site: ForgeSite, issue: IssueRef) -> None:
+    place = site.of(issue)
+    if place is not None:
+        place.forge.close(issue)
 
 
 def _end_of(job: Job) -> str:

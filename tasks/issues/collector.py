@@ -16,10 +16,10 @@ from routing.backlog.intake import Arrival, Intake
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import CoalmineError
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeMovedError
-from routing.forges.site import ForgeSite
+from routing.forges.site import IssueSite
 from routing.issues.issue import Issue, IssueProblem, IssueRef
 from routing.store.backlog.problem_store import ProblemStore
-from tasks.issues.people import People, unwanted
+from tasks.issues.people import People
 from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class Collector:
     """
 
     def __init__(
-        self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, intake: Intake, people: People,
+        self, *, sites: Mapping[str, IssueSite], backlog: Backlog, intake: Intake, people: People,
         problems: ProblemStore,
     ) -> None:  # fmt: skip
         self._sites = sites
@@ -50,7 +50,7 @@ class Collector:
         self._people = people
         self._problems = problems
 
-    def poll(self, site: ForgeSite) -> None:
+    def poll(self, site: IssueSite) -> None:
         """Compare the backlog with what the forge lists; with the kill switch on nothing is asked.
 
         Each repository by itself: one that cannot be listed is logged, and the next one is looked at.
@@ -70,7 +70,7 @@ class Collector:
                         _log.warning("issue.unreadable", where=new.where, reason=new.message)
         self._backlog.ask()
 
-    def _places(self, site: ForgeSite) -> Sequence[str]:
+    def _places(self, site: IssueSite) -> Sequence[str]:
         """The repositories to look through: those that are named, and those that the patterns mean now."""
         served, found = site.config.served, list[str]()
         for owner in served.owners:
@@ -80,7 +80,7 @@ class Collector:
             self._problems.note_places(site.name, found)
         return list(dict.fromkeys([*served.names, *found]))
 
-    def _poll(self, site: ForgeSite, repo: str, problems: list[IssueProblem]) -> None:
+    def _poll(self, site: IssueSite, repo: str, problems: list[IssueProblem]) -> None:
         """Take in what one repository lists, then look at items that a complete listing lacks.
 
         So people's decisions are followed also where no agent can work: a gate keeps those from being paid.
@@ -130,7 +130,7 @@ class Collector:
             return
         self.read(site, ref)
 
-    def read(self, site: ForgeSite, ref: IssueRef) -> Issue | None:
+    def read(self, site: IssueSite, ref: IssueRef) -> Issue | None:
         """Read an issue and take it in as it is; None when it is gone, which withdraws it from the backlog.
 
         ForgeUnreachableError is passed on: what is not known to be gone stays.
@@ -144,7 +144,7 @@ class Collector:
         self.take(site, issue, anew=True)
         return issue
 
-    def _gone(self, site: ForgeSite, ref: IssueRef, what: str) -> None:
+    def _gone(self, site: IssueSite, ref: IssueRef, what: str) -> None:
         """Take an issue that is gone out of the queue, or end its job.
 
         Forges say the same of what a token may not see any longer. So a job is ended only while the
@@ -153,7 +153,7 @@ class Collector:
         if not self._backlog.withdraw(ref, f"it {what}") and site.forge.access(ref.repo).readable:
             self._people.end_work(ref, f"its issue {what}")
 
-    def take(self, site: ForgeSite, issue: Issue, *, anew: bool = False) -> None:
+    def take(self, site: IssueSite, issue: Issue, *, anew: bool = False) -> None:
         """Take an issue in; one that has not changed since it was last read whole is left as it is.
 
         Reading it whole costs calls for its history and its dependencies. `anew`: read it whole in any case.
@@ -161,18 +161,18 @@ class Collector:
         Either ends the job at work on it.
         """
         item = self._backlog.known(issue.ref)
-        if issue.state == "open" and not site.wants(issue):
-            if item is not None and not self._backlog.withdraw(
-                issue.ref, f"without the label {site.config.label}"
-            ):
-                self._people.end_work(issue.ref, unwanted(site, issue))
+        why = site.unwanted(issue)
+        if issue.state == "open" and (why or (not _is_begun(item) and site.left_out(issue))):
+            said = why or site.left_out(issue)
+            if item is not None and not self._backlog.withdraw(issue.ref, said):
+                self._people.end_work(issue.ref, said)
             return
         seen = issue.updated_at.isoformat()
         if not anew and item is not None and item.seen == seen and not self._may_be_free(item):
             return
         if issue.state == "closed":
             self._backlog.accept(issue)
-            self._people.end_work(issue.ref, unwanted(site, issue))
+            self._people.end_work(issue.ref, why)
             return
         asked = self._requested_by(site, issue, item)
         self._backlog.accept(
@@ -180,6 +180,7 @@ class Collector:
             blockers=site.forge.dependencies(issue.ref),
             requested_by=asked or "",
             seen=seen if asked is not None and self._is_settled(issue.updated_at) else "",
+            works_in=site.works_in(issue),
         )
         if item is not None:
             self._people.follow_assignment(site, issue, item)
@@ -189,7 +190,7 @@ class Collector:
         overdue = self._backlog.now() - item.looked_at > BLOCKED_SECONDS
         return item.state is BacklogState.BLOCKED and overdue
 
-    def _requested_by(self, site: ForgeSite, issue: Issue, item: BacklogItem | None) -> str | None:
+    def _requested_by(self, site: IssueSite, issue: Issue, item: BacklogItem | None) -> str | None:
         """Login of the person who asked for agents to work on it; None when the forge cannot say now.
 
         "" is an answer: nobody can be named. Either way no agent starts; with None it is asked again at the
@@ -206,3 +207,8 @@ class Collector:
     def _is_settled(self, updated_at: datetime) -> bool:
         """Whether no second change may hide in the same time: one to the second must be some time ago."""
         return updated_at.microsecond > 0 or self._backlog.now() - updated_at.timestamp() > UNSETTLED_SECONDS
+
+
+def _is_begun(item: BacklogItem | None) -> bool:
+    """Whether there is work on an item."""
+    return item is not None and item.state is BacklogState.IN_PROGRESS

@@ -17,7 +17,7 @@ from routing.backlog.refusal import Gate
 from routing.errors import CoalmineError, InvalidInputError, UnavailableError
 from routing.forges.errors import ForgeError
 from routing.forges.forge import Permission
-from routing.forges.site import ForgeSite
+from routing.forges.site import ForgeSite, IssueSite
 from routing.issues.issue import Issue, IssueRef
 from routing.jobs.mailbox import Mailbox
 from routing.store.fleet.switch import Switch
@@ -43,10 +43,12 @@ class Dispatcher:
     """
 
     def __init__(
-        self, *, sites: Mapping[str, ForgeSite], backlog: Backlog, collector: Collector, mailbox: Mailbox,
+        self, *, sites: Mapping[str, ForgeSite], sources: Mapping[str, IssueSite], backlog: Backlog,
+        collector: Collector, mailbox: Mailbox,
         jobs: JobStore, switch: Switch, projection: Projection, mains: MainLooks, fleet_size: int,
     ) -> None:  # fmt: skip
-        self._sites = sites
+        self._sites = sites  # the forges, where work goes
+        self._sources = sources  # the same, and the trackers, where issues are
         self._backlog = backlog
         self._collector = collector
         self._mailbox = mailbox
@@ -69,19 +71,19 @@ class Dispatcher:
                 jobs += self._dispatch(site)
         return jobs
 
-    def _in_turn(self) -> list[ForgeSite]:
+    def _in_turn(self) -> list[IssueSite]:
         """The forges whose kill switch is off, those with the fewest issues in progress first.
 
         Of equals, the one that got a job longest ago comes first, so that no forge starves another.
         """
-        open_ = [site for site in self._sites.values() if not site.config.kill_switch]
+        open_ = [site for site in self._sources.values() if not site.config.kill_switch]
         if len(open_) == 1:
             return open_
         at_work = Counter(item.ref.forge for item in self._backlog.in_progress()) if open_ else Counter()
         served = {name: place for place, name in enumerate(self._served)}
         return sorted(open_, key=lambda site: (at_work[site.name], served.get(site.name, -1)))
 
-    def _dispatch(self, site: ForgeSite) -> list[str]:
+    def _dispatch(self, site: IssueSite) -> list[str]:
         """One forge: repair earlier starts, note which gates are shut, start what was chosen.
 
         An issue that cannot be started now stays ready. Returns the ids of its new jobs.
@@ -101,7 +103,7 @@ class Dispatcher:
             self._served = [name for name in self._served if name != site.name] + [site.name]
         return started
 
-    def _inputs(self, site: ForgeSite) -> Inputs:
+    def _inputs(self, site: IssueSite) -> Inputs:
         """What the gates ask for, as functions: a gate that is shut early costs none of the later reads."""
         prefix = f"{site.name}:"
 
@@ -117,20 +119,34 @@ class Dispatcher:
             red_mains=self._backlog.red_mains,
             spent_today_usd=lambda: self._spent_today(site),
             spent_usd=lambda item: self._jobs.spent_on(str(item.ref)),
-            fault=lambda item: self._fault(site, item),
-            main_fault=lambda item: self._mains.red(site, item.ref.repo),
+            fault=self._fault,
+            main_fault=self._main_fault,
             held=lambda: self._held(site),
         )
 
-    @staticmethod
-    def _fault(site: ForgeSite, item: BacklogItem) -> str:
+    def _place(self, item: BacklogItem) -> tuple[ForgeSite | None, str]:
+        """The forge and the repository that work on an item goes to; None for a forge that is not served."""
+        forge, _, repo = item.place.partition(":")
+        return self._sites.get(forge), repo
+
+    def _fault(self, item: BacklogItem) -> str:
         """What keeps agents from working for the repository; a forge that does not say keeps them, too."""
+        site, repo = self._place(item)
+        if site is None or (item.works_in and site.config.served.spelled(repo) is None):
+            return f"its work goes to {item.place}, which no forge of the settings serves; add it there"
+        if site.config.kill_switch:
+            return f"its work goes to {item.place}, and the kill switch of that forge is on"
         try:
-            return site.forge.repository_fault(item.ref.repo)
+            return site.forge.repository_fault(repo)
         except ForgeError as error:
             return f"whether agents can work there is not known: {error}"
 
-    def _permission(self, site: ForgeSite, item: BacklogItem) -> Permission | None:
+    def _main_fault(self, item: BacklogItem) -> str:
+        """Why the main branch there is red; "" when it is not, or when that is not known."""
+        site, repo = self._place(item)
+        return "" if site is None else self._mains.red(site, repo)
+
+    def _permission(self, site: IssueSite, item: BacklogItem) -> Permission | None:
         """What the person who asked for the work may do; None while the forge does not say."""
         if not item.requested_by:
             return None
@@ -138,19 +154,19 @@ class Dispatcher:
             return site.forge.permission(item.ref.repo, item.requested_by)
         return None
 
-    def _held(self, site: ForgeSite) -> int:
+    def _held(self, site: IssueSite) -> int:
         """How many issues of other templates hold a place of the fleet while their jobs wait for an account.
 
         What waits for one account must not keep the issues of a template that uses another.
         """
         own = site.config.template
-        if all(other.config.template == own for other in self._sites.values()):
+        if all(other.config.template == own for other in self._sources.values()):
             return 0
         at_work = [item.job for item in self._backlog.in_progress() if item.job and not item.aside]
         found = [job for job in self._jobs.read_many(at_work) if job is not None]
         return sum(job.template != own and job.is_held for job in found)
 
-    def _spent_today(self, site: ForgeSite) -> float:
+    def _spent_today(self, site: IssueSite) -> float:
         """USD spent today, and what the jobs at work may cost up to their limit.
 
         Spending is reported after the fact, so without what is promised a whole fleet could start below the
@@ -167,7 +183,7 @@ class Dispatcher:
             )
         return self._jobs.occupancy().spent_usd + promised
 
-    def _start(self, site: ForgeSite, item: BacklogItem) -> str:
+    def _start(self, site: IssueSite, item: BacklogItem) -> str:
         """Read what was chosen once more, take the slot and enqueue; "" when nothing is started after all.
 
         The gates judged what the backlog knew. Between then and now a person may have closed the issue, taken
@@ -179,7 +195,7 @@ class Dispatcher:
         now = self._backlog.known(item.ref)
         if issue is None or now is None or now.state is not BacklogState.READY:
             return ""
-        if now.requested_by != item.requested_by:  # the gates judged another person
+        if (now.requested_by, now.place) != (item.requested_by, item.place):  # the gates judged another one
             return ""
         fence = self._backlog.start(item.ref, per_repo=site.config.per_repo)
         started = self._backlog.known(item.ref)
@@ -191,7 +207,7 @@ class Dispatcher:
         job = self._jobs.read(active) if active else None
         return job is not None and job.state.is_final
 
-    def _enqueue(self, site: ForgeSite, item: BacklogItem, issue: Issue, fence: int) -> str:
+    def _enqueue(self, site: IssueSite, item: BacklogItem, issue: Issue, fence: int) -> str:
         """Enqueue the job of a start; repeating this for the same start leads to the same job.
 
         Returns the job's id, or "". An issue that can never become a job is handed to a person; one that
@@ -216,13 +232,15 @@ class Dispatcher:
         self._backlog.attach(issue.ref, done.job, fence=fence)
         if before is not None:
             self._projection.note_before(done.job, before.id)
-        self._label(site, issue.ref, done.job)
+        self._label(item, done.job)
         return done.job
 
-    def _label(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
+    def _label(self, item: BacklogItem, job: str) -> None:
         """Show that the issue is in progress; when that fails the watcher tries again."""
+        site, issue = self._place(item)[0], item.ref
         try:
-            self._projection.label(site, issue, job)
+            if site is not None:
+                self._projection.label(site, issue, job)
         except ForgeError as error:
             _log.warning("issue.not_labelled", issue=str(issue), reason=str(error))
             return
@@ -230,14 +248,14 @@ class Dispatcher:
         if found is not None and found.state.is_final:  # its end removed the label before it was added
             self._jobs.tell_again(job)
 
-    def _ask_person(self, site: ForgeSite, issue: IssueRef) -> None:
+    def _ask_person(self, site: IssueSite, issue: IssueRef) -> None:
         """Add the escalation label; when that fails the backlog knows of the escalation all the same."""
         try:
             self._projection.ask_person(site, issue)
         except ForgeError as error:
             _log.warning("issue.not_labelled", issue=str(issue), reason=str(error))
 
-    def _reconcile(self, site: ForgeSite) -> None:
+    def _reconcile(self, site: IssueSite) -> None:
         """Continue starts whose dispatch died half-way, and note ends that were not noted."""
         before = self._backlog.now() - UNCONFIRMED_SECONDS
         for item in self._backlog.unconfirmed(older_than=before):
@@ -246,7 +264,7 @@ class Dispatcher:
                     self._resume(site, item)
         self._settle(site)
 
-    def _resume(self, site: ForgeSite, item: BacklogItem) -> None:
+    def _resume(self, site: IssueSite, item: BacklogItem) -> None:
         """Find the job that was enqueued for a start, or enqueue it again.
 
         An issue that is no longer for agents gives its slot back. Nothing is enqueued during a pause.
@@ -262,7 +280,7 @@ class Dispatcher:
                 job = self._enqueue(site, item, issue, item.fence)
         _log.warning("dispatch.resumed", issue=str(item.ref), started=item.fence, job_found=job)
 
-    def _settle(self, site: ForgeSite) -> None:
+    def _settle(self, site: IssueSite) -> None:
         """Repair items in progress whose job has ended without their noting it, or has lost its record.
 
         `tell_again` puts the job back among those whose end the watcher carries over to the issue.

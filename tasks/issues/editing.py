@@ -11,7 +11,7 @@ import structlog
 
 from routing.backlog.backlog import Backlog
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeTokenError, ForgeUnreachableError
-from routing.forges.site import ForgeSite
+from routing.forges.site import ForgeSite, IssueSite
 from routing.issues.issue import Issue
 from routing.jobs.correction import Correction
 from routing.jobs.job import Job, NewTask
@@ -43,7 +43,7 @@ def _plain(text: str) -> str:
     return " ".join(_TICKED.sub(r"\1[ ]", text).split())
 
 
-def _may_write(site: ForgeSite, issue: Issue) -> bool:
+def _may_write(site: IssueSite, issue: Issue) -> bool:
     """Whether an issue's author may; where the forge refuses to say, a person decides."""
     try:
         return site.forge.permission(issue.ref.repo, issue.author).can_write
@@ -75,19 +75,22 @@ class EditedIssues:
             return SentBack.NOTHING
         if item.revision in {known, self.runs.read(job.id).same_text}:
             return SentBack.NOTHING
+        place = site.of(issue)
+        if place is None:
+            return SentBack.NOTHING
         try:
-            live = site.forge.read_issue(issue)
+            live = place.forge.read_issue(issue)
         except ForgeGoneError:  # the poll ends the work on it
             return SentBack.NOTHING
         if says_the_same(job, live):
             self.runs.note(job.id, same_text=live.revision)
             return SentBack.NOTHING
-        return self._take_up(site, job, live)
+        return self._take_up(site, place, job, live)
 
-    def _take_up(self, site: ForgeSite, job: Job, issue: Issue) -> SentBack:
+    def _take_up(self, site: ForgeSite, place: IssueSite, job: Job, issue: Issue) -> SentBack:
         """One turn with the new text, unless that is nobody's who may ask for work."""
         what = f"the text of its issue was changed to revision {issue.revision[:12]}"
-        if not _may_write(site, issue):
+        if not _may_write(place, issue):
             reason = f"{what}, perhaps by its author, who may not write; request it again if it is right"
             return self.back.hand_over(site, job, reason)
         task = NewTask(

@@ -20,11 +20,12 @@ from routing.forges.errors import (
     ForgeTokenError,
 )
 from routing.forges.site import ForgeSite
+from routing.forges.stage import ShowsWork
 from routing.jobs.job import Job
 from routing.printable import printable
 from routing.store.jobs.run_store import RunNotes, RunStore
 from tasks.issues.request_text import change_text
-from tasks.issues.site import place_of
+from tasks.issues.site import issue_of, place_of
 from tasks.issues.watch import Finding
 
 _log = structlog.get_logger(__name__)
@@ -72,7 +73,8 @@ class ChangeRequests:
         try:
             if not self._goes_on(site, job):
                 raise JobOverError
-            site.forge.open_change(place_of(job)[1], job.branch, title=title, body=body, base=job.base)
+            made = site.forge.open_change(place_of(job)[1], job.branch, title=title, body=body, base=job.base)
+            _link(site, job, url=made.url, title=title)
         except ForgeBaseGoneError:
             raise
         except ForgeError as error:
@@ -93,6 +95,18 @@ class ChangeRequests:
             change_said=missing.said,
         )
         return missing
+
+
+def _link(site: ForgeSite, job: Job, *, url: str, title: str) -> None:
+    """Have an issue of a tracker link to the request. Without the link the work goes on all the same."""
+    issue = issue_of(job)
+    place = site.of(issue) if issue is not None else None
+    if issue is None or place is None or not isinstance(place.forge, ShowsWork) or not url:
+        return
+    try:
+        place.forge.link_work(issue, url=url, title=title)
+    except ForgeError as error:
+        _log.warning("issue.not_linked", issue=str(issue), reason=str(error))
 
 
 def finding_of(error: ForgeError) -> Finding:

@@ -13,7 +13,7 @@ from routing.backlog.backlog import Backlog
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import ConflictError, NotFoundError
 from routing.forges.errors import ForgeGoneError
-from routing.forges.site import ForgeSite
+from routing.forges.site import ForgeSite, IssueSite
 from routing.issues.issue import Issue, IssueRef
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
@@ -24,13 +24,6 @@ from tasks.issues.landings import Fate, SeenWork, seen_work
 from tasks.issues.site import issue_of, place_of
 
 _log = structlog.get_logger(__name__)
-
-
-def unwanted(site: ForgeSite, issue: Issue) -> str:
-    """What people did with an issue that ends the work on it, in words; "" while it is wanted."""
-    if issue.state == "closed":
-        return "its issue was closed"
-    return "" if site.wants(issue) else f"the label {site.config.label} was taken off its issue"
 
 
 class People:
@@ -79,11 +72,12 @@ class People:
         Only jobs that the backlog dispatched are asked about: what a person enqueued by hand needs no label.
         """
         issue = issue_of(job)
-        item = self._backlog.known(issue) if issue is not None and issue.forge == site.name else None
-        if issue is None or item is None or item.job != job.id:
+        place = site.of(issue) if issue is not None else None
+        item = self._backlog.known(issue) if issue is not None and place is not None else None
+        if issue is None or place is None or item is None or item.job != job.id:
             return ""
         try:
-            return unwanted(site, site.forge.read_issue(issue))
+            return place.unwanted(place.forge.read_issue(issue))
         except ForgeGoneError:  # its repository may be gone, or hidden from the token: the poll finds out
             return ""
 
@@ -111,7 +105,7 @@ class People:
         job = self._store.read(job_id) if job_id else None
         return job is not None and self.end_job(job, reason, fence=fence)
 
-    def follow_assignment(self, site: ForgeSite, issue: Issue, item: BacklogItem) -> bool:
+    def follow_assignment(self, site: IssueSite, issue: Issue, item: BacklogItem) -> bool:
         """End the job at work on an issue that was assigned to others since it was started.
 
         The issue is still for agents, so it is left to a person when the job has ended. Our own login counts

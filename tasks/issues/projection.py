@@ -8,12 +8,18 @@ import hashlib
 from dataclasses import replace
 from enum import StrEnum
 
-from routing.forges.errors import ForgeGoneError
-from routing.forges.site import ForgeSite
+import structlog
+
+from routing.forges.errors import ForgeError, ForgeGoneError, ForgeTokenError, ForgeUnreachableError
+from routing.forges.forge import IssueTracker
+from routing.forges.site import ForgeSite, IssueSite
+from routing.forges.stage import ShowsWork, Stage
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job
 from routing.store.jobs.run_store import RunNotes, RunStore
 from tasks.issues.checklist import RunProgress, checklist, marker
+
+_log = structlog.get_logger(__name__)
 
 
 class RunLabel(StrEnum):
@@ -21,6 +27,21 @@ class RunLabel(StrEnum):
 
     IN_PROGRESS = "1"
     IN_REVIEW = "review"
+
+
+_STAGES = {RunLabel.IN_PROGRESS: Stage.IN_PROGRESS, RunLabel.IN_REVIEW: Stage.IN_REVIEW}
+
+
+def show_stage(place: IssueSite, issue: IssueRef, stage: Stage) -> None:
+    """Show the stage where issues have states for it. A workflow that does not allow it keeps nothing up."""
+    if not isinstance(place.forge, ShowsWork):
+        return
+    try:
+        place.forge.show_stage(issue, stage)
+    except (ForgeUnreachableError, ForgeTokenError):
+        raise
+    except ForgeError as error:
+        _log.warning("issue.not_moved", issue=str(issue), stage=stage.value, reason=str(error))
 
 
 class Projection:
@@ -42,10 +63,12 @@ class Projection:
     ) -> None:
         """Show that the issue is in progress, or in review, unless it shows that already."""
         known = self._runs.read(job).labelled
-        if known != shows:
-            site.forge.add_label(issue, self._labels[shows])
+        place = site.of(issue)
+        if known != shows and place is not None:
+            place.forge.add_label(issue, self._labels[shows])
             if known:
-                site.forge.remove_label(issue, self._labels[RunLabel(known)])
+                place.forge.remove_label(issue, self._labels[RunLabel(known)])
+            show_stage(place, issue, _STAGES[shows])
             self._runs.note(job, labelled=shows.value)
 
     def note_before(self, job: str, before: str) -> None:
@@ -54,14 +77,18 @@ class Projection:
 
     def unlabel(self, site: ForgeSite, issue: IssueRef, job: str) -> None:
         """Show that the issue is no longer in progress. Always asked of the forge: notes may be lost."""
-        site.forge.remove_label(issue, self._labels[RunLabel.IN_PROGRESS])
+        place = site.of(issue)
+        if place is None:
+            return
+        place.forge.remove_label(issue, self._labels[RunLabel.IN_PROGRESS])
         if site.config.leaves_merging or self._runs.read(job).labelled == RunLabel.IN_REVIEW:
-            site.forge.remove_label(issue, self._labels[RunLabel.IN_REVIEW])
+            place.forge.remove_label(issue, self._labels[RunLabel.IN_REVIEW])
         self._runs.note(job, labelled="")
 
-    def ask_person(self, site: ForgeSite, issue: IssueRef) -> None:
+    def ask_person(self, place: IssueSite, issue: IssueRef) -> None:
         """Add the label by which a person is asked to go on; while it is there, the issue is left alone."""
-        site.forge.add_label(issue, self._escalation_label)
+        place.forge.add_label(issue, self._escalation_label)
+        show_stage(place, issue, Stage.HANDED_BACK)
 
     def show(self, site: ForgeSite, issue: IssueRef, progress: RunProgress) -> None:
         """Bring the checklist up to date; no call is made if the text is the one that was written last."""
@@ -69,29 +96,30 @@ class Projection:
         notes = self._runs.read(job.id)
         text = checklist(issue, replace(progress, before=notes.before))
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        if notes.shown == digest:
+        place = site.of(issue)
+        if notes.shown == digest or place is None:
             return
-        comment = self._write(site, issue, job, text, notes)
+        comment = self._write(place.forge, issue, job, text, notes)
         self._runs.note(job.id, comment=comment, shown=digest)
 
-    def _write(self, site: ForgeSite, issue: IssueRef, job: Job, text: str, notes: RunNotes) -> int:
+    def _write(self, tracker: IssueTracker, issue: IssueRef, job: Job, text: str, notes: RunNotes) -> int:
         """Edit our comment, or write one; returns its id, for the notes."""
-        known = notes.comment if notes.comment is not None else self._find(site, issue, job.id)
+        known = notes.comment if notes.comment is not None else self._find(tracker, issue, job.id)
         if known is not None:
             try:
-                return site.forge.edit_comment(issue, known, text).id
+                return tracker.edit_comment(issue, known, text).id
             except ForgeGoneError:  # somebody deleted it: write another, if the issue is still there
-                site.forge.read_issue(issue)
-        return site.forge.comment(issue, text).id
+                tracker.read_issue(issue)
+        return tracker.comment(issue, text).id
 
-    def _find(self, site: ForgeSite, issue: IssueRef, job: str) -> int | None:
+    def _find(self, tracker: IssueTracker, issue: IssueRef, job: str) -> int | None:
         """The id of our comment of this run whose id was not noted; None when there is none.
 
         Anybody can write the marker, also into text that we repeat. Only our login is ours, and only our own
         marker ends the comment.
         """
-        us, mark = site.forge.own_login().casefold(), marker(job)
-        comments = site.forge.read_issue(issue).comments or ()
+        us, mark = tracker.own_login().casefold(), marker(job)
+        comments = tracker.read_issue(issue).comments or ()
         ours = [
             one.id for one in comments if one.author.casefold() == us and one.body.rstrip().endswith(mark)
         ]

@@ -1,13 +1,13 @@
 """The requests for jobs, and the text of change requests, made from issues: their words are data. Pure."""
 
 from routing.backlog.item import BacklogItem
-from routing.forges.site import ForgeSite
+from routing.forges.site import IssueSite
 from routing.forges.skip_marker import without_skip_markers
 from routing.issues.issue import Issue, IssueRef
 from routing.jobs.job import Job, JobRequest, Priority
 from routing.printable import printable
 from tasks.issues.checklist import code
-from tasks.issues.site import issue_of
+from tasks.issues.site import issue_of, place_of
 
 #: The longest title of a change request, in characters.
 TITLE_CHARACTERS = 200
@@ -35,7 +35,7 @@ def start_key(issue: IssueRef, fence: int) -> str:
 
 
 def request_of(
-    site: ForgeSite, item: BacklogItem, issue: Issue, fence: int, *, before: Job | None = None
+    site: IssueSite, item: BacklogItem, issue: Issue, fence: int, *, before: Job | None = None
 ) -> JobRequest:
     """The request for an issue that was started; asking again for the same start leads to the same job.
 
@@ -48,7 +48,7 @@ def request_of(
         template=site.config.template,
         task=task if before is None else f"{task}\n\n{begins_anew(before)}",
         title=issue.title[:500],
-        repository=site.full_name(issue.ref.repo),
+        repository=item.place,
         issue=str(issue.ref),
         revision=issue.revision,
         difficulty=item.metadata.difficulty,
@@ -68,12 +68,17 @@ def change_text(job: Job, *, closes: bool = False) -> tuple[str, str]:
     """Title and body of a job's change request, in markdown.
 
     `closes`: people merge it, and the forge closes the issue then. Where we merge, "For #N" links the issue
-    and does not close it, before the end is recorded. See "Linking a pull request to an issue" in GitHub's
+    and does not close it, before the end is recorded. An issue of a tracker is named by its key: its number
+    would be that of another one here. See "Linking a pull request to an issue" in GitHub's
     documentation.
     """
     issue = issue_of(job)
     asked = without_skip_markers(job.request.title or job.request.task)  # a squash makes a commit of it
     title = " ".join(printable(asked).split())[:TITLE_CHARACTERS]
-    about = f"{'Closes' if closes else 'For'} #{issue.number}. " if issue is not None else ""
+    about = ""
+    if issue is not None and place_of(job)[0] not in {"", issue.forge}:
+        about = f"For {issue.key}. "
+    elif issue is not None:
+        about = f"{'Closes' if closes else 'For'} #{issue.number}. "
     arm = f", arm {job.arm}" if job.arm else ""
     return title or job.branch, f"{about}Made by job {code(job.id)}, version {code(job.version_id)}{arm}."

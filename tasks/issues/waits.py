@@ -42,7 +42,7 @@ class Waits:
         if not waits and not notes.aside:
             return
         issue = issue_of(job)
-        if issue is not None and site is not None and issue.forge == site.name:
+        if issue is not None and site is not None and site.of(issue) is not None:
             if waits:
                 most = site.config.waiting_per_repo
                 self.backlog.stand_aside(

@@ -375,7 +375,7 @@ class Watcher:
     ) -> None:  # fmt: skip
         """Refresh what the issue shows; a failure to write it is logged and stops nothing else."""
         issue = issue_of(job)
-        if issue is None or issue.forge != site.name:
+        if issue is None or site.of(issue) is None:
             return
         progress = RunProgress(
             job=job, ci=ci, has_ci=site.config.has_ci, waits=waits, merges_green=site.config.merges_green,

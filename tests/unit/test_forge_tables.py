@@ -14,7 +14,8 @@ from routing.forges.github.kind import GitHubConfig
 from routing.forges.local.config import LocalConfig
 from tasks.settings.forge_tables import ForgeTables
 from tasks.settings.origins import Origins, flat
-from tasks.settings.settings import PREFIX, Settings, load_settings
+from tasks.settings.refused import PREFIX
+from tasks.settings.settings import Settings, load_settings
 
 #: A whole settings file of before: coalmine.example.toml of commit 134cb88.
 OF_BEFORE = Path(__file__).parents[1] / "recordings" / "settings" / "one-section-a-kind.toml"

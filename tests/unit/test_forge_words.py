@@ -163,6 +163,14 @@ def test_no_header_makes_us_wait_for_ever(retry: str, reset: str, now: float) ->
     assert now <= until <= now + LONGEST_SECONDS
 
 
+def _linear(what: str) -> dict[str, str]:
+    """Linear's headers of one of its limits, which are in milliseconds; its status is 400."""
+    return {
+        f"X-RateLimit-{what}-Remaining": "0", f"X-RateLimit-{what}-Reset": "{epoch}000",
+        "X-RateLimit-Endpoint-Requests-Remaining": "7",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "said", "seconds"),
     [
@@ -176,6 +184,8 @@ def test_no_header_makes_us_wait_for_ever(retry: str, reset: str, now: float) ->
         (403, {"Retry-After": "20"}, "no", 20),
         (403, {"X-RateLimit-Remaining": "4000"}, "You have exceeded a secondary rate limit.", 60),
         (403, {}, "You have triggered an abuse detection mechanism. Please wait a few minutes", 60),
+        (429, _linear("Requests"), "", 90),
+        (429, _linear("Complexity"), "", 90),
         (503, {"Retry-After": "Thu, 01 Jan 2026 00:02:00 GMT"}, "", 120),
     ],
 )
@@ -207,6 +217,7 @@ def test_other_refusals_are_not_waited_for(status: int, headers: dict[str, str],
     [
         (b'{"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded"}]}', True),
         (b'{"data": null, "errors": [{"extensions": {"code": "RATE_LIMITED"}}]}', True),
+        (b'{"errors": [{"message": "x", "extensions": {"code": "RATELIMITED"}}]}', True),  # Linear, with 400
         (b'{"data": {"body": "RATE_LIMITED"}}', False),
         (b'[{"title": "RATE_LIMITED", "errors": []}]', False),
         (b'{"errors": [{"type": "NOT_FOUND", "message": "RATE_LIMITED"}]}', False),
@@ -216,6 +227,8 @@ def test_other_refusals_are_not_waited_for(status: int, headers: dict[str, str],
 def test_graphql_says_a_limit_in_a_success(body: bytes, *, limited: bool) -> None:
     """Only as a kind of error: the text of an issue may say the word."""
     assert is_limited_answer(200, body) is limited
+    assert is_limited_answer(400, body) is limited
+    assert not is_limited_answer(404, body)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,20 @@ def chosen(asked: AskedGates, rules: RemoteConfig = OPEN) -> list[str]:
     return [str(one.ref).removeprefix("local:") for one in choose(rules, asked.inputs()).chosen]
 
 
+def test_issues_of_a_tracker_go_to_several_repositories() -> None:
+    """One that is busy lets those of others be looked at; each is refused once, not for every issue."""
+    going = [
+        item(number, works_in="github:a/busy" if number < 5 else "github:a/free") for number in range(1, 7)
+    ]
+    asked = AskedGates(*going, busy={"github:a/busy": 1})
+    choice = choose(OPEN, asked.inputs())
+    assert [one.ref.number for one in choice.chosen] == [5]
+    assert [(one.issue, one.gate) for one in choice.refusals] == [("local:shop#1", Gate.REPOSITORY_BUSY)]
+    assert "github:a/busy" in choice.refusals[0].reason
+    unfit = AskedGates(*going, fault="it is archived")
+    assert [one.issue for one in choose(OPEN, unfit.inputs()).refusals] == ["local:shop#1", "local:shop#5"]
+
+
 def test_kill_switch_asks_for_nothing() -> None:
     """With it on, no input is touched at all, and the refusal says why."""
     asked = AskedGates(item(1), paused="lunch")

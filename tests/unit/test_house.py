@@ -24,6 +24,7 @@ from tests.source import (
     product,
     room_of,
     text,
+    tracker_rooms,
     tree,
 )
 
@@ -86,6 +87,17 @@ KNOWS = {
         (
             "routing", "routing/forges", "routing/forges/rest", "routing/git", "routing/http",
             "routing/issues", "routing/process", "routing/sandbox", "routing/webhook",
+        ),
+    ),
+    "routing/trackers": (
+        "routing", "routing/forges", "routing/http", "routing/issues", *tracker_rooms(),
+    ),
+    # The same rule for all kinds of trackers.
+    **dict.fromkeys(
+        tracker_rooms(),
+        (
+            "routing", "routing/forges", "routing/forges/rest", "routing/http", "routing/issues",
+            "routing/trackers",
         ),
     ),
     "harvest": (),
@@ -196,7 +208,6 @@ SMALL_FILES = {
     "routing/store/backlog/metadata_store.py": "one file for each record of the store",
     "tasks/agents/kept_work.py": "one file for each thing that becomes of a job's work",
     "tasks/agents/supervision/waking.py": "one file for each thing that is done about agents",
-    "routing/forges/renewed_token.py": "a secret that is read again, apart from its setting",
     "routing/forges/gitea/feedback.py": "one part of the protocol, in a forge's own way",
     "tasks/issues/waits.py": "what a wait means for slots and tokens, apart from what is waited for",
     "tasks/application.py": "what is not Celery's, apart from what the fleet's application is made with",

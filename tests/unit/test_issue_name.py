@@ -5,6 +5,7 @@ import pytest
 from console.input.issue_name import issue_named
 from routing.errors import InvalidInputError
 from routing.forges.config import ForgeConfig, RemoteConfig
+from routing.trackers.jira.kind import JiraConfig
 
 
 def forge(name: str, *repositories: str, **changes: object) -> ForgeConfig:
@@ -14,6 +15,15 @@ def forge(name: str, *repositories: str, **changes: object) -> ForgeConfig:
 
 
 ONE, TWO = [forge("gitea", "acme/shop")], [forge("gitea", "acme/shop", "acme/blog"), forge("github")]
+
+
+@pytest.mark.parametrize("text", ["7", "SHOP-7", "shop-7", "SHOP#7", "jira:SHOP-7", "jira:SHOP#7"])
+def test_an_issue_of_a_tracker_is_named_as_people_do_there(text: str) -> None:
+    """By its key, also where a forge has a repository."""
+    given = {"base_url": "https://acme.atlassian.net", "token": "t", "project": "SHOP"}
+    jira = JiraConfig.model_validate(given)
+    sources = [jira] if text == "7" else [*ONE, jira]
+    assert str(issue_named(text, sources)) == "jira:SHOP#7"
 
 
 @pytest.mark.parametrize("text", ["7", "#7", "acme/shop#7", "Acme/Shop#7", "gitea:acme/shop#7"])

@@ -20,7 +20,8 @@ from console.output.settings_view import changed_settings
 from routing.git.git import Git
 from tasks.settings.forge_tables import variable_of
 from tasks.settings.origins import Origin, Origins, Place, flat
-from tasks.settings.settings import PREFIX, Settings, load_settings
+from tasks.settings.refused import PREFIX
+from tasks.settings.settings import Settings, load_settings
 from tests.programs.command_line import own_surroundings, whole_command_line
 
 #: Settings whose values are words or addresses, and another value than the default that is allowed.

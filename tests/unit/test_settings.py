@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from routing.errors import SettingsError
-from tasks.settings.settings import PREFIX, CanarySettings, Settings, load_settings
+from tasks.settings.refused import PREFIX
+from tasks.settings.settings import CanarySettings, Settings, load_settings
 
 
 @pytest.fixture(autouse=True)

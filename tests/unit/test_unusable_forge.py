@@ -7,11 +7,11 @@ import redis
 from structlog.testing import capture_logs
 
 from routing.forges.errors import ForgeUnreachableError
-from routing.forges.forge import Forge, HoldsConnections, RunsCi
+from routing.forges.forge import Forge, HoldsConnections, IssueTracker, RunsCi
 from routing.git.git import Git
 from routing.issues.issue import IssueRef
 from tasks.composition.composition import compose
-from tasks.composition.forge_parts import UnusableForge
+from tasks.composition.sites import UnusableForge
 from tasks.composition.worker import Worker
 from tasks.settings.settings import Settings
 
@@ -57,7 +57,9 @@ def test_the_wrong_one_gives_no_answer(worker: Worker) -> None:
 def test_it_has_each_method_of_a_forge_and_no_ability_besides() -> None:
     """A method that is added to the protocol is there, too."""
     forge = UnusableForge("x", "it is wrong")
-    methods = [name for name in vars(Forge) if not name.startswith("_") and name != "name"]
+    methods = [
+        name for name in {**vars(IssueTracker), **vars(Forge)} if not name.startswith("_") and name != "name"
+    ]
     assert len(methods) > 20
     for name in methods:
         with pytest.raises(ForgeUnreachableError):

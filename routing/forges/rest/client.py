@@ -12,13 +12,12 @@ call blocks its thread, in the worst case for all attempts with their pauses (se
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from routing.back_off import BackOff
-from routing.forges.config import RemoteConfig
 from routing.forges.errors import (
     ForgeError,
     ForgeGoneError,
@@ -56,9 +55,28 @@ class HttpDialect:
     """What a kind of forge wants to see in a request."""
 
     api_root: str  # path that is added to the base address where it is missing
-    scheme: str  # the word before the token
+    scheme: str  # the word before the token, "" for none
     headers: Mapping[str, str]
     numbered_pages: bool  # listings may come without a `Link` header; their size is called `limit`
+
+
+class Addressed(Protocol):
+    """What is set about a server that is asked: a forge, or a tracker."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Of its API."""
+        ...
+
+    @property
+    def credential(self) -> SecretStr:
+        """The token."""
+        ...
 
 
 class ForgeClient:
@@ -77,7 +95,7 @@ class ForgeClient:
     """
 
     def __init__(
-        self, config: RemoteConfig, dialect: HttpDialect, surroundings: Surroundings, *,
+        self, config: Addressed, dialect: HttpDialect, surroundings: Surroundings, *,
         credential: SecretStr | None = None,
     ) -> None:  # fmt: skip
         self._forge = config.name

@@ -8,7 +8,7 @@ from routing.issues.issue import IssueRef
 from routing.jobs.job import checked_job_id
 from routing.jobs.signal import parsed_signal
 from routing.store.archive.line import Entry, HashEntry, ListEntry
-from routing.store.backlog.backlog_store import parsed_item
+from routing.store.backlog.stored_item import parsed_item
 from routing.store.backtests.backtest_store import parsed_backtest
 from routing.store.jobs.record import parsed_job
 from routing.store.trials.trial_store import parsed_trial

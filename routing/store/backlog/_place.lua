@@ -10,7 +10,7 @@ local function stand(ref, job, reason, most, review, is_red, now)
   local was_red = item.main_red == '1'
   local noted = review == (item.in_review or '') and is_red == was_red
   if noted and reason == (item.aside or '') then return true end
-  local others, aside = beside(ref), 0
+  local others, aside = beside(ref, item), 0
   for _, known in ipairs(others) do
     if (known.aside or '') ~= '' and (known.main_red == '1') == is_red then aside = aside + 1 end
   end
@@ -20,6 +20,6 @@ local function stand(ref, job, reason, most, review, is_red, now)
   if not full then item.aside = reason end
   item.reason = reason ~= '' and reason or 'its job is queued or at work'
   redis.call('HSET', backlog, ref, cjson.encode(item))
-  tell_of_main(ref, was_red, is_red, others, now, reason)
+  tell_of_main(ref, item, was_red, is_red, others, now, reason)
   return not full
 end

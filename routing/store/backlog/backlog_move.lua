@@ -22,12 +22,11 @@ if job ~= '' and item.job ~= '' and job ~= item.job then return {'stale'} end
 if not string.find(',' .. allowed .. ',', ',' .. item.state .. ',', 1, true) then return {'state', item.state} end
 -- A start takes a slot of its repository, with a fence of its own; an end is what the forge or a person said meanwhile.
 if to == 'in_progress' then
-  local repository, busy = string.match(ref, '^(.*)#'), 0
+  local repository, busy = place_of(ref, item), 0
   for _, other in ipairs(redis.call('SMEMBERS', working)) do
-    if string.match(other, '^(.*)#') == repository then
-      local read, known = pcall(cjson.decode, redis.call('HGET', items, other) or '')
-      if not (read and type(known) == 'table' and (known.aside or '') ~= '') then busy = busy + 1 end
-    end
+    local read, known = pcall(cjson.decode, redis.call('HGET', items, other) or '')
+    known = read and type(known) == 'table' and known or {}
+    if place_of(other, known) == repository and (known.aside or '') == '' then busy = busy + 1 end
   end
   if per_repo ~= '' and busy >= tonumber(per_repo) then return {'busy'} end
   if item.job ~= '' then item.before = item.job end
@@ -51,7 +50,7 @@ item.in_review, item.main_red = '', nil
 if away then item.seen, item.requested_by = '', '' end -- it may come back unchanged, asked for by somebody else
 enter(ref, to, reason, now)
 save(ref)
-if was_red then tell_of_main(ref, true, false, beside(ref), now, '') end
+if was_red then tell_of_main(ref, item, true, false, beside(ref, item), now, '') end
 if to ~= 'in_progress' then
   watch(ref, now)
   refresh({ref}, now)

@@ -31,8 +31,9 @@ for name, value in pairs(cjson.decode(notes)) do item[name] = value end
 -- Write what changed. A ready item with another priority has another place in its list.
 local before = item.edges
 for name, value in pairs(edited) do
-  -- who asked for the work stays known when a later look cannot tell
-  if item[name] ~= value and not (name == 'requested_by' and value == '') then
+  -- who asked for the work stays known when a later look cannot tell, and a place that is taken stays where it is
+  local stays = name == 'requested_by' and value == '' or name == 'works_in' and item.state == 'in_progress'
+  if item[name] ~= value and not stays then
     if name == 'place' and item.state == 'ready' then
       redis.call('ZREM', ready, item.place)
       redis.call('ZADD', ready, 0, value)

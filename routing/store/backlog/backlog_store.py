@@ -17,16 +17,13 @@ from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Refusal
 from routing.errors import CorruptRecordError
 from routing.issues.issue import IssueRef
-from routing.issues.metadata import parsed_metadata
+from routing.store.backlog.stored_item import parsed_item
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.keys import Keys
 from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 
 _log = structlog.get_logger(__name__)
-
-#: Form of the record that this release writes; a record of a later form is refused, not guessed at.
-FORM = 1
 
 #: Items that are read, and forgotten, in one round trip.
 PAGE = 200
@@ -174,7 +171,7 @@ class BacklogStore(Store):
         return self.call(
             _MOVE, unknown_blocker=self.unknown_blocker, ref=str(ref), allowed=",".join(allowed), to=to.value,
             reason=reason, fence=fence, job=job, per_repo=per_repo, away=away,
-            main_look=self.keys.main_look(f"{ref.forge}:{ref.repo}"),
+            main_look=self.keys.main_look(self._place(ref)),
             doing=f"moving issue {ref} to {to.value}",
         )  # fmt: skip
 
@@ -210,8 +207,13 @@ class BacklogStore(Store):
         doing = f"noting what issue {ref} waits for"
         return self.call(
             _ASIDE, ref=str(ref), job=job, reason=reason, most=most, in_review=in_review,
-            main_red=main_red, main_look=self.keys.main_look(f"{ref.forge}:{ref.repo}"), doing=doing,
+            main_red=main_red, main_look=self.keys.main_look(self._place(ref)), doing=doing,
         )  # fmt: skip
+
+    def _place(self, ref: IssueRef) -> str:
+        """`forge:repo` that work on the issue goes to, which stays the same while it is in progress."""
+        (item,) = self.read_sound([ref]) or (None,)
+        return item.place if item is not None else f"{ref.forge}:{ref.repo}"
 
     def refuse(self, refusal: Refusal) -> bool:
         """Note which gate is shut for an item; False when that is known, or the issue is not an item."""
@@ -360,41 +362,3 @@ class BacklogStore(Store):
 def place_of(ref: IssueRef, priority: int) -> str:
     """The member of the list of ready items, which sorts by repository, priority and number."""
     return f"{ref.forge}:{ref.repo} {priority:02d} {ref.number:010d}"
-
-
-def parsed_item(ref: IssueRef, text: str) -> BacklogItem:
-    """A stored item, or CorruptRecordError. Fields that earlier releases did not write have defaults."""
-    try:
-        fields = json.loads(text)
-        if int(fields["v"]) > FORM:
-            message = f"issue {ref} was stored by a newer release (form {fields['v']}); upgrade this one"
-            raise CorruptRecordError(message)
-        return BacklogItem(
-            ref=ref,
-            title=fields["title"],
-            state=BacklogState(fields["state"]),
-            reason=fields["reason"],
-            metadata=parsed_metadata(fields["metadata"]),
-            revision=fields["revision"],
-            requested_by=fields["requested_by"],
-            ring=tuple(fields["ring"].split()),
-            job=fields["job"],
-            fence=int(fields["fence"]),
-            added_at=float(fields["added_at"]),
-            changed_at=float(fields["changed_at"]),
-            started_at=float(fields["started_at"]) if "started_at" in fields else None,
-            seen=fields.get("seen", ""),
-            looked_at=float(fields.get("looked_at") or 0.0),
-            refusal=Refusal.from_json(str(ref), fields["refusal"]) if fields.get("refusal") else None,
-            paused=fields["state"] == BacklogState.CANCELLED and fields.get("away", "") != "1",
-            pausing=fields.get("pause", ""),
-            unwanted=fields.get("unwanted", ""),
-            aside=fields.get("aside", ""),
-            in_review=fields.get("in_review", "") == "1",
-            main_red=fields.get("main_red", "") == "1",
-            before=fields.get("before", ""),
-            assigned=tuple(fields["assigned"].splitlines()) if "assigned" in fields else None,
-        )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        message = f"the stored record of issue {ref} cannot be read ({error})"
-        raise CorruptRecordError(message) from error

@@ -45,7 +45,7 @@ class CorrectionStore(Store):
         said = {"state": JobState.QUEUED, "reason": correction.reason} | correction.data(job)
         return self.call(
             _SEND_BACK, job=self.keys.job(job.id), signals=self.keys.signals(job.id),
-            run=self.keys.run(job.id), main_look=self.keys.main_look(ref.rpartition("#")[0]), id=job.id,
+            run=self.keys.run(job.id), main_look=self.keys.main_look(job.request.repository), id=job.id,
             ref=ref, fence=job.fence, reason=correction.reason, counter=correction.counter,
             retention_seconds=self.retention_seconds, event=correction.event, data=json.dumps(said),
             fields=flat_json(_fields(job, correction)), anew=correction.begins_anew(job),
