@@ -5,9 +5,11 @@ import signal
 import socket
 import socketserver
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -149,6 +151,51 @@ def test_idle_connections_cut_by_a_restart_are_noticed(tmp_path: Path) -> None:
         server.stop()
         server.start()
         assert client.get("key") == "kept"
+
+
+def test_connection_with_an_answer_left_on_it_is_not_used(redis_server: PrivateServer) -> None:
+    """Its next reader would take that for its own; the same connection, once it was made anew, serves."""
+    with connect(redis_server.url) as client:
+        pool = client.connection_pool
+        connection = pool.get_connection()
+        connection.send_command("ECHO", "another's")
+        assert connection.can_read(timeout=5)
+        pool.release(connection)
+        assert client.echo("mine") == "mine"
+        assert pool.get_connection() is connection
+
+
+def test_children_have_connections_of_their_own(redis_server: PrivateServer) -> None:
+    """A forked one shares none with its parent, also where that was in use; and gives none of them back."""
+    with connect(redis_server.url) as client:
+        pool: Any = client.connection_pool
+        held, idle = pool.get_connection(), pool.get_connection()
+        pool.release(idle)
+        with warnings.catch_warnings():  # of later Pythons, about threads that this test does not use
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            is_apart = False
+            try:
+                made = pool.get_connection()
+                pool.release(held)
+                is_apart = made not in {held, idle} and pool.get_connection() is not held and client.ping()
+            finally:
+                os._exit(0 if is_apart else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        pool.release(held)
+        assert {pool.get_connection(), pool.get_connection()} == {held, idle}
+        assert client.ping()
+
+
+def test_no_more_connections_are_made_than_allowed(redis_server: PrivateServer) -> None:
+    """A call that gets none fails, and those that were given back are used again."""
+    with connect(redis_server.url, max_connections=1) as client:
+        connection = client.connection_pool.get_connection()
+        with pytest.raises(redis.ConnectionError):
+            client.ping()
+        client.connection_pool.release(connection)
+        assert client.ping()
 
 
 def test_command_that_was_sent_is_not_sent_again() -> None:

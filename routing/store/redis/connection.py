@@ -154,6 +154,53 @@ class _PatientBySentinelTLS(_Patient, SentinelManagedSSLConnection):
     fails_over = True
 
 
+class _Pool(ConnectionPool):
+    """Hands out connections, and counts them for nobody.
+
+    The driver's own notes each time for OpenTelemetry how many are in use, and for its plugins that one was
+    released, which nothing here reads: that takes longer than to read an answer.
+    """
+
+    def get_connection(self, *_named: Any, **_options: Any) -> Any:
+        """A connection that is open, with nothing left on it to be read."""
+        self._checkpid()
+        with self._lock:
+            try:
+                connection = self._available_connections.pop()
+            except IndexError:
+                connection = self.make_connection()
+            self._in_use_connections.add(connection)
+        try:
+            connection.connect()
+            if self._is_dirty(connection):
+                connection.disconnect()
+                connection.connect()
+        except BaseException:
+            self.release(connection)
+            raise
+        return connection
+
+    def release(self, connection: Any) -> None:
+        """Take a connection back; one that a forked child has of its parent is closed."""
+        self._checkpid()
+        with self._lock:
+            if connection not in self._in_use_connections:
+                return
+            self._in_use_connections.remove(connection)
+            if self.owns_connection(connection):
+                self._available_connections.append(connection)
+                return
+        connection.disconnect()
+
+    @staticmethod
+    def _is_dirty(connection: Any) -> bool:
+        """Whether the server has closed it, or an answer is left on it."""
+        try:
+            return bool(connection.can_read())
+        except (ConnectionError, TimeoutError, OSError):
+            return True
+
+
 class _MasterClient(redis.Redis):
     """Sends a command again when a replica refused it: nothing was done there."""
 
@@ -202,10 +249,10 @@ def _pool(address: RedisAddress, options: dict[str, Any]) -> ConnectionPool:
     if address.by_sentinel:
         return _sentinel_pool(address, options)
     if address.path:
-        return ConnectionPool(connection_class=_PatientUnix, path=address.path, **options)
+        return _Pool(connection_class=_PatientUnix, path=address.path, **options)
     host, port = address.hosts[0]
     kind = _PatientTLS if address.uses_tls else _PatientTCP
-    return ConnectionPool(connection_class=kind, host=host, port=port, **options)
+    return _Pool(connection_class=kind, host=host, port=port, **options)
 
 
 def _sentinel_pool(address: RedisAddress, options: dict[str, Any]) -> ConnectionPool:
