@@ -39,6 +39,11 @@ class CasePair(BaseModel):
     canary_key: str = ""
 
     @property
+    def id(self) -> str:
+        """By which it goes to the judge, see `Job.pair_id`."""
+        return self.dispatched.canary_job
+
+    @property
     def index(self) -> int:
         """Place in the order of the cases, from 0."""
         return self.dispatched.index
@@ -67,7 +72,9 @@ def settled(pair: CasePair, champion: HalfResult, canary: HalfResult, *, at: flo
     is_settled = champion.score is not None and canary.score is not None
     reason = f"champion {champion.reason}; canary {canary.reason}"
     if not is_settled:
-        reason = f"left out: {champion.reason if champion.score is None else canary.reason}"
+        reason = "left out: " + next(
+            (side.reason for side in (champion, canary) if side.score is None and side.reason), "not judged"
+        )
     return PairSettlement(
         index=pair.index,
         kind="settled" if is_settled else "excluded",

@@ -144,7 +144,8 @@ class Settling:
         """Both halves have said what they have to say; whose work is looked at first is a coin's to say."""
         first = Arm.CANARY if self._generator.random() < _HALF else Arm.CHAMPION
         seen = len(champion.signals), len(canary.signals)
-        self._judging.begin(champion.job.id, canary.job.id, first=first, seen=seen)
+        pair, other = champion.job.id, canary.job.id
+        self._judging.begin(pair, champion=pair, canary=other, first=first, seen=seen)
 
     def rules(self, job: Job) -> ScoreRules:
         """The rules of the job's trial; those of the settings for jobs of no trial."""

@@ -145,6 +145,7 @@ class Job:
     pair_arm: Arm | None = None  # whose version it is in its pair
     backtest: str = ""  # id of the backtest that it is part of, "" for none
     case: str = ""  # digest of the past issue that it works on there
+    case_pair: str = ""  # id of the canary's job of its case, by which both are judged
     shadow: bool = False  # its work is judged, and never delivered: nobody outside sees anything of it
     rerouted_from: int | None = None  # version that it was drawn to before that was rejected
     queue: Literal["champion", "canary", "backtest"] = "champion"
@@ -216,6 +217,16 @@ class Job:
         if not self.trial:
             return None
         return self.bet.arm if self.bet else self.pair_arm
+
+    @property
+    def pair_id(self) -> str:
+        """By which its pair goes to the judge: the champion's job, in a backtest the canary's.
+
+        There the champion may have none, as a kept result stands for it.
+        """
+        if self.case:
+            return self.case_pair or self.id
+        return self.partner if self.shadow else self.id
 
     @property
     def title(self) -> str:

@@ -245,7 +245,6 @@ class AgentRunner:
         result = replace(ran.result, commit=pushed.commit or "", branch=tree.branch)
         expects_commit = Role(claim.job.request.role).makes_commits
         judged = pushed.commit in claim.job.judged
-        self._pairs.cases.judge(claim.job, tree, result.commit, self._rules.work_dir)
         return replace(ran, result=result, judged=judged, expects_commit=expects_commit, left=left)
 
     def _permit(self, claim: Claim) -> None:

@@ -1,22 +1,25 @@
 """Beginning and stopping backtests, for people and as steps of ways."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from pydantic import ValidationError
 
 from harvest.backtests.case import Case
 from harvest.backtests.step_review import review_of
 from harvest.evidence.policy import TrialPolicy
-from routing.errors import ConflictError, CorruptRecordError, InvalidInputError, NotFoundError
+from routing.errors import CoalmineError, ConflictError, CorruptRecordError, InvalidInputError, NotFoundError
 from routing.generator import Generator
 from routing.store.backtests.backtest_store import Backtest, BacktestAnswer, BacktestState, BacktestStore
+from routing.store.judging.judging_store import JudgingStore
 from routing.store.trials.version_store import VersionStore
 from routing.templates.version import Version, VersionState
 from routing.templates.way import StepTakenError, WayMove
 from tasks.backtests.case_folder import CaseFolder
-from tasks.backtests.running import request_of
+from tasks.backtests.running import PairsSeen, request_of
 
 _log = structlog.get_logger(__name__)
 
@@ -43,8 +46,10 @@ class BacktestOpening:
     def __init__(
         self, *, store: BacktestStore, versions: VersionStore, generator: Generator,
         policy: Callable[[], TrialPolicy], judge: Callable[[Case], tuple[str, float] | None],
+        judging: JudgingStore,
     ) -> None:  # fmt: skip
         self._store = store
+        self._judging = judging
         self._versions = versions
         self._generator = generator  # of the order of cases
         self._policy = policy
@@ -142,7 +147,10 @@ class BacktestOpening:
             return None
 
     def stop(self, run: Backtest, *, by: str, reason: str = "") -> tuple[Backtest, bool]:
-        """End a backtest without a verdict; and whether this did it. Its jobs that wait are not begun."""
+        """End a backtest without a verdict; and whether this did it.
+
+        Its jobs that wait are not begun, those at work end, and nothing of it is judged any more.
+        """
         while run.is_running:
             why = reason or f"stopped by {by}"
             answer = self._store.advance(
@@ -152,6 +160,9 @@ class BacktestOpening:
             )  # fmt: skip
             run = self.find(run.id)
             if answer is BacktestAnswer.OK:
+                with suppress(CoalmineError, ValidationError):  # of a damaged line: its work expires
+                    open_pairs = PairsSeen.of(run, self._store.pairs(run.id)).open
+                    self._judging.drop([pair.id for pair in open_pairs])
                 return run, True
         return run, False
 

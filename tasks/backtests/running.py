@@ -1,7 +1,8 @@
 """Running backtests: cases are given out to both versions, and the paired test is asked after each pair.
 
 One tick looks at all backtests. A step is computed from what is stored, and written if nobody else was
-faster, so any number of processes may run it. Nothing is given out while real work waits.
+faster, so any number of processes may run it. Nothing is given out while real work waits. Pairs whose work is
+all there go to the judge, like those of a trial.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,22 +12,19 @@ import structlog
 from pydantic import ValidationError
 
 from harvest.backtests.case import Case
-from harvest.backtests.case_pair import CasePair, CaseResult, HalfResult, first_of, result_key, settled
+from harvest.backtests.case_pair import CasePair, CaseResult, first_of, result_key
 from harvest.backtests.step_review import review_of
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import advance
 from harvest.evidence.verdict import Decision, Verdict
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
-from harvest.settling.case_settling import case_worth
-from harvest.settling.score import ScoreRules, ScoreStatus
-from harvest.settling.settling import spent
+from harvest.settling.score import ScoreRules
 from routing.errors import CoalmineError, ConflictError, CorruptRecordError, NotFoundError, UnavailableError
 from routing.generator import Generator
-from routing.jobs.job import Job, JobRequest, Priority
+from routing.jobs.job import JobRequest, Priority
 from routing.jobs.mailbox import new_job_id
 from routing.jobs.publisher import Publisher, shown
-from routing.jobs.signal import Signal, SignalKind
 from routing.store.backtests.backtest_store import (
     Backtest,
     BacktestAnswer,
@@ -35,10 +33,12 @@ from routing.store.backtests.backtest_store import (
     CaseJob,
     NewPair,
 )
+from routing.store.judging.judging_store import JudgingStore
 from routing.store.signals.signal_store import SignalStore
 from routing.templates.templates import Templates
 from routing.templates.trial import Arm
 from routing.templates.version import Version, VersionState
+from tasks.backtests.pair_look import Found, PairLook, look_at
 
 _log = structlog.get_logger(__name__)
 
@@ -52,12 +52,8 @@ _ENDS = {
 }
 
 
-#: A job with its facts; None for the job: its record has expired.
-_Found = Mapping[str, tuple[Job | None, Sequence[Signal]]]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Seen:
+class PairsSeen:
     """What is stored of a backtest: the state of its test, and the pairs that are open."""
 
     state: PairEvidence
@@ -65,7 +61,7 @@ class _Seen:
     kept: frozenset[int]  # pairs in which a kept result stands for the champion's job
 
     @classmethod
-    def of(cls, run: Backtest, stored: Sequence[str]) -> "_Seen":
+    def of(cls, run: Backtest, stored: Sequence[str]) -> "PairsSeen":
         """From the stored state, and the pairs that were given out since it was written."""
         state = evidence_of(run)
         pairs = [CasePair.model_validate_json(line) for line in stored]
@@ -90,22 +86,10 @@ def request_of(case: Case, template: str) -> JobRequest:
     )
 
 
-def spent_of(job: Job) -> dict[str, float]:
-    """What a job has spent, by guardrail, as in a trial; a past issue has no CI that sends work back."""
-    return {name: amount for name, amount in spent(job).items() if name != "fix_forwards"}
-
-
 def own_jobs(pair: CasePair) -> list[str]:
     """The jobs that a pair has here: without the champion's where a kept result stands for it."""
     champion = [] if pair.kept else [pair.dispatched.champion_job]
     return [pair.dispatched.canary_job, *champion]
-
-
-def _kept(result: CaseResult | None) -> HalfResult | None:
-    if result is None:
-        return None
-    words = f"kept from job {result.job}"
-    return HalfResult(score=result.score, reason=words, spent=result.spent)
 
 
 def _ended(run: Backtest, state: PairEvidence, end: BacktestState, reason: str) -> Mapping[str, object]:
@@ -138,9 +122,11 @@ class BacktestRuns:
     def __init__(
         self, *, store: BacktestStore, signals: SignalStore, publisher: Publisher, generator: Generator,
         templates: Templates, judge: Callable[[Case], tuple[str, float] | None], is_busy: Callable[[], bool],
-        cancel: Callable[[str, str], object], rules: RunningRules, ids: Callable[[], str] = new_job_id,
+        cancel: Callable[[str, str], object], rules: RunningRules, judging: JudgingStore,
+        ids: Callable[[], str] = new_job_id,
     ) -> None:  # fmt: skip
         self._store = store
+        self._judging = judging
         self._signals = signals
         self._publisher = publisher
         self._generator = generator
@@ -169,7 +155,7 @@ class BacktestRuns:
         run = self._store.read(name)
         if run is None or not run.is_running:
             return 0
-        seen = _Seen.of(run, self._store.pairs(name))
+        seen = PairsSeen.of(run, self._store.pairs(name))
         looked = self._settle(run, seen)
         if looked is None:
             return 0
@@ -182,18 +168,22 @@ class BacktestRuns:
             state, open_pairs = state.dispatch(line), open_pairs + 1
         return open_pairs
 
-    def _settle(self, run: Backtest, seen: "_Seen") -> tuple[PairEvidence, Backtest] | None:
+    def _settle(self, run: Backtest, seen: "PairsSeen") -> tuple[PairEvidence, Backtest] | None:
         """Count the pairs that have ended; None when the backtest has ended with them."""
         now, state, found = self._store.now(), seen.state, self._found(seen)
         lines: list[PairSettlement] = []
         days = (now - run.opened_at) / _SECONDS_A_DAY
         decision = state.decide(elapsed_days=days)
         for pair in seen.open:
-            line = self._line(pair, found, now)
-            if line is None or decision.verdict is not Verdict.HOLD:
-                continue  # the verdict comes with the pair that decides it
-            lines.append(line)
-            state = advance(state, [], [line]).state
+            if decision.verdict is not Verdict.HOLD:
+                break  # the verdict comes with the pair that decides it
+            look = look_at(pair, found, now=now, rules=self._rules.scores)
+            if look.line is None:
+                if look.awaits_judge:
+                    self._have_judged(pair, look)
+                continue
+            lines.append(look.line)
+            state = advance(state, [], [look.line]).state
             decision = state.decide(elapsed_days=days)
         end, reason = self._end(run, state, decision, seen, found)
         if not lines and end is None:
@@ -207,20 +197,29 @@ class BacktestRuns:
         if answer is not BacktestAnswer.OK:
             return None  # another process was faster: the next tick goes on from what it left
         self._keep(seen, lines)
+        done = {line.index for line in lines}
+        self._judging.drop([pair.id for pair in seen.open if end is not None or pair.index in done])
         if end is None:
             return state, replace(run, revision=run.revision + 1, evidence=state.to_json())
         if refuses:
             self._refuse(run.id)
-        self._end_jobs(run, seen, {line.index for line in lines})
+        self._end_jobs(run, seen, done)
         return None
 
-    def _found(self, seen: "_Seen") -> _Found:
+    def _have_judged(self, pair: CasePair, look: PairLook) -> None:
+        """Both sides have ended; whose work is looked at first is a coin's to say."""
+        self._judging.begin(
+            pair.id, champion="" if pair.kept else pair.dispatched.champion_job,
+            canary=pair.dispatched.canary_job, first=first_of(self._generator.random()), seen=look.seen,
+        )  # fmt: skip
+
+    def _found(self, seen: "PairsSeen") -> Found:
         """The jobs of open pairs with their facts; those that cannot be read now are not in it."""
         jobs = [job for pair in seen.open for job in own_jobs(pair)]
         return {name: (job, facts) for name, job, facts in self._signals.read_due(jobs)}
 
     def _end(
-        self, run: Backtest, state: PairEvidence, decision: Decision, seen: "_Seen", found: _Found
+        self, run: Backtest, state: PairEvidence, decision: Decision, seen: "PairsSeen", found: Found
     ) -> tuple[BacktestState | None, str]:
         """Whether a backtest ends, by its verdict or without one, and why."""
         if run.place.steps and not self._store.is_on_way(run):
@@ -238,7 +237,7 @@ class BacktestRuns:
                 return BacktestState.UNDECIDED, f"it has spent ${used:.2f} of ${run.budget_usd:.2f}"
         return None, ""
 
-    def _spent_usd(self, run: Backtest, seen: "_Seen", found: _Found) -> float:
+    def _spent_usd(self, run: Backtest, seen: "PairsSeen", found: Found) -> float:
         """What its own jobs have spent so far, those at work with their turns that have ended.
 
         A kept result was paid for by an earlier backtest.
@@ -263,7 +262,7 @@ class BacktestRuns:
             _log.warning("backtest.not_refused", backtest=name, reason=str(error))
         self._store.refused(name)
 
-    def _end_jobs(self, run: Backtest, seen: "_Seen", done: set[int]) -> None:
+    def _end_jobs(self, run: Backtest, seen: "PairsSeen", done: set[int]) -> None:
         """Nobody needs the work of open pairs any more."""
         for pair in seen.open:
             if pair.index in done:
@@ -274,36 +273,7 @@ class BacktestRuns:
                 except CoalmineError as error:  # it has ended, or expired
                     _log.info("backtest.job_not_ended", job=job, reason=str(error))
 
-    def _line(self, pair: CasePair, found: _Found, now: float) -> PairSettlement | None:
-        """What became of a pair; None while one side goes on."""
-        canary, late = self._half(found.get(pair.dispatched.canary_job), now)
-        champion, slow = _kept(pair.kept), False
-        if champion is None:
-            champion, slow = self._half(found.get(pair.dispatched.champion_job), now)
-        if canary is None or champion is None:
-            return None
-        if late and slow:
-            canary = HalfResult(score=None, reason="the judge took too long on both")
-        return settled(pair, champion, canary, at=now)
-
-    def _half(
-        self, found: tuple[Job | None, Sequence[Signal]] | None, now: float
-    ) -> tuple[HalfResult | None, bool]:
-        """What a job came to, None while it may still change; and whether its judge was ended."""
-        if found is None:  # it cannot be read now
-            return None, False
-        job, facts = found
-        if job is None:
-            return HalfResult(score=None, reason="the record of its job has expired"), False
-        worth = case_worth(job, facts, now=now, rules=self._rules.scores)
-        if worth.status is ScoreStatus.OPEN:
-            return None, False
-        score = None if job.fell_back else worth.value
-        reason = "used a fallback's model" if job.fell_back else worth.reason
-        overdue = any(fact.kind is SignalKind.JUDGED and fact.overdue for fact in facts)
-        return HalfResult(score=score, reason=reason, spent=spent_of(job)), overdue
-
-    def _keep(self, seen: "_Seen", lines: Sequence[PairSettlement]) -> None:
+    def _keep(self, seen: "PairsSeen", lines: Sequence[PairSettlement]) -> None:
         """Keep what both versions made of a case, for later backtests with one of them as champion."""
         pairs = {pair.index: pair for pair in seen.open}
         for line in lines:

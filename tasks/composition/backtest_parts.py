@@ -117,7 +117,7 @@ def backtest_opening_of(parts: Coalmine) -> BacktestOpening:
     settings = parts.settings
     return BacktestOpening(
         store=parts.backtest_store, versions=parts.versions, generator=parts.generator,
-        policy=lambda: settings.canary.policy, judge=partial(judge_key, settings),
+        policy=lambda: settings.canary.policy, judge=partial(judge_key, settings), judging=parts.judging,
     )  # fmt: skip
 
 
@@ -142,4 +142,5 @@ def backtest_runs_of(parts: Coalmine) -> BacktestRuns:
             pairs_at_once=settings.backtest.pairs_at_once, max_attempts=settings.job.max_attempts,
             keep_seconds=settings.backtest.keep_days * 86_400.0,
         ),
+        judging=parts.judging,
     )  # fmt: skip

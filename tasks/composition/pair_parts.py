@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harvest.backtests.case import Case
 from routing.jobs.job import Job
-from routing.store.judging.judging_store import JudgingClaim, JudgingStore
+from routing.store.judging.judging_store import HandedWork, JudgingClaim, JudgingStore
 from tasks.agents.pairs.case_work import CaseWork
+from tasks.agents.pairs.handed_work import with_base
 from tasks.agents.pairs.judge import Judge
 from tasks.agents.pairs.judging import PairJudging
 from tasks.agents.pairs.pair_work import PairWork
@@ -34,10 +36,8 @@ def case_work_of(parts: "Coalmine") -> CaseWork:
         return None if text is None else Case.model_validate_json(text)
 
     return CaseWork(
-        case_of=case_of, judge_of=partial(judge_of_case, parts.settings), now=parts.now,
-        add=lambda job, facts: parts.signals.add(job.id, facts, fence=job.fence),
-        say=parts.log_store.say, reach=store.note_reach,
-        allow=parts.settings.backtest.allow,
+        case_of=case_of, judge_of=partial(judge_of_case, parts.settings), say=parts.log_store.say,
+        reach=store.note_reach, allow=parts.settings.backtest.allow,
     )  # fmt: skip
 
 
@@ -50,11 +50,14 @@ def pair_work_of(parts: "Coalmine") -> PairWork:
 
 
 def judge_by(parts: "Coalmine") -> Callable[[Job], Judge | None]:
-    """Who judges a job's work: the settings' command, else CI of its local forge; None for nobody."""
-    settings = parts.settings
+    """Who judges a job's work: the settings' command, else CI of its local forge; None for nobody.
+
+    A case has hidden tests, and may have a judge of its own.
+    """
+    settings, cases = parts.settings, case_work_of(parts)
 
     def judge_of(job: Job) -> Judge | None:
-        return judge_of_repository(settings, job.request.repository)
+        return cases.judge(job) if job.case else judge_of_repository(settings, job.request.repository)
 
     return judge_of
 
@@ -67,9 +70,10 @@ def judge_leases(store: JudgingStore, lease_seconds: float) -> LeaseKind[Judging
 
 
 def ask_judges(parts: "Coalmine", requests: TickRequests) -> None:
-    """Have the pairs judged that wait for it, in whichever worker takes them."""
+    """Have the pairs judged that wait for it, in whichever worker takes them; cases by those of backtests."""
     for pair in parts.judging.take():
-        requests.send(JUDGE, pair)
+        job = parts.job_store.read(pair)
+        requests.send(JUDGE, pair, queue="backtest" if job and job.case else "control")
 
 
 def harvest_tick(parts: "Coalmine", requests: TickRequests) -> None:
@@ -79,9 +83,9 @@ def harvest_tick(parts: "Coalmine", requests: TickRequests) -> None:
     """
     steps: dict[str, Callable[[], object]] = {
         "harvest": parts.harvester.harvest,
-        "judges": lambda: ask_judges(parts, requests),
         "proposals": parts.proposals.open_all_waiting,
         "backtests": parts.backtest_runs.tick,
+        "judges": lambda: ask_judges(parts, requests),  # of the pairs that the others found ready
     }
     for name, step in steps.items():
         with LogAndContinue("tick.failed", tick="harvest", step=name):
@@ -94,13 +98,18 @@ def pair_judging_of(
     """What judges pairs on this host."""
     work_dir, store = parts.settings.agent.work_dir, parts.judging
 
-    def mirror_of(repository: str) -> Mirror:
+    cases = case_work_of(parts)
+
+    def lender_of(job: Job, work: HandedWork) -> Path:
+        repository = job.request.repository
         remote = remotes.get(repository)
         if remote is None:
             message = f"this worker knows no repository {repository}; see its settings"
             raise UnknownRepositoryError(message)
         place = RepositoryPlace(work_dir=work_dir, repository=repository, limits=parts.settings.git)
-        return Mirror(path=place.mirror, remote=remote)
+        if job.case:
+            return cases.lender(job, place, remote)
+        return with_base(Mirror(path=place.mirror, remote=remote), work)
 
     return PairJudging(
         store=store,
@@ -108,7 +117,9 @@ def pair_judging_of(
         leases=judge_leases(store, keeper.times.lease_seconds),
         find=parts.jobs.find,
         judge_of=judge_by(parts),
-        mirror_of=mirror_of,
+        lender_of=lender_of,
+        say=parts.log_store.say,
+        flush=parts.log_store.flush,
         work_dir=work_dir / ".coalmine" / "judge",
         now=parts.now,
         judged=partial(requests.ask, HARVEST),

@@ -290,7 +290,7 @@ class Worker:
             self.coalmine.log_store.flush()
 
     def _ask_for_ticks(self, job: Job, step: NextStep, result: JobResult) -> None:
-        if job.partner:  # its pair may be ready to be judged
+        if job.partner or job.case:  # its pair may be ready to be judged
             self.tick_requests.ask(HARVEST)
         if step is NextStep.PUSHED:
             self.tick_requests.send(CI, result.commit) if self._runs_ci(job) else self.tick_requests.ask(

@@ -145,7 +145,7 @@ def _later(seconds: float, step: Callable[[], None]) -> None:
 
 
 class TickRequests:
-    """Sends tasks to the queue `control`, where beat would only have them run later.
+    """Sends tasks to the queue `control`, where beat would only have them run later, or to another one.
 
     A broker that does not take a message costs no more than the wait for beat. One a process, shared by its
     threads.
@@ -189,9 +189,9 @@ class TickRequests:
         with LogAndContinue("tick.not_asked", tick=tick):  # its next time comes without it
             self.ask(tick)
 
-    def send(self, task: str, *arguments: str) -> None:
+    def send(self, task: str, *arguments: str, queue: str = "control") -> None:
         """Send a task now."""
         try:
-            self._app.send_task(task, args=arguments, queue="control", ignore_result=True, retry=False)
+            self._app.send_task(task, args=arguments, queue=queue, ignore_result=True, retry=False)
         except (KombuError, OSError, RedisError) as error:
             _log.warning("tick.not_sent", task=task, reason=str(error))

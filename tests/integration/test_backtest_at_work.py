@@ -59,7 +59,9 @@ class CaseShop:
         order = BacktestOrder(canary=canary, champion=champion, cases=cases, refuse=True, by="ada")
         name = opening.open(order).id
         wait_until(lambda: not opening.find(name).is_running, description="it has ended", timeout=120)
-        return read_report(self.parts.backtest_store, self.parts.log_store, opening.find(name))
+        store = self.parts.backtest_store
+        wait_until(lambda: not store.refusing(), description="its version is rejected where it is worse")
+        return read_report(store, self.parts.log_store, opening.find(name))
 
     def snapshot(self, prompt: str) -> Snapshot:
         """A version that differs from the others by its prompt alone, and has no sandbox on any machine."""

@@ -23,7 +23,7 @@ from routing.jobs.signal import SignalKind, handed_over
 from routing.store.judging.judging_store import AtAnswer, EndAnswer, HandAnswer, JudgingClaim, JudgingRefusal
 from routing.store.redis.lease import LeaseStatus
 from routing.templates.trial import Arm, Mode
-from tasks.agents.pairs.handed_work import packed
+from tasks.agents.pairs.handed_work import packed, with_base
 from tasks.agents.pairs.judge import Judge
 from tasks.agents.pairs.judging import AWAY_SECONDS, MOST_LOST, Judging, PairJudging
 from tasks.agents.repository.mirror import Mirror
@@ -100,7 +100,9 @@ class Bench:
         return PairJudging(
             store=app.judging, keeper=keeper, leases=judge_leases(app.judging, LEASE), find=app.jobs.find,
             judge_of=lambda _: Judge(command=command, timeout_seconds=self.seconds) if command else None,
-            mirror_of=lambda _: Mirror(path=self.folder / mirror, remote=Remote(address=address)),
+            lender_of=lambda _, work: with_base(
+                Mirror(path=self.folder / mirror, remote=Remote(address=address)), work
+            ),
             work_dir=self.folder / "judge", now=app.now,
         )  # fmt: skip
 
@@ -246,13 +248,13 @@ def test_a_half_without_work_has_nothing_to_be_judged(bench: Bench) -> None:
 
 def test_a_killed_workers_judging_is_done_again_and_settled_once(bench: Bench) -> None:
     """The one that was lost writes nothing when it comes back."""
-    champion, canary = bench.handed()
+    champion, _ = bench.handed()
     lost = claimed(bench, champion.id)
     assert bench.judging().judge(champion.id, worker="w2") is Judging.REFUSED
     bench.fleet.clock.forward(LEASE + 1)
     assert bench.fleet.app.judging.take() == [champion.id]
     assert bench.judging().judge(champion.id, worker="w2") is Judging.JUDGED
-    assert bench.fleet.app.judging.end(lost, canary.id, {}) is EndAnswer.STALE
+    assert bench.fleet.app.judging.end(lost, {}) is EndAnswer.STALE
     assert bench.judging().judge(champion.id, worker="w3") is Judging.REFUSED
     assert len(bench.settled()) == len(bench.settled()) == 1
 

@@ -297,9 +297,9 @@ class NoBroker(TickRequests):
     def __init__(self) -> None:
         """It needs no connection."""
 
-    def send(self, task: str, *arguments: str) -> None:
+    def send(self, task: str, *arguments: str, queue: str = "control") -> None:
         """Take no message."""
-        raise RuntimeError(task, arguments)
+        raise RuntimeError(task, arguments, queue)
 
 
 def test_what_fails_in_a_harvest_keeps_no_backtest_waiting(fleet: SteppedFleet) -> None:

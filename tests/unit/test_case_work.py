@@ -1,11 +1,10 @@
-"""What a worker does for a job of a case: what its agent reaches, and whose judgement is recorded."""
+"""What a worker does for a job of a case: what its agent reaches, and what is said of that."""
 
 import random
 
 import redis
 
 from routing.jobs.job import Job
-from routing.jobs.signal import judgement
 from routing.sandbox.profile import Injection, NetworkMode, SandboxKind, SandboxProfile
 from routing.templates.version import Snapshot
 from tasks.agents.pairs.case_work import CaseWork
@@ -64,18 +63,3 @@ def test_the_report_names_what_jobs_reach_beside_models(fake_redis: redis.Redis)
     report = read_report(app.backtest_store, app.log_store, made.now)
     assert report.beyond == ["*.shop.example", "models.example:8443"]
     assert (report.unconfined, report.looked) == (1, 2)
-
-
-def test_a_judgement_of_a_lost_lease_is_not_recorded(fake_redis: redis.Redis) -> None:
-    """The work of the lease's next holder is judged, not that of the one which was lost."""
-    made = backtest_on(fake_redis)
-    app, identifier = made.fleet.app, made.jobs()[0].id
-    work = case_work_of(app)
-    lost = made.fleet.claim(identifier, lease_seconds=30.0)
-    made.fleet.clock.forward(40)
-    now = made.fleet.claim(identifier, lease_seconds=30.0)
-    assert now.fence > lost.fence
-    for claim, value in ((lost, 0.0), (now, 1.0)):
-        work.add(claim.job, [judgement(at=1.0, commit="c0ffee", value=value, note="said")])
-    (fact,) = app.signals.read(identifier)
-    assert fact.value == 1.0

@@ -204,7 +204,7 @@ def pair_of(made: SteppedFleet, *, champion_score: float, canary_score: float) -
         arm: judgement(at=made.clock(), commit="a" * 40, value=value, note="by its tests", place=1)
         for arm, value in scores.items()
     }
-    made.app.judging.end(claimed, champion.partner, words)
+    made.app.judging.end(claimed, words)
     made.clock.forward(60)
     made.spend(halves[0], usd=4.0)
     made.app.jobs.end(

@@ -149,8 +149,9 @@ class Requests(TickRequests):
             later=lambda seconds, step: self.waits.append((seconds, step)),
         )  # fmt: skip
 
-    def send(self, task: str, *arguments: str) -> None:
+    def send(self, task: str, *arguments: str, queue: str = "control") -> None:
         """Note it; a worker takes it at once."""
+        assert queue == "control"
         self.sent.append(" ".join((task, *arguments)))
 
 

@@ -23,7 +23,8 @@ redis.call('RPUSH', pairs, line)
 
 local function accept(record, job, fields, arm)
   redis.call('HSET', record, 'v', '1', 'created_at', at, 'request', request, 'state', 'queued', 'shadow', '1',
-    'place', '', 'queue', 'backtest', 'backtest', id, 'pair', index, 'arm', arm, unpack(cjson.decode(fields)))
+    'place', '', 'queue', 'backtest', 'backtest', id, 'pair', index, 'arm', arm,
+    'case_pair', canary_id, unpack(cjson.decode(fields)))
   redis.call('ZADD', pushed and unclaimed or outbox, look, job)
   redis.call('ZADD', jobs, at, job)
   redis.call('ZADD', due, deadline, job)

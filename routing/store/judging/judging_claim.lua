@@ -1,17 +1,17 @@
 -- Win the lease of a pair that is to be judged.
--- KEYS  pair: its record  champion: record of its job  judging, trials_open, pulse
--- ARGV  id: of the champion's job  lease_seconds  worker  call_id: with the same one it may be made again
--- Returns {'ok', field, value, …} | {'missing'|'taken'} | {'over'}: nobody needs it, as its trial or the pair has ended
+-- KEYS  pair: its record  owner: record of the job that it is called by  judging, trials_open, backtests_open, pulse
+-- ARGV  id: of the pair  lease_seconds  worker  call_id: with the same one it may be made again
+-- Returns {'ok', field, value, …} | {'missing'|'taken'} | {'over'}: nobody needs it, see `_needed`
 -- @include prelude
 -- @include lease
+-- @include needed
 local now = clock(time)
 local f = redis.call('HMGET', pair, 'state', 'lease_until', 'claim', 'at')
-local trial = redis.call('HMGET', champion, 'trial', 'pair_settled_at')
 if not f[1] then
   redis.call('ZREM', judging, id)
   return {'missing'}
 end
-if f[1] == 'done' or trial[2] or redis.call('SISMEMBER', trials_open, trial[1] or '') == 0 then
+if f[1] == 'done' or not_needed(owner, trials_open, backtests_open) then
   redis.call('ZREM', judging, id)
   redis.call('HDEL', pair, 'work:champion', 'work:canary')
   return {'over'}

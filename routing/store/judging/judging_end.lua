@@ -1,7 +1,8 @@
 -- Write what the judge says of both halves of a pair, or give the pair back to be judged by another worker.
 -- KEYS  pair: its record  champion, canary: records of its jobs  champion_signals, canary_signals  judging, due, events
--- ARGV  id: of the champion's job  canary_id  fence: of the claim  champion_fact, canary_fact: JSON of the facts, each ''
---       where there is nothing to say  signal: id of both  wait_seconds: until it is begun again  data: of the event, as JSON
+-- ARGV  id: of the pair  champion_id, canary_id: of its jobs  fence: of the claim
+--       champion_fact, canary_fact: JSON of the facts, each '' where there is nothing to say
+--        signal: id of both  wait_seconds: until it is begun again  data: of the event, as JSON
 -- FLAGS again: it is given back, and this attempt does not count
 -- Returns 'ok'|'stale': another worker has it, or it is done
 -- @include prelude
@@ -22,7 +23,7 @@ local function say(job, signals, job_id, fact)
   local ttl = redis.call('TTL', job)
   if ttl >= 0 then redis.call('EXPIRE', signals, ttl + 1) end
 end
-say(champion, champion_signals, id, champion_fact)
+say(champion, champion_signals, champion_id, champion_fact)
 say(canary, canary_signals, canary_id, canary_fact)
 redis.call('HSET', pair, 'state', 'done')
 redis.call('HDEL', pair, 'work:champion', 'work:canary')

@@ -1,7 +1,7 @@
 -- The pairs whose judging is to be begun now: they wait, or the lease on them has run out.
 -- KEYS  judging
 -- ARGV  most  again_seconds: until they are named again, if nobody has begun
--- Returns the ids of their champions' jobs
+-- Returns their ids
 -- @include prelude
 local now = clock(time)
 local found = redis.call('ZRANGEBYSCORE', judging, '-inf', now, 'LIMIT', 0, most)

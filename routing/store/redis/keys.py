@@ -146,7 +146,7 @@ class Keys:
         return self("job", job, "signals")
 
     def pair(self, job: str) -> str:
-        """Hash: by the champion's job, what a pair handed over to its judge, and his lease. Expires."""
+        """Hash: by a job, see `Job.pair_id`, what a pair handed over to its judge, and the lease. Expires."""
         return self("pair", job)
 
     def run(self, job: str) -> str:

@@ -1,30 +1,21 @@
-"""What the runner asks of a job of a case: its repository, which ends at the base; its network; its judge.
+"""What the runner asks of a job of a case: its repository, which ends at the base, and its network.
 
-A job of a case belongs to a backtest: it has no partner that waits for it, and nothing of it is delivered.
-Its work is judged by the worker that ran it, under its lease; what is recorded is the first judgement.
+A job of a case belongs to a backtest: nothing of it is delivered, and its work goes to the judge of its pair.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import structlog
 
 from harvest.backtests.case import Case
 from routing.git.remote import Remote
 from routing.jobs.job import Job
-from routing.jobs.signal import Signal, judgement
 from routing.sandbox.profile import NetworkMode, SandboxKind, SandboxProfile
-from tasks.agents.pairs.judge import Judge, Judgement
+from tasks.agents.pairs.judge import Judge
 from tasks.agents.pairs.sealed_repository import place_of_case, sealed_remote
 from tasks.agents.proxy.hosts import OF_MODELS, HostRules, address_of
-from tasks.agents.repository.our_git import our_git, without_tree
 from tasks.agents.repository.place import RepositoryPlace, UnknownRepositoryError
-from tasks.agents.repository.worktree import Worktree
 from tasks.agents.runtimes.runtime import RuntimeSpec
-
-_log = structlog.get_logger(__name__)
 
 #: What the agent of a case reaches of the network, as it is stored; after MODELS the hosts beyond these.
 MACHINE, MODELS, NOTHING = "machine", "models", "nothing"
@@ -36,8 +27,6 @@ class CaseWork:
 
     case_of: Callable[[str], Case | None] = lambda _digest: None  # a case by its digest; None: not kept
     judge_of: Callable[[Case], Judge | None] = lambda _case: None  # with its hidden tests
-    now: Callable[[], float] = time.time  # by the server's clock
-    add: Callable[[Job, Sequence[Signal]], object] = lambda _job, _facts: None  # under the job's lease
     say: Callable[[str, str, str], object] = lambda *_said: None  # adds to a job's log
     reach: Callable[[str, str, str], object] = lambda *_noted: None  # of a backtest: job, and what it reaches
     allow: tuple[str, ...] = ()  # hosts that its agent may reach beside the APIs of models
@@ -81,26 +70,16 @@ class CaseWork:
         within = NOTHING if profile.network is NetworkMode.NONE else " ".join((MODELS, *beyond))
         self.reach(job.backtest, job.id, MACHINE if kind is SandboxKind.NONE else within)
 
-    def judge(self, job: Job, tree: Worktree, commit: str, work_dir: Path) -> None:
-        """Have the judge look at what a job of a case left, and record its word; nothing for other jobs."""
-        if not job.case or not commit:
-            return
-        case = self._case(job)
-        judge = self.judge_of(case)
-        if judge is None:
-            nobody = f"no judge is set for {case.repository}; set judge.command"
-            found = Judgement(value=None, note=nobody)
-        else:
-            git = without_tree(our_git(tree.git_dir, tree.path, tree.limits))
-            name = case.repository.rpartition("/")[2].rpartition(":")[2]
-            found = judge.judge(git, commit, tree.base, work_dir=work_dir / ".coalmine" / "judge", name=name)
-        for line in found.last_lines:
-            self.say(job.id, "judge", line)
-        _log.info("case.judged", case=case.id, value=found.value, note=found.note)
-        fact = judgement(
-            at=self.now(), commit=commit, value=found.value, note=found.note, overdue=found.overdue
-        )
-        self.add(job, [fact])  # nothing when the lease was lost: its next holder's work is judged
+    def judge(self, job: Job) -> Judge | None:
+        """Who judges the work of a job of a case, with its hidden tests; None for nobody."""
+        return self.judge_of(self._case(job))
+
+    def lender(self, job: Job, place: RepositoryPlace, remote: Remote) -> Path:
+        """The repository of this host that a judge borrows the base from: it ends there, too.
+
+        So what an agent wrote finds no answer while it is judged, either. Raises as `where` does.
+        """
+        return Path(self.where(job, place, remote)[1].address)
 
     def _case(self, job: Job) -> Case:
         case = self.case_of(job.case)

@@ -9,6 +9,7 @@ the other half. Work that has cost several workers their life scores 0, if the b
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -24,14 +25,13 @@ from routing.store.judging.judging_store import (
     BASE,
     AtAnswer,
     EndAnswer,
+    HandedWork,
     JudgingClaim,
     JudgingRefusal,
     JudgingStore,
 )
 from routing.templates.trial import Arm
-from tasks.agents.pairs.handed_work import with_base
 from tasks.agents.pairs.judge import Judge, Judgement, blamed
-from tasks.agents.repository.mirror import Mirror
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tasks.work.drain import ended_by_signal
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
@@ -68,13 +68,15 @@ class PairJudging:
     leases: LeaseKind[JudgingClaim]
     find: Callable[[str], Job]  # raises what it cannot find
     judge_of: Callable[[Job], Judge | None]  # who judges the work of a job's pair; None: nobody is set
-    mirror_of: Callable[[str], Mirror]  # of a repository on this host; raises for an unknown one
+    lender_of: Callable[[Job, HandedWork], Path]  # a repository of this host that has the work's base
     work_dir: Path  # where the clones are made
     now: Callable[[], float]  # by the server's clock
     judged: Callable[[], object] = lambda: None  # called when a pair was judged
+    say: Callable[[str, str, str], object] = lambda *_said: None  # adds to a job's log
+    flush: Callable[[], object] = lambda: None  # writes what was added
 
     def judge(self, pair: str, *, worker: str) -> Judging:
-        """Judge a pair, by the id of its champion's job.
+        """Judge a pair, by its id.
 
         A message for a pair that is taken, judged or no longer needed changes nothing.
         """
@@ -86,21 +88,24 @@ class PairJudging:
         with structlog.contextvars.bound_contextvars(job=pair):
             stop = StopSignal()
             with ended_by_signal(stop), self.keeper.holding(self.leases, claim, stop):
-                return self._judged(claim, self.find(pair), stop)
+                job = self.find(pair)
+                known = replace(claim, canary=claim.canary or job.partner)  # of an earlier release
+                return self._judged(known, job, stop)
 
     def _judged(self, claim: JudgingClaim, job: Job, stop: StopSignal) -> Judging:
         try:
             found = self._judgements(claim, job, stop)
         except CoalmineError as error:  # of the repository, on a host that has not got the base yet
             _log.warning("pair.judging_delayed", reason=str(error))
-            return self._give_back(claim, job, wait_seconds=AWAY_SECONDS)
+            return self._give_back(claim, wait_seconds=AWAY_SECONDS)
         if stop.reason is StopReason.LEASE_LOST:
             return Judging.LOST
         if stop.reason is not None:  # the next claim finds out whether anybody needs it still
             _log.info("pair.judging_stopped", reason=stop.reason)
-            return self._give_back(claim, job)
+            return self._give_back(claim)
         said = self._facts(claim, found)
-        answer = self._patiently(lambda: self.store.end(claim, job.partner, said))
+        self._log_words(claim, found)
+        answer = self._patiently(lambda: self.store.end(claim, said))
         notes = {arm.value: fact.note for arm, fact in said.items()}
         _log.info("pair.judged", answer=answer, first=claim.first, **notes)
         if answer is EndAnswer.STALE:
@@ -126,7 +131,7 @@ class PairJudging:
     def _one(self, judge: Judge, claim: JudgingClaim, arm: Arm, job: Job, stop: StopSignal) -> Judgement:
         """What the judge says of one half; where that has cost several workers their life, by its base."""
         work, repository, lost = claim.works[arm], job.request.repository, claim.lost.get(arm, 0)
-        lender = with_base(self.mirror_of(repository), work)
+        lender = self.lender_of(job, work)
         name = repository.rpartition("/")[2].rpartition(":")[2]
         self._patiently(lambda: self.store.at(claim, BASE if lost >= MOST_LOST else arm))
         if lost < MOST_LOST:
@@ -145,8 +150,17 @@ class PairJudging:
             for arm, said in found.items()
         }  # fmt: skip
 
-    def _give_back(self, claim: JudgingClaim, job: Job, *, wait_seconds: float = 0.0) -> Judging:
-        step = partial(self.store.give_back, claim, job.partner, wait_seconds=wait_seconds)
+    def _log_words(self, claim: JudgingClaim, found: Mapping[Arm, Judgement]) -> None:
+        """What the judge printed last goes to the log of each job."""
+        jobs = {Arm.CHAMPION: claim.champion, Arm.CANARY: claim.canary}
+        for arm, said in found.items():
+            for line in said.last_lines:
+                self.say(jobs[arm], "judge", line)
+        with suppress(CoalmineError):  # nothing is decided by a log
+            self.flush()
+
+    def _give_back(self, claim: JudgingClaim, *, wait_seconds: float = 0.0) -> Judging:
+        step = partial(self.store.give_back, claim, wait_seconds=wait_seconds)
         return Judging.GIVEN_BACK if self._patiently(step) is EndAnswer.OK else Judging.LOST
 
     def _patiently(self, step: Callable[[], Answer]) -> Answer:

@@ -43,7 +43,7 @@ class PairWork:
     agree: Callable[[Job, Base], Base | None] = lambda _job, base: base  # where it begins: the first decides
     now: Callable[[], float] = time.time  # by the server's clock
     give: Callable[[Job, Signal, HandedWork | None], HandAnswer] = lambda *_given: HandAnswer.OVER
-    cases: CaseWork = field(default_factory=CaseWork)  # for jobs of backtests, which have no partner
+    cases: CaseWork = field(default_factory=CaseWork)  # for jobs of backtests
 
     def begin(self, job: Job, place: RepositoryPlace, remote: Remote) -> Base | None:
         """Where a job's work is to begin; None where that is up to the job alone.
@@ -65,11 +65,12 @@ class PairWork:
     def hand_over(self, job: Job, tree: Worktree, commit: str) -> HandAnswer | None:
         """Hand a job's first work to the judge of its pair; None outside of pairs, and for later work.
 
-        None too for a job that went to another version since: its work says nothing about the pair. Raises
+        The pair of a job of a case is in its backtest. None too for a job that went to another version since:
+        its work says nothing about the pair. Raises
         what git raises, and the store when it is away for too long: then the delivery is tried again later.
         """
         known = job.handed_at is not None or job.pushed_at is not None
-        if not job.partner or known or job.rerouted_from is not None:
+        if not (job.partner or job.case) or known or job.rerouted_from is not None:
             return None
         git = without_tree(our_git(tree.git_dir, tree.path, tree.limits))
         fact, work = handed_over(at=self.now(), commit=commit), None
