@@ -300,7 +300,8 @@ app.steps["worker"].add(DrainStep)
 @signals.worker_shutdown.connect
 @signals.worker_process_shutdown.connect
 def _leave_no_socket(**_given: Any) -> None:
-    """A process that ends removes the socket of its agents' mail."""
+    """A process that ends removes the socket of its agents' mail, and gives those of forges back."""
     parts = _workers.get(os.getpid())
     if parts is not None:
         parts.turns.mail_server.shut()
+        parts.forges.close()

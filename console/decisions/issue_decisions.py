@@ -1,5 +1,6 @@
 """Decisions about an issue: it leaves the queue, or goes back into it."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
 from routing.backlog.item import BacklogItem, BacklogState
@@ -25,20 +26,21 @@ class IssueResumed:
 
 def pause_issue(parts: Coalmine, ref: IssueRef, *, by: str) -> tuple[BacklogItem, bool]:
     """Take an issue out of the queue; returns it as it is now, and whether that changed anything."""
-    backlog = _forge_parts(parts).backlog
-    changed = backlog.cancel(ref, by=by)
-    # Read again after the step: the answer shows what is stored, not what was meant.
-    return backlog.find(ref), changed
+    with closing(_forge_parts(parts)) as forges:
+        changed = forges.backlog.cancel(ref, by=by)
+        # Read again after the step: the answer shows what is stored, not what was meant.
+        return forges.backlog.find(ref), changed
 
 
 def resume_issue(parts: Coalmine, ref: IssueRef, *, by: str) -> IssueResumed:
     """Put an issue back that was paused or waits for a person, and take its label off on its forge."""
-    forges, label = _forge_parts(parts), parts.settings.issues.watch.escalation_label
-    before = forges.backlog.find(ref)
-    # The label first: with it still on, the next poll would take the issue out again.
-    off = _take_label_off(forges, before, label)
-    changed = forges.backlog.requeue(ref, by=by) or bool(off)  # a poll may have put it back in between
-    return IssueResumed(before=before, item=forges.backlog.find(ref), changed=changed, label_off=off)
+    label = parts.settings.issues.watch.escalation_label
+    with closing(_forge_parts(parts)) as forges:
+        before = forges.backlog.find(ref)
+        # The label first: with it still on, the next poll would take the issue out again.
+        off = _take_label_off(forges, before, label)
+        changed = forges.backlog.requeue(ref, by=by) or bool(off)  # a poll may have put it back in between
+        return IssueResumed(before=before, item=forges.backlog.find(ref), changed=changed, label_off=off)
 
 
 def _forge_parts(parts: Coalmine) -> ForgeParts:

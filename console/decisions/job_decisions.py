@@ -1,5 +1,7 @@
 """Decisions about a job: it is ended, it is tried again, or its work is judged."""
 
+from contextlib import closing
+
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import ConflictError
 from routing.forges.errors import ForgeError
@@ -53,17 +55,17 @@ def _check_issue(parts: Coalmine, job: Job) -> str:
     ref = issue_of(job)
     if ref is None:
         return ""
-    forges = ForgeParts(coalmine=parts, run_ci=lambda _commit: None)
-    item = forges.backlog.known(ref)
-    if item is not None:
-        _refuse_taken(item, job)
-    site = forges.sources.get(ref.forge)
-    if site is None or site.config.kill_switch:
-        return ""
-    try:
-        found = site.forge.read_issue(ref)
-    except ForgeError as error:
-        return f"it is not known whether {ref} is still open: {error}"
+    with closing(ForgeParts(coalmine=parts, run_ci=lambda _commit: None)) as forges:
+        item = forges.backlog.known(ref)
+        if item is not None:
+            _refuse_taken(item, job)
+        site = forges.sources.get(ref.forge)
+        if site is None or site.config.kill_switch:
+            return ""
+        try:
+            found = site.forge.read_issue(ref)
+        except ForgeError as error:
+            return f"it is not known whether {ref} is still open: {error}"
     if found.state == "closed":
         message = f"{ref} is closed; job {job.id} was not retried: {_REOPEN}"
         raise ConflictError(message)

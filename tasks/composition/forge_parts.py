@@ -56,6 +56,19 @@ class ForgeParts:
         trackers = trackers_of(settings, surroundings)
         return {name: replace(site, trackers=trackers) for name, site in found.items()} if trackers else found
 
+    def close(self) -> None:
+        """Give back the sockets of forges and trackers; what was never made is not made for it.
+
+        All may be asked again after it. Those that were given are their owner's.
+        """
+        from routing.forges.forge import HoldsConnections
+
+        # cached_property keeps what it made in __dict__: asking for the attribute would make it.
+        for site in self.sources.values() if "sites" in self.__dict__ else ():
+            is_given = self.given is not None and site.name in self.given
+            if isinstance(site.forge, HoldsConnections) and not is_given:
+                site.forge.close_connections()
+
     @cached_property
     def sources(self) -> Mapping[str, IssueSite]:
         """Where issues come from, by name: the forges, and the trackers."""

@@ -226,6 +226,9 @@ def test_who_asked_is_the_one_who_set_the_label(there: ServedTracker) -> None:
     for name in ("one", "two", "coalmine", "three"):
         there.world.relabel(issue, [*issue.labels, name], by="bob" if name == "coalmine" else PERSON)
     assert there.tracker.requested_by(ref, "Coalmine") == "bob"
+    there.world.relabel(issue, ["one"])
+    there.world.relabel(issue, ["one", "coalmine"], by="eve")
+    assert there.tracker.requested_by(ref, "coalmine") == "eve"
 
 
 def test_a_history_that_is_too_long_names_nobody(there: ServedTracker) -> None:

@@ -75,9 +75,7 @@ class JiraShop:
 
     def close(self) -> None:
         """End the server, and what speaks to it."""
-        for site in self.fleet.parts.sources.values():
-            if site.name == "jira":
-                site.forge.close_connections()  # type: ignore[attr-defined]
+        self.fleet.parts.close()
         self.fleet.stop()
         self.server.stop()
 

@@ -57,6 +57,7 @@ class ForgeServer:
     ) -> None:  # fmt: skip
         self.git = git  # serves the repository itself
         self.asked: list[AskedRequest] = []
+        self.connected: set[tuple[str, int]] = set()  # clients that hold a connection open
         self.answered: list[tuple[AskedRequest, Answer]] = []  # in full, before they are cut into pages
         self.next: deque[Answer] = deque()  # sent in place of the next answers
         self.silent = False  # each connection is closed without a word
@@ -73,6 +74,14 @@ class ForgeServer:
         class ForgeHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 5  # seconds after which a client that keeps its connection is forgotten
+
+            def setup(self) -> None:
+                super().setup()
+                server.connected.add(self.client_address)
+
+            def finish(self) -> None:
+                server.connected.discard(self.client_address)
+                super().finish()
 
             def answer(self) -> None:
                 server.serve(self)

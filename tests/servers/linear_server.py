@@ -254,13 +254,14 @@ class LinearTeam:
         issue = self.found(input_["issueId"])
         if not input_["body"].strip():
             raise LinearFaultError("Argument Validation Error", status=400)
-        return {"success": True, "comment": _comment(self.world.comment(issue, OWN_LOGIN, input_["body"]))}
+        made = self.world.comment(issue, OWN_LOGIN, _kept(input_["body"]))
+        return {"success": True, "comment": _comment(made)}
 
     def rewrite(self, id_: str, input_: Mapping[str, Any]) -> dict[str, Any]:
         """Change a comment."""
         _check("commentUpdate", input_)
         one = self._commented(id_)[1]
-        one.body = input_["body"]
+        one.body = _kept(input_["body"])
         return {"success": True, "comment": _comment(one)}
 
     def attach(self, input_: Mapping[str, Any]) -> dict[str, Any]:
@@ -276,6 +277,11 @@ def _check(name: str, given: Mapping[str, Any]) -> None:
     lacks = [member for member, needed in known if needed and member not in given]
     if unknown or lacks:
         raise WrongDocumentError(f"the input of {name} has no {sorted(unknown)}, and lacks {lacks}")
+
+
+def _kept(markdown: str) -> str:
+    """What its editor keeps of a text: no comments of HTML, unless they are code."""
+    return re.sub(r"(?<!`)<!--.*?-->", "", markdown, flags=re.DOTALL)
 
 
 def _comment(one: TrackedComment) -> dict[str, Any]:
