@@ -25,9 +25,21 @@ QUEUES = ("champion", "canary", "control", "backtest")
 WORK = "tasks.work"
 
 #: Names of the ticks, which run on the queue `control`.
-SWEEP, HARVEST, WATCH, LAND, POLL, DISPATCH, CI, JUDGE, WATCHDOG, NOTIFY = (
+SWEEP, HARVEST, WATCH, LAND, POLL, DISPATCH, CI, JUDGE, WATCHDOG, NOTIFY, TRACE = (
     f"tasks.{name}"
-    for name in ("sweep", "harvest", "watch", "land", "poll", "dispatch", "ci", "judge", "watchdog", "notify")
+    for name in (
+        "sweep",
+        "harvest",
+        "watch",
+        "land",
+        "poll",
+        "dispatch",
+        "ci",
+        "judge",
+        "watchdog",
+        "notify",
+        "trace",
+    )
 )
 
 
@@ -154,6 +166,8 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
         every[DISPATCH] = times.dispatch_interval_seconds
     if settings.notify.is_on:
         every[NOTIFY] = settings.notify.interval_seconds
+    if settings.telemetry.is_on:
+        every[TRACE] = settings.telemetry.interval_seconds
     ticks = {name: _entry(name, seconds) for name, seconds in every.items()}
     return ticks | {f"{POLL} {forge}": _entry(POLL, seconds, forge) for forge, seconds in polls.items()}
 

@@ -28,6 +28,7 @@ from tasks.broker import (
     NOTIFY,
     POLL,
     SWEEP,
+    TRACE,
     WATCH,
     WATCHDOG,
     WORK,
@@ -38,6 +39,7 @@ from tasks.broker import (
 from tasks.composition.composition import compose, redis_url
 from tasks.composition.forge_parts import ForgeParts
 from tasks.composition.pair_parts import harvest_tick
+from tasks.composition.telemetry_parts import tracer_of
 from tasks.logs import configure_logs
 from tasks.secrecy import hide_secrets
 from tasks.settings.settings import Settings, load_settings
@@ -168,6 +170,14 @@ def notify() -> None:
     for notifier in parts.notifiers:
         with LogAndContinue("tick.failed", tick=f"notify-{notifier.name}"):
             parts.coalmine.ticks.run_alone(f"notify-{notifier.name}", notifier.tick)
+
+
+@app.task(name=TRACE, base=TickTask)
+def trace() -> None:
+    """Send spans of what has happened."""
+    with LogAndContinue("tick.failed", tick="trace"):
+        parts = worker().coalmine
+        parts.ticks.run_alone("trace", tracer_of(parts).tick)
 
 
 @app.task(name=POLL, base=TickTask)

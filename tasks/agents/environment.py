@@ -27,6 +27,7 @@ class AgentIdentity:
     issue: str = ""  # `local:shop#3`, "" for ad-hoc requests
     attempt: int = 1  # from 1
     branch: str = ""  # branch of the work tree, "" without one
+    traceparent: str = ""  # where the turn is in its trace (W3C Trace Context), "" while none is sent
 
 
 def agent_environment(
@@ -102,6 +103,8 @@ def _said(identity: AgentIdentity, turn_kind: str, prompt_file: Path) -> dict[st
         "COALMINE_PROMPT_FILE": str(prompt_file),
         "GIT_TERMINAL_PROMPT": "0",
     }
+    if identity.traceparent:  # a program that sends spans of its own puts them there
+        said["TRACEPARENT"] = identity.traceparent
     user, _, host = IDENTITY_EMAIL.partition("@")
     said["GIT_AUTHOR_NAME"] = said["GIT_COMMITTER_NAME"] = identity.version
     said["GIT_AUTHOR_EMAIL"] = IDENTITY_EMAIL

@@ -70,6 +70,7 @@ class RunnerRules:
     prices: PriceTable = field(default_factory=PriceTable)  # for programs that say no dollars
     group: int | None = None  # shared with the user that agents run as; None: they run as the worker's
     git: GitLimits = field(default_factory=GitLimits)
+    traced: Callable[[Job], str] = lambda _: ""  # of a claimed job's turn; "": no traces are sent
 
     @property
     def of_job(self) -> JobLimits:
@@ -326,7 +327,7 @@ class AgentRunner:
         prompt_file = files.resolve() / "prompt.md"
         identity = AgentIdentity(
             job_id=job.id, agent=run.agent, version=claim.version.id, issue=job.request.issue,
-            attempt=job.attempts, branch=tree.branch if tree else "",
+            attempt=job.attempts, branch=tree.branch if tree else "", traceparent=self._rules.traced(job),
         )  # fmt: skip
         parts = prompt_input(
             claim, start, branch=identity.branch, resumed=tree is not None and tree.resumed,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from redis import Redis
 
+    from routing.jobs.job import Job
     from routing.store.accounts.breaker_store import BreakerStore
     from routing.store.archive.archive_reader import ArchiveReader
     from routing.store.archive.archive_writer import ArchiveWriter
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from routing.store.events.decision_store import DecisionStore
     from routing.store.events.event_store import EventStore
     from routing.store.events.notice_store import NoticeStore
+    from routing.store.events.trace_store import TraceStore
     from routing.store.fleet.clock_store import ClockStore
     from routing.store.fleet.main_store import MainStore
     from routing.store.fleet.token_store import TokenStore
@@ -154,6 +156,21 @@ class Stores:
         from routing.store.events.event_store import EventStore
 
         return EventStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def traces(self) -> TraceStore:
+        """How far events were traced."""
+        from routing.store.events.trace_store import TraceStore
+
+        return TraceStore(self.redis, self.keys, self.clock)
+
+    def traceparent(self, job: Job) -> str:
+        """Where the turn of a claimed job is in its trace; "" while no traces are sent."""
+        if not self.settings.telemetry.is_on:
+            return ""
+        from tasks.telemetry.span import SpanIds
+
+        return SpanIds(self.keys.namespace).of_turn(job.id, job.request.issue, job.fence).traceparent
 
     @cached_property
     def decisions(self) -> DecisionStore:

@@ -162,6 +162,7 @@ class Worker:
                 prices=PriceTable(own=self.coalmine.settings.price),
                 group=agent.group_id,
                 git=self.coalmine.settings.git,
+                traced=self.coalmine.traceparent,
             ),
             remotes=self.forges.remotes,
             environment=os.environ,

@@ -49,6 +49,7 @@ from tasks.settings.time_settings import TimeSettings
 from tasks.settings.tracker_tables import Trackers, names_of, refuse_names_of, with_variables
 from tasks.settings.up_settings import UpSettings
 from tasks.settings.web_settings import WebSettings
+from tasks.telemetry.settings import TelemetrySettings
 
 #: The file that is read when COALMINE_CONFIG names no other.
 DEFAULT_FILE = Path("coalmine.toml")
@@ -195,6 +196,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     up: UpSettings = UpSettings()  # the agent that `coalmine up` begins with
     notify: NotifySettings = NotifySettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @classmethod
     def settings_customise_sources(

@@ -33,6 +33,7 @@ _SOON = "it is found out again within seconds"
 _LEASE = "a lease is worth nothing elsewhere"
 _BROKER = "the broker's: jobs are published again"
 _FORGE = "what a forge says now is asked again"
+_TRACED = "traces go on with what happens next"
 
 #: All kinds. Where two patterns fit a key, the one with more colons counts.
 KINDS = (
@@ -87,6 +88,8 @@ KINDS = (
     # Events, and what is to be sent of them.
     KeyKind("events", _X),
     KeyKind("decisions", _X),
+    KeyKind("traced", _S, _TRACED),
+    KeyKind("traced:*", _S, _TRACED),
     KeyKind("notify:*", _H),
     KeyKind("notify:*:notes", _H),
     # Accounts.

@@ -55,6 +55,7 @@ PERMANENT_KINDS = frozenset(
         "mail_waiting",  # zset of agents that live and have mail, by the time of the next look
         "intake",  # zset of issues that a forge has reported, by the time of the next look; bounded
         "intake_notes",  # hash: issue of the intake -> what was reported about it
+        "traced",  # id of the last event that was sent as a trace; traced:JOB expires
         "notify",  # notify:SINK and what waits for it; bounded by the kinds of sinks and by a trim
         "champion",  # the broker's queues
         "canary",
