@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up test test-real bench bench-quick lint prices clean
+.PHONY: help demo up test test-real bench bench-quick lint prices dist clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,19 @@ bench: $(VENV)/.developed  ## measure; writes benchmarks/results.json
 
 bench-quick: $(VENV)/.developed  ## the same with fewer runs a cell
 	$(BIN)/python -m benchmarks.run --quick
+
+# A Python that has hatchling; by default one of its own.
+BUILDER ?= build/venv/bin/python
+
+build/venv/bin/python: constraints.txt
+	$(PYTHON) -m venv build/venv
+	$@ -m pip --disable-pip-version-check --quiet install -c constraints.txt hatchling
+	@touch $@
+
+# hatchling sets every file's time and mode, so a commit has one wheel, on every machine.
+dist: $(BUILDER)  ## build the wheel and the source distribution, in dist/
+	rm -rf dist
+	$(BUILDER) -m hatchling build --directory dist
 
 prices: $(VENV)/.developed  ## take the list prices of models from the pinned genai-prices
 	$(BIN)/python -m tests.price_list

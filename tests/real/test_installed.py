@@ -4,6 +4,8 @@ import os
 import re
 import signal
 import subprocess
+import sys
+import sysconfig
 import zipfile
 from collections.abc import Mapping
 from email.parser import Parser
@@ -15,7 +17,7 @@ from routing.git.git import Git
 from tests.acceptance.test_init import CLAUDE
 from tests.acceptance.test_printed_commands import carry_out_the_quickstart
 from tests.printed_commands import SYSTEM_PATH, Block, PrintedShell
-from tests.source import ROOT
+from tests.source import FLOORS, ROOT
 from tests.waiting import until_ended, wait_until
 
 #: Variables and files by which pip finds its index on this machine.
@@ -135,6 +137,54 @@ def _try_on_a_repository(shell: PrintedShell, folder: Path, init: str, up: str) 
     assert logs
     # The first line may say in what CI ran.
     assert {file.read_text().strip().splitlines()[-1] for file in logs} <= PYTHONS
+
+
+@pytest.mark.timeout(300)
+def test_make_dist_makes_the_same_again(clone: Path, installers: Path, tmp_path: Path) -> None:
+    """Whatever the umask is; the wheel has all that the program reads, and its sources make it too."""
+    Git(clone)("remote", "set-url", "origin", str(ROOT))
+    made = list[dict[str, bytes]]()
+    for umask in ("022", "077"):
+        command = f"umask {umask} && make dist BUILDER={installers / 'python'}"
+        subprocess.run(["sh", "-c", command], cwd=clone, check=True, capture_output=True, timeout=120)
+        made.append({file.name: file.read_bytes() for file in (clone / "dist").iterdir()})
+    assert made[0] == made[1]
+    wheel, sdist = sorted((clone / "dist").iterdir(), key=lambda file: file.suffix != ".whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+    tracked = set(Git(clone)("ls-files", *FLOORS).split())
+    assert {Path(name).suffix for name in tracked} >= {".lua", ".html", ".css", ".js", ".py"}
+    assert tracked <= held
+    subprocess.run(["tar", "-xzf", sdist, "-C", tmp_path], check=True, timeout=60)
+    (unpacked,) = tmp_path.iterdir()
+    again = _built(unpacked, installers, tmp_path / "wheels", "wheel")
+    assert again.read_bytes() == made[0][again.name]
+
+
+@pytest.mark.timeout(_DEMO_SECONDS + 60)
+def test_the_demonstration_of_a_wheel(clone: Path, installers: Path, tmp_path: Path) -> None:
+    """In an environment of its own, with the libraries of this one and nothing of the clone."""
+    wheel, environment = _built(clone, installers, tmp_path / "wheels", "wheel"), tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=120)
+    python, (site,) = environment / "bin" / "python", environment.glob("lib/python3*/site-packages")
+    subprocess.run(
+        [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps", wheel],
+        check=True, timeout=120,
+    )  # fmt: skip
+    (site / "libraries.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("COALMINE_", "PYTHON"))
+    }
+    found = subprocess.run(
+        [python, "-c", "import console; print(console.__file__)"], cwd=tmp_path, env=clean, check=True,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert Path(found.stdout.strip()).is_relative_to(site)
+    said = subprocess.run(
+        [environment / "bin" / "coalmine", "demo"], cwd=tmp_path, env=clean, check=True, capture_output=True,
+        text=True, timeout=_DEMO_SECONDS,
+    )  # fmt: skip
+    assert "What happened" in said.stdout
 
 
 @pytest.mark.timeout(600)

@@ -83,6 +83,21 @@ def _settings_of(configs: Iterable[tuple[str, type[BaseModel]]]) -> Iterator[tup
                 yield whose, name, None if default is PydanticUndefined else default
 
 
+def test_the_list_for_models_is_that_of_the_index() -> None:
+    """llms.txt has every heading and page of docs/index.md, with paths from the root."""
+    wanted = [
+        re.sub(r"\]\((?=[a-z0-9-]+\.md)", "](docs/", line)
+        for line in page("index.md").splitlines()
+        if line.startswith(("## ", "- ["))
+    ]
+    text = (ROOT / "llms.txt").read_text(encoding="utf-8")
+    listed = [line for line in text.splitlines() if line.startswith(("## ", "- ["))]
+    assert listed == wanted, "copy the line of docs/index.md into llms.txt, with docs/ before the page"
+    linked = [path for path in re.findall(r"\]\(([^)#]+)", text) if ":" not in path]
+    assert linked
+    assert not [path for path in linked if not (ROOT / path).is_file()]
+
+
 def test_every_setting_is_in_the_reference_with_its_default() -> None:
     """docs/settings.md is the whole truth about settings."""
     written = {name: cells[0] for name, cells in rows("settings.md").items() if not name.isupper()}
