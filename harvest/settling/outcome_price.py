@@ -28,7 +28,7 @@ LEVEL = 0.05
 MOST_USD, MOST_TOKENS, MOST_MINUTES = 25.0, 20_000_000.0, 240.0
 
 #: What is staked, with the same weight for each.
-_STAKES = (0.9, 0.4, 0.15, 0.05)
+STAKES = (0.9, 0.4, 0.15, 0.05)
 _FARTHEST, _HALVINGS = 1e4, 24
 
 
@@ -234,10 +234,10 @@ def _last(is_rejected: Callable[[float], bool], sure: float, other: float) -> fl
 
 def _reaches(gains: Iterable[float]) -> bool:
     """Whether the mean wealth of all stakes ever reaches 1/LEVEL; a stake multiplies by 1 + stake * gain."""
-    wealth = [1.0] * len(_STAKES)
-    enough = len(_STAKES) / LEVEL
+    wealth = [1.0] * len(STAKES)
+    enough = len(STAKES) / LEVEL
     for gain in gains:
-        wealth = [each * (1.0 + stake * gain) for each, stake in zip(wealth, _STAKES, strict=True)]
+        wealth = [each * (1.0 + stake * gain) for each, stake in zip(wealth, STAKES, strict=True)]
         if sum(wealth) >= enough:
             return True
     return False
