@@ -74,6 +74,14 @@ class PairCell:
         return self.law.least_pairs(gap=gap, level=POLICY.alpha)
 
 
+CELLS = tuple(
+    PairCell(champion=champion, difference=difference, agreement=agreement)
+    for champion in _CHAMPIONS
+    for agreement in _AGREEMENTS
+    for difference in _DIFFERENCES
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairsEnding:
     """How the runs of a cell ended, one entry a run."""
@@ -89,14 +97,8 @@ class PairsEnding:
 def rows(*, quick: bool) -> list[Row]:
     """Measure all of it."""
     runs = 500 if quick else 5_000
-    cells = [
-        PairCell(champion=champion, difference=difference, agreement=agreement)
-        for champion in _CHAMPIONS
-        for agreement in _AGREEMENTS
-        for difference in _DIFFERENCES
-    ]
-    prompt = {cell: _prompt(cell, runs, _SEED + place) for place, cell in enumerate(cells)}
-    edges = [cell for cell in cells if cell.difference in {0.0, -POLICY.delta}]
+    prompt = {cell: _prompt(cell, runs, _SEED + place) for place, cell in enumerate(CELLS)}
+    edges = [cell for cell in CELLS if cell.difference in {0.0, -POLICY.delta}]
     late = {cell: _late(cell, runs, _SEED + 100 + place) for place, cell in enumerate(edges)}
     return [
         *_error_rows("", prompt, runs),
@@ -161,13 +163,23 @@ def _decide(outcomes: Iterator[Ints], runs: int, most: int) -> PairsEnding:
 
 
 def _prompt(cell: PairCell, runs: int, seed: int) -> PairsEnding:
-    generator, law = np.random.default_rng(seed), cell.law
+    law = cell.law
+    return ending_of_rule(outcomes_of(law.champion_only, law.canary_only, runs, seed), runs)
 
-    def outcomes() -> Iterator[Ints]:
-        while True:
-            yield _outcomes(law, generator.random(runs))
 
-    return _decide(outcomes(), runs, _MOST_PAIRS)
+def outcomes_of(champion_only: float, canary_only: float, runs: int, seed: int) -> Iterator[Ints]:
+    """Without end: one outcome a run, by the chances that only one of the two solves the issue."""
+    generator, law = (
+        np.random.default_rng(seed),
+        PairLaw(champion_only=champion_only, canary_only=canary_only),
+    )
+    while True:
+        yield _outcomes(law, generator.random(runs))
+
+
+def ending_of_rule(outcomes: Iterator[Ints], runs: int) -> PairsEnding:
+    """How the rule decides runs whose pairs settle at once."""
+    return _decide(outcomes, runs, _MOST_PAIRS)
 
 
 def _late(cell: PairCell, runs: int, seed: int) -> PairsEnding:
@@ -239,12 +251,10 @@ def _bound_row(endings: dict[PairCell, PairsEnding], *, quick: bool) -> Row:
 
 def _published_rows(*, quick: bool) -> list[Row]:
     """Issues until a verdict on published outcomes, beside the draw's with half and a tenth of the jobs."""
-    with (Path(__file__).parent / "data" / "published-outcomes.csv").open() as file:
-        table = list(csv.DictReader(file))
     found = []
     for place, (champion, canary, mean, most) in enumerate(_PUBLISHED):
-        scores = np.array([(int(a[champion]), int(a[canary])) for a in table if a[champion] and a[canary]])
-        differences = scores[:, 1] - scores[:, 0]
+        scores = _scores(champion, canary)
+        differences = differences_of(champion, canary)
         generator = np.random.default_rng(_SEED + place)
 
         def outcomes(
@@ -282,6 +292,20 @@ def _published_rows(*, quick: bool) -> list[Row]:
             ),
         ]
     return found
+
+
+def _scores(champion: str, canary: str) -> Ints:
+    """The published outcomes of both models, of the issues that both have."""
+    with (Path(__file__).parent / "data" / "published-outcomes.csv").open() as file:
+        table = list(csv.DictReader(file))
+    return np.array([(int(a[champion]), int(a[canary])) for a in table if a[champion] and a[canary]])
+
+
+def differences_of(champion: str, canary: str) -> Ints:
+    """The canary's score less the champion's, of each issue."""
+    scores = _scores(champion, canary)
+    differences: Ints = scores[:, 1] - scores[:, 0]
+    return differences
 
 
 def _draw_rows(what: str, scores: Ints, share: float, *, pairs: float, runs: int) -> list[Row]:
