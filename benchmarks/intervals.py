@@ -5,7 +5,7 @@ reaches 1/level, whether it is looked at or not; so that is what is counted.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from benchmarks.results import Row, row
 from benchmarks.simulation import LN_THRESHOLD, POLICY, Floats, Ints, ln_mixture, rounded_baseline
 from harvest.draws.draw_evidence import DrawEvidence
 from harvest.draws.draw_wager import wager
+from harvest.evidence.trial_test import AnyTest
 from harvest.evidence.wager import Null, Wager
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_plan import PairLaw
@@ -45,7 +46,7 @@ class _Draws:
 
     def __call__(self, generator: np.random.Generator, runs: int) -> tuple[float, float]:
         """Jobs that settle at once; the champion's mean is frozen as it is then."""
-        nulls = _nulls(self.difference, DrawEvidence.not_worse_null)
+        nulls = _nulls(self.difference, DrawEvidence)
         table = np.array(
             [
                 [
@@ -76,7 +77,7 @@ class _Pairs:
 
     def __call__(self, generator: np.random.Generator, runs: int) -> tuple[float, float]:
         """Pairs that settle at once."""
-        nulls = _nulls(self.difference, PairEvidence.not_worse_null)
+        nulls = _nulls(self.difference, PairEvidence)
         table = np.array(
             [
                 _factors([pair_wager(null, max(place, 1) / 100) for null in nulls], (-1.0, 0.0, 1.0))
@@ -134,9 +135,9 @@ def _rows(kind: str, cells: Sequence[_Missed], runs: int, seed: int) -> list[Row
     ]
 
 
-def _nulls(gap: float, not_worse: Callable[..., Null]) -> tuple[Null, Null]:
+def _nulls(gap: float, test: type[AnyTest]) -> tuple[Null, Null]:
     """What the lower and the upper end are made of, as `harvest.evidence.difference` asks it."""
-    return Null.at_most(gap, delta=POLICY.delta), not_worse(margin=-gap, delta=POLICY.delta)
+    return Null.at_most(gap, delta=POLICY.delta), test.not_worse_null(POLICY, margin=-gap)
 
 
 def _factors(wagers: Sequence[Wager], scores: Sequence[float]) -> list[list[tuple[float, ...]]]:

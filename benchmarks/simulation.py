@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harvest.draws.draw_wager import wager
+from harvest.draws.draw_wager import draw_not_worse, wager
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.wager import WEIGHTS, Null
 from routing.templates.trial import Arm
@@ -18,7 +18,7 @@ Bools = NDArray[np.bool_]
 #: Jobs of a run at most.
 MAX_JOBS = 5_000
 POLICY = TrialPolicy(max_canary_jobs=MAX_JOBS)
-WORSE = Null.not_worse(margin=POLICY.margin, delta=POLICY.delta)
+WORSE = draw_not_worse(POLICY, margin=POLICY.margin)
 NOT_WORSE = Null.worse_by(delta=POLICY.delta)
 LN_THRESHOLD = float(np.log(1 / POLICY.alpha))  # alpha and beta are the same here
 HOLD, ROLL_BACK, GRADUATE = 0, 1, 2

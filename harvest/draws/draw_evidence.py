@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 
 from harvest.draws.baseline import Baseline, Sums
 from harvest.draws.draw_ledger import Dispatched, Settlement
-from harvest.draws.draw_wager import OpenJob
+from harvest.draws.draw_wager import OpenJob, draw_not_worse
 from harvest.evidence.arm_counts import ArmCounts
 from harvest.evidence.evidence import Evidence
 from harvest.evidence.health import LATE_PART, HealthCheck, TrialHealth
@@ -43,9 +43,9 @@ class DrawEvidence(TrialTest[OpenJob, Dispatched, Settlement]):
     strata: Mapping[int, str] = field(default_factory=dict)  # of the champion's open jobs, by index
 
     @classmethod
-    def not_worse_null(cls, *, margin: float, delta: float) -> Null:
+    def not_worse_null(cls, policy: TrialPolicy, *, margin: float) -> Null:
         """H_R with the alternatives of the draw."""
-        return Null.not_worse(margin=margin, delta=delta)
+        return draw_not_worse(policy, margin=margin)
 
     @classmethod
     def units(cls, policy: TrialPolicy, line: Dispatched) -> tuple[OpenJob, Mapping[str, OpenJob]]:

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 
 from harvest.draws.baseline import Sums
-from harvest.draws.draw_wager import wager
+from harvest.draws.draw_wager import draw_not_worse, wager
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.segment import ZEROS, plus
 from harvest.evidence.verdict import Verdict
@@ -92,7 +92,7 @@ class _Ending:
 
 def _simulate(policy: TrialPolicy, champion_rate: float, canary_rate: float, draws: random.Random) -> _Ending:
     """One trial without delays, so that the evidence is simply the largest wealth so far."""
-    worse_null = Null.not_worse(margin=policy.margin, delta=policy.delta)
+    worse_null = draw_not_worse(policy, margin=policy.margin)
     better_null = Null.worse_by(delta=policy.delta)
     enough_to_roll_back, enough_to_graduate = math.log(1 / policy.alpha), math.log(1 / policy.beta)
     worse: Triple = ZEROS

@@ -10,7 +10,7 @@ or 1; that choice affects the speed, never the error rate. docs/evidence.md deri
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Self
@@ -18,7 +18,7 @@ from typing import ClassVar, Self
 from pydantic import ConfigDict, FiniteFloat
 
 from harvest.evidence.evidence import OpenUnit
-from harvest.evidence.policy import Fraction
+from harvest.evidence.policy import Fraction, TrialPolicy
 from harvest.evidence.wager import SMALLEST_FACTOR, Null, Stake, Triple, Wager
 from routing.templates.trial import Arm, Bet
 
@@ -26,6 +26,15 @@ from routing.templates.trial import Arm, Bet
 EDGE = 0.01
 
 _BISECTIONS = 50
+
+#: By the version of a trial's policy: by how many times delta a canary is bet to be worse. A trial goes on,
+#: and is replayed, with what it was opened with.
+_WORSE: Mapping[int, Triple] = {1: (1.0, 2.0, 4.0), 2: (1.0, 2.0, 3.0)}
+
+
+def draw_not_worse(policy: TrialPolicy, *, margin: float) -> Null:
+    """H_R: D >= -margin, with the alternatives of trials by draw."""
+    return Null.not_worse(margin=margin, delta=policy.delta, times=_WORSE[policy.v])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

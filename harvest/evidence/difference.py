@@ -123,7 +123,7 @@ def difference_of(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[obj
 
     def above(gap: float) -> bool:
         """Whether "D is at least the gap" is rejected."""
-        return units.reaches(test.not_worse_null(margin=-gap, delta=policy.delta), policy.alpha)
+        return units.reaches(test.not_worse_null(policy, margin=-gap), policy.alpha)
 
     value, number = test.mean_difference(scored)
     gaps = sorted({*_GAPS, -policy.delta, -policy.margin or 0.0})

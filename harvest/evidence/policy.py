@@ -58,7 +58,7 @@ class TrialPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    v: Literal[1] = 1  # form of this record
+    v: Literal[1, 2] = 2  # form of this record; under 1 a draw bets on other losses, see `draws.draw_wager`
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = (
         0.0  # mean score it may lose and be as good
     )
@@ -80,7 +80,7 @@ class TrialPolicy(BaseModel):
     revert_window_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 86_400.0
     settle_deadline_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 7 * 86_400.0
     prior_mean: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.6  # champion's score before any
-    prior_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0  # in jobs
+    prior_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0  # in jobs
     stratum_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
         4.0  # in jobs, pull to the overall mean
     )

@@ -107,20 +107,18 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
         return cls(
             v=1,
             policy=policy,
-            worse=Evidence.against(cls.not_worse_null(margin=policy.margin, delta=policy.delta)),
+            worse=Evidence.against(cls.not_worse_null(policy, margin=policy.margin)),
             not_worse=Evidence.against(Null.worse_by(delta=policy.delta)),
             guardrails={
-                guardrail.name: Evidence.against(
-                    cls.not_worse_null(margin=guardrail.margin, delta=policy.delta)
-                )
+                guardrail.name: Evidence.against(cls.not_worse_null(policy, margin=guardrail.margin))
                 for guardrail in policy.guardrails
             },
         )
 
     @classmethod
     @abstractmethod
-    def not_worse_null(cls, *, margin: float, delta: float) -> Null:
-        """H_R with the alternatives that this test bets on."""
+    def not_worse_null(cls, policy: TrialPolicy, *, margin: float) -> Null:
+        """H_R for a margin, with the alternatives that this test bets on under a policy."""
 
     @classmethod
     @abstractmethod

@@ -28,9 +28,10 @@ class Null:
     alternatives: Triple  # all on the same side of `gap`
 
     @classmethod
-    def not_worse(cls, *, margin: float, delta: float) -> Self:
-        """H_R: D >= -margin. Rejecting it means that the canary is worse."""
-        return cls(gap=-margin, alternatives=(-margin - delta, -margin - 2 * delta, -margin - 4 * delta))
+    def not_worse(cls, *, margin: float, delta: float, times: Triple = (1.0, 2.0, 3.0)) -> Self:
+        """H_R: D >= -margin. Rejecting it means that the canary is worse: one bets by `times` delta."""
+        first, second, third = (-margin - each * delta for each in times)
+        return cls(gap=-margin, alternatives=(first, second, third))
 
     @classmethod
     def worse_by(cls, *, delta: float) -> Self:

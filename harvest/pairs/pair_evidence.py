@@ -43,9 +43,9 @@ class PairEvidence(TrialTest[OpenPair, PairDispatched, PairSettlement]):
     guardrail_discordances: Mapping[str, Discordance] = field(default_factory=dict)  # by guardrail
 
     @classmethod
-    def not_worse_null(cls, *, margin: float, delta: float) -> Null:
+    def not_worse_null(cls, policy: TrialPolicy, *, margin: float) -> Null:
         """H_R with the alternatives of pairs."""
-        return pair_not_worse(margin=margin, delta=delta)
+        return pair_not_worse(margin=margin, delta=policy.delta)
 
     @classmethod
     def units(cls, policy: TrialPolicy, line: PairDispatched) -> tuple[OpenPair, Mapping[str, OpenPair]]:

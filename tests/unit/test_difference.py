@@ -1,5 +1,6 @@
 """The difference between the versions with its interval: the trial's own tests, asked for every gap."""
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -118,7 +119,7 @@ def test_a_gap_further_out_than_a_rejected_one_is_rejected_too(law: tuple[str, f
         evidence = test.begin(policy).worse
         for null, rejects in (
             (Null.at_most(gap, delta=policy.delta), gap <= found.lower),
-            (test.not_worse_null(margin=-gap, delta=policy.delta), gap >= found.upper),
+            (test.not_worse_null(policy, margin=-gap), gap >= found.upper),
         ):
             state = evidence.against(null)
             for line in dispatches:
@@ -229,9 +230,9 @@ def test_a_difference_is_computed_once_a_revision(fake_redis: redis.Redis) -> No
     current = fleet.app.trials.find("implementer")
     first = differences.of(current)
     assert (differences.of(current), len(reads), first.value) == (first, 1, None)
+    kinds = itertools.cycle((SignalKind.AGENT_ERRORED, SignalKind.FINISHED))
     while fleet.app.trials.find("implementer").is_open:
-        for kind in (SignalKind.AGENT_ERRORED, SignalKind.FINISHED):
-            fleet.end(fleet.enqueue().job, kind)
+        fleet.end(fleet.enqueue().job, next(kinds))
         fleet.app.harvester.harvest()
     ended = fleet.app.trials.find("implementer")
     found = differences.in_list(ended)

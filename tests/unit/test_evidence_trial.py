@@ -8,11 +8,12 @@ from pydantic import ValidationError
 
 from harvest.draws.draw_evidence import DrawEvidence
 from harvest.draws.draw_ledger import Dispatched, Settlement
+from harvest.evidence.difference import difference_of
 from harvest.evidence.policy import Guardrail, TrialPolicy
 from harvest.evidence.trial_test import advance, replay, still_supported
 from harvest.evidence.verdict import Verdict
 from routing.errors import CorruptRecordError
-from routing.templates.trial import Arm
+from routing.templates.trial import Arm, Bet
 from tests.unit.evidence_trials import dispatched, grow, random_ledger, settled
 
 POLICY = TrialPolicy()
@@ -83,13 +84,13 @@ def test_counts_per_arm() -> None:
 
 
 def test_baseline_is_the_champions_settled_mean_with_its_prior() -> None:
-    """0.6 with the weight of two jobs, then what the champion scored; the canary's scores do not enter."""
+    """0.6 with the weight of four jobs, then what the champion scored; the canary's scores do not enter."""
     state = DrawEvidence.begin(POLICY)
     assert state.bet(Arm.CANARY, share=0.1).baseline == 0.6
     state = grow(grow(state, Arm.CHAMPION, 1.0, jobs=8), Arm.CANARY, 0.0, jobs=5)
-    assert state.bet(Arm.CANARY, share=0.1).baseline == 0.92  # (1.2 + 8) / 10
+    assert state.bet(Arm.CANARY, share=0.1).baseline == 0.87  # (2.4 + 8) / 12
     waiting = advance(state, [dispatched(state, Arm.CHAMPION)], []).state
-    assert waiting.bet(Arm.CANARY, share=0.1).baseline == 0.92
+    assert waiting.bet(Arm.CANARY, share=0.1).baseline == 0.87
 
 
 def test_a_bet_stays_as_it_was_frozen() -> None:
@@ -97,7 +98,28 @@ def test_a_bet_stays_as_it_was_frozen() -> None:
     early = begun(POLICY, Arm.CANARY, Arm.CHAMPION)
     bet_then_champion = advance(early, [], [settled(1, 0.0)]).state
     assert bet_then_champion.worse.open[0].baseline == 0.6
-    assert bet_then_champion.bet(Arm.CANARY, share=0.1).baseline == 0.4
+    assert bet_then_champion.bet(Arm.CANARY, share=0.1).baseline == 0.48  # 2.4 / 5
+
+
+def test_a_trial_goes_on_with_the_alternatives_that_it_was_opened_with() -> None:
+    """What was stored under version 1 of its policy is bet, read and replayed by that; its numbers stay."""
+    stored = '{"v": 1, "prior_mean": 0.6, "prior_weight": 2.0, "share": 0.1}'
+    earlier, now = TrialPolicy.from_json(stored), TrialPolicy()
+    assert (earlier.v, now.v) == (1, 2)
+    state = DrawEvidence.begin(earlier)
+    assert state.worse.null.alternatives == (-0.1, -0.2, -0.4)
+    ledger: list[Dispatched | Settlement] = []
+    for index in range(6):
+        bet = Bet(arm=Arm.CANARY, share=0.1, baseline=0.7)
+        line = Dispatched.of(bet, index=index, job_id=f"{index:016x}", draw=0.0)
+        ledger += [line, settled(index, 0.0)]
+        state = advance(state, [line], [settled(index, 0.0)]).state
+    assert state.worse.value == pytest.approx(24.99, abs=0.005)
+    assert DrawEvidence.from_json(state.to_json()) == state
+    assert replay(DrawEvidence, TrialPolicy.from_json(earlier.to_json()), ledger).state == state
+    assert difference_of(DrawEvidence, earlier, ledger).upper <= 0.0
+    assert difference_of(DrawEvidence, now, ledger).upper > 0.0
+    assert replay(DrawEvidence, now, ledger).state.worse.value == pytest.approx(14.98, abs=0.005)
 
 
 def test_strata_are_shrunk_to_the_overall_mean() -> None:
@@ -107,7 +129,7 @@ def test_strata_are_shrunk_to_the_overall_mean() -> None:
         for _ in range(6):
             entry = dispatched(state, Arm.CHAMPION, stratum=stratum)
             state = advance(state, [entry], [settled(entry.index, score)]).state
-    overall = (1.2 + 6) / 14
+    overall = (2.4 + 6) / 16
     assert state.bet(Arm.CANARY, share=0.1).baseline == round(overall, 2)
     assert state.bet(Arm.CANARY, share=0.1, stratum="shop").baseline == round((overall * 4 + 6) / 10, 2)
     assert state.bet(Arm.CANARY, share=0.1, stratum="bank").baseline == round(overall * 4 / 10, 2)

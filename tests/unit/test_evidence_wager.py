@@ -21,10 +21,10 @@ GRID = list(
 
 
 def test_alternatives_are_those_of_the_specification() -> None:
-    """H_R bets on a loss of one, two and four deltas beyond the margin; H_G on none and on gains."""
+    """H_R bets on a loss of one, two and three deltas beyond the margin; H_G on none and on gains."""
     null = Null.not_worse(margin=0.02, delta=0.1)
     assert null.gap == -0.02
-    assert null.alternatives == pytest.approx((-0.12, -0.22, -0.42))
+    assert null.alternatives == pytest.approx((-0.12, -0.22, -0.32))
     assert Null.worse_by(delta=0.1).alternatives == pytest.approx((0.0, 0.1, 0.2))
     assert Null.worse_by(delta=0.1).gap == -0.1
 

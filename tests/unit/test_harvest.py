@@ -252,7 +252,7 @@ def test_next_bet_starts_from_the_champions_mean(fake_redis: redis.Redis) -> Non
     fleet.app.harvester.harvest()
     second = fleet.enqueue().job
     bets = [fleet.app.jobs.find(job).bet for job in (first, second)]
-    assert [bet.baseline for bet in bets if bet] == [0.6, 0.73]
+    assert [bet.baseline for bet in bets if bet] == [0.6, 0.68]
 
 
 def test_ramp_changes_the_share_of_the_next_draw(fake_redis: redis.Redis) -> None:
