@@ -30,12 +30,16 @@ def row(
     better: Literal["lower", "higher"] = "lower",
     baseline: float | None = None,
 ) -> Row:
-    """Judge a figure: at most the target when lower is better, at least the target when higher is."""
+    """Judge a figure: at most the target when lower is better, at least the target when higher is.
+
+    Numbers of numpy are written as Python's, as JSON knows no others.
+    """
+    value = float(value)
     ok = math.isfinite(value)
     if target is not None:
         ok = ok and (value <= target if better == "lower" else value >= target)
     ratio = value / baseline if baseline else None
-    return Row(name=name, value=value, unit=unit, baseline=baseline, ratio=ratio, target=target, ok=ok)
+    return Row(name=name, value=value, unit=unit, baseline=baseline, ratio=ratio, target=target, ok=bool(ok))
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:

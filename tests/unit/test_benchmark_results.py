@@ -4,6 +4,8 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.results import merge, row, write
 
 
@@ -14,6 +16,13 @@ def test_a_figure_is_judged_in_its_direction() -> None:
     assert row("a", 1.1, unit="jobs/s", target=1.0, better="higher").ok
     assert not row("a", 0.9, unit="jobs/s", target=1.0, better="higher").ok
     assert not row("a", math.nan, unit="s").ok
+
+
+def test_a_figure_of_numpy_is_written(tmp_path: Path) -> None:
+    """A count or a mean as numpy has it ends no benchmark when all is measured."""
+    write(tmp_path / "results.json", [row("a", np.int64(0), unit="looks", target=0.0)])  # type: ignore[arg-type]
+    (found,) = json.loads((tmp_path / "results.json").read_text())
+    assert (found["value"], found["ok"]) == (0.0, True)
 
 
 def test_a_figure_is_compared_to_its_baseline() -> None:
