@@ -3,27 +3,40 @@
 It simulates trials under the policy that the options and settings give, the same one that `trial open` would
 use with these options: draws in detail, and the ways to try a version beside each other. It needs settings
 and no server, takes some seconds of one processor, and writes nothing. With a template it reads from the
-server what that one's jobs have cost, and how many came in.
+server what that one's jobs have cost and took, and how many came in.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import track
 from rich.text import Text
 
 from console.completion import complete_template
-from console.input.trial_options import Alpha, Beta, Delta, Margin, MaxCanaryJobs, Share, policy_of
+from console.details.trial_plan import pace_of
+from console.input.trial_options import (
+    Alpha,
+    Beta,
+    Delta,
+    Margin,
+    MaxCanaryJobs,
+    Share,
+    StepsOption,
+    policy_of,
+    steps_of,
+)
 from console.invocation import AsJson, examples, opened, started
 from console.output.rendering import heading, number, table, text
 from console.output.terminal import Terminal
 from harvest.draws.draw_plan import Plan, plan
 from harvest.evidence.policy import TrialPolicy
-from harvest.trials.mode_plan import ModePlan, Pace, compare, plan_backtest, plan_shadow
-from tasks.composition.composition import Coalmine
+from harvest.trials.mode_plan import ModePlan, Pace, compare
+from harvest.trials.way_plan import WayPlan, plan_way
+from routing.templates.step import Steps
 
 #: Differences of mean score that are simulated when no `--difference` is given.
 DIFFERENCES = (-0.3, -0.2, -0.1, 0.0, 0.1)
@@ -45,8 +58,8 @@ Differences = Annotated[
     ),
 ]
 
-#: Jobs of a template by which money and days are said, the newest, and how few say nothing of days.
-MOST_JOBS, LEAST_JOBS = 200, 5
+#: Days under which tenths are shown.
+_FEW_DAYS = 10
 
 #: Titles of the table of ways: what a verdict takes, on average, and the runs that would not be without it.
 _WAYS = (
@@ -92,11 +105,13 @@ def plan_(
     beta: Beta = None,
     margin: Margin = None,
     max_canary_jobs: MaxCanaryJobs = None,
+    steps: StepsOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate how many jobs a verdict will need, in each way to try a version. Needs no server."""
+    """Simulate how many jobs a verdict will need, in each way to try a version, and in all steps of one."""
+    settings = started(ctx).settings
     policy = policy_of(
-        started(ctx).settings.canary.policy,
+        settings.canary.policy,
         share=share,
         delta=delta,
         alpha=alpha,
@@ -106,13 +121,16 @@ def plan_(
     )
     mean = policy.prior_mean if baseline is None else baseline
     pace = Pace() if template is None else pace_of(opened(ctx, as_json=as_json, reads=True)[0], template)
-    plans, ways = _simulated(policy, mean, difference or list(DIFFERENCES), pace)
+    planned = steps_of(None, steps) or settings.steps
+    plans, ways, walks = _simulated(policy, mean, difference or list(DIFFERENCES), pace, planned)
     document = {
         "baseline": mean,
         "policy": policy.model_dump(mode="json"),
         "plans": [asdict(found) | {"lower_bound": _finite(found.lower_bound)} for found in plans],
         "pace": asdict(pace),
         "modes": [asdict(way) for way in ways],
+        "steps": [step.value for step in planned],
+        "ways": [asdict(walk) for walk in walks],
     }
     terms = text(
         f"champion's mean {mean:g}, share {policy.share:g}, delta {policy.delta:g}, "
@@ -121,38 +139,8 @@ def plan_(
     rows = (_row(found, policy.share) for found in plans)
     Terminal(as_json=as_json).answer(
         document, terms, "", table(_COLUMNS, rows), "", heading("The ways to try it"),
-        table(_WAYS, map(_way, ways)), _said(pace, template),
+        table(_WAYS, map(_way, ways)), *_said_of_steps(policy, planned, walks), _said(pace, template),
     )  # fmt: skip
-
-
-def pace_of(parts: Coalmine, template: str) -> Pace:
-    """What the newest jobs of a template have cost, and how many come in. Shadows have no issue.
-
-    Jobs of which nobody knows the cost are left out of the mean.
-    """
-    parts.templates.champion(template)  # NotFoundError for one that is not there
-    jobs = [job for job in parts.jobs.newest(most=MOST_JOBS, template=template) if not job.shadow]
-    spent = [job.cost.usd for job in jobs if job.state.is_final and job.cost.turns and not job.cost.unknown]
-    days = (parts.now() - jobs[-1].created_at) / 86_400 if jobs else 0.0
-    return Pace(
-        usd_per_run=sum(spent) / len(spent) if spent else None,
-        issues_per_day=len(jobs) / days if len(jobs) >= LEAST_JOBS and days > 0 else None,
-    )
-
-
-def said_of_pairs(policy: TrialPolicy, pace: Pace, *, past: bool = False) -> str:
-    """What a trial of pairs will cost, about, for the one who opens it: if the canary is as good.
-
-    `past`: of a backtest, which takes cases in place of issues.
-    """
-    planned = plan_backtest if past else plan_shadow
-    way = planned(policy, baseline=policy.prior_mean, difference=0.0, pace=pace)
-    money = "" if way.extra_usd is None else f", about {way.extra_usd:.2f} USD more than without it"
-    budget = f"; it expires at {policy.budget_usd:g} USD" if policy.budget_usd else ""
-    size = f"about {way.issues:.0f} issues and {way.runs:.0f} runs"
-    if past:
-        size = f"about {way.runs / 2:.0f} cases and {way.runs:.0f} runs"
-    return f"If the canary is as good, a verdict takes {size}{money}{budget}"
 
 
 def _said(pace: Pace, template: str | None) -> Text:
@@ -165,24 +153,39 @@ def _said(pace: Pace, template: str | None) -> Text:
     return text(f"By the newest jobs of {template}: {usd}, {rate}.", "dim")
 
 
-def _way(way: ModePlan) -> list[str]:
+def _way(way: ModePlan, name: str = "") -> list[str]:
     return [
         f"{way.difference:+g}",
-        f"{way.mode} {way.share:g}",
+        name or f"{way.mode} {way.share:g}",
         number(way.issues, 0),
         number(way.runs, 0),
         number(way.exposed, 0),
         f"{way.roll_back:.0%}",
         f"{way.graduate:.0%}",
         number(way.extra_usd),
-        number(way.days, 0),
+        number(way.days, 0 if way.days is None or way.days >= _FEW_DAYS else 1),
     ]
 
 
+def _said_of_steps(policy: TrialPolicy, steps: Steps, walks: Sequence[WayPlan]) -> list[RenderableType]:
+    """The sums over the steps for each difference; nothing where there is one step."""
+    if not walks:
+        return []
+    first = walks[0].steps[0].plan.mode
+    errors = text(
+        f"Each step rolls back wrongly with a chance of {policy.alpha / len(steps):.3g} at most, all of them "
+        f"with {policy.alpha:g}; all of them graduate wrongly with {policy.beta:g} at most. A step counts "
+        f"with the chance that a version comes to it: a worse one seldom comes past the {first}.",
+        "dim",
+    )
+    rows = [_way(walk.whole, "all steps") for walk in walks]
+    return ["", heading(f"All {len(steps)} steps: {', '.join(steps)}"), table(_WAYS, rows), errors]
+
+
 def _simulated(
-    policy: TrialPolicy, mean: float, differences: list[float], pace: Pace
-) -> tuple[list[Plan], list[ModePlan]]:
-    """A plan for each difference, and the ways for each; a terminal shows a bar, as it takes seconds.
+    policy: TrialPolicy, mean: float, differences: list[float], pace: Pace, steps: Steps
+) -> tuple[list[Plan], list[ModePlan], list[WayPlan]]:
+    """For each difference a plan, the ways, and all steps if there are several; a terminal shows a bar.
 
     The bar is on standard error and disappears, so standard output is the same with and without it.
     """
@@ -190,10 +193,13 @@ def _simulated(
     gaps = track(differences, "simulating", console=shown, transient=True, disable=not shown.is_terminal)
     plans: list[Plan] = []
     ways: list[ModePlan] = []
+    walks: list[WayPlan] = []
     for gap in gaps:
         plans.append(plan(policy=policy, baseline=mean, difference=gap))
         ways += compare(policy, baseline=mean, drawn=plans[-1], pace=pace)
-    return plans, ways
+        if len(steps) > 1:
+            walks.append(plan_way(policy, steps, baseline=mean, difference=gap, pace=pace))
+    return plans, ways, walks
 
 
 def _row(found: Plan, share: float) -> list[str]:

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from console.commands.plan import EXAMPLES, pace_of, plan_, said_of_pairs
+from console.commands.plan import EXAMPLES, plan_
 from console.completion import complete_template, complete_trial, complete_version
 from console.details.trial_detail import read_explanation
+from console.details.trial_plan import pace_of, said_of_pairs
 from console.input.trial_options import (
     Alpha,
     Beta,

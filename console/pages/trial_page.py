@@ -18,7 +18,7 @@ from console.output.trials.pair_picture import pairs_document
 from console.output.trials.price_words import COLUMNS, JUDGED, meaning, price_rows
 from console.output.trials.trial_explanation import NO_GROUPS, Groups, explanation_document
 from console.output.trials.trial_status import TrialStatus, spent_words
-from console.output.trials.trial_words import questions, state_words
+from console.output.trials.trial_words import error_words, questions, state_words
 from console.pages.evidence_plot import evidence_plot
 from harvest.evidence.explanation import ExplainedUnit
 from harvest.trials.harvester import released_checks
@@ -54,9 +54,10 @@ def trial_line(status: TrialStatus) -> dict[str, Any]:
 
 
 def trial_page(
-    status: TrialStatus, lines: Sequence[ExplainedUnit], groups: Groups = NO_GROUPS, *, most: int
-) -> dict[str, Any]:
-    """What the page of a trial shows; its ledger has the last `most` jobs."""
+    status: TrialStatus, lines: Sequence[ExplainedUnit], groups: Groups = NO_GROUPS, *, most: int,
+    plan: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """What the page of a trial shows; its ledger has the last `most` jobs; `plan`: what it will take."""
     trial, asked = status.trial, questions(status.evidence.policy)
     shown = explanation_document(status, lines[-most:] if most else [])["jobs"]
     prices = {arm.value: each for arm, each in status.prices.items()}
@@ -64,6 +65,8 @@ def trial_page(
         "now": status.at,
         "trial": trial,
         "sentence": sentence(status),
+        "errors": error_words(status.evidence.policy, trial.place),
+        "plan": plan,
         "reasons": status.reasons,
         "is_held": trial.is_open and bool(status.evidence.health.alarms(released=released_checks(trial))),
         "unread": status.unread if trial.is_open else 0,

@@ -265,7 +265,13 @@ def test_pages_say_which_step(walk: Walk) -> None:
     assert "(step 1 of 3)" in page
     assert "implementer@v2 against implementer@v1, step 2 of 3" in page.replace("\n", " ")
     assert "2 of 3" in web.get("/trials").text
-    assert "Step 2 of 3 of the way of implementer@v2" in web.get("/trials/implementer-t1").text
+    shown = web.get("/trials/implementer-t1").text
+    assert "Step 2 of 3 of the way of implementer@v2" in shown
+    assert (
+        "a chance of 0.1 at most in this step and of 0.3 on the whole way; graduated wrongly with 0.1"
+        in shown
+    )
+    assert "If the canary is as good, a verdict takes about" in shown
     (trial,) = web.get("/api/v1/trials").json()["trials"]
     assert trial["step"] == {"number": 2, "of": 3, "steps": ["backtest", "shadow", "draw"]}
     found = {line for line in web.get("/metrics").text.splitlines() if line.startswith("coalmine_way")}

@@ -32,7 +32,7 @@ from console.output.trials.difference_words import difference_cell, difference_w
 from console.output.trials.pair_picture import MODES, pairs_document, pairs_view
 from console.output.trials.price_words import prices_view
 from console.output.trials.trial_outlook import NOTHING_OPEN, TrialOutlook
-from console.output.trials.trial_words import questions, state_words
+from console.output.trials.trial_words import error_words, questions, state_words
 from harvest.evidence.arm_counts import ArmCounts
 from harvest.evidence.difference import Difference
 from harvest.evidence.policy import TrialPolicy
@@ -201,6 +201,7 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
             ("canary", f"{trial.canary_id} against {trial.champion_id}"),
             ("mode", MODES[trial.mode]),
             ("step", trial.place.whole),
+            ("errors", error_words(policy, trial.place)),
             ("share", f"{trial.share:g}{', follows the evidence' if follows else ''}"),
             ("opened", f"{when(trial.opened_at)} ({duration(status.age_seconds)})"),
             ("closed", when(trial.closed_at)),

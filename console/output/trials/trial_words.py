@@ -8,6 +8,7 @@ before it began. Until it is one of these it is *open*.
 from collections.abc import Sequence
 
 from harvest.evidence.policy import TrialPolicy
+from routing.templates.step import StepPlace
 from routing.templates.trial import TrialState
 
 #: States of trials in words.
@@ -33,3 +34,16 @@ def questions(policy: TrialPolicy) -> Sequence[tuple[str, str]]:
 def worse_words(policy: TrialPolicy) -> str:
     """The first question, with the margin if there is one."""
     return f"worse by more than {policy.margin:g}" if policy.margin else "worse"
+
+
+def error_words(policy: TrialPolicy, place: StepPlace) -> str:
+    """How often a step, and the whole way, errs at most; "" where there is one step.
+
+    `policy` is that of the step, whose alpha is its part of the way's.
+    """
+    if place.total == 1:
+        return ""
+    return (
+        f"rolled back wrongly with a chance of {policy.alpha:.3g} at most in this step and of "
+        f"{policy.alpha * place.total:.3g} on the whole way; graduated wrongly with {policy.beta:.3g} there"
+    )

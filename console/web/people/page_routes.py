@@ -21,6 +21,7 @@ from console.details.issue_reasons import read_reasons
 from console.details.job_detail import read_job
 from console.details.template_detail import read_difference, read_template, read_version
 from console.details.trial_detail import read_explanation
+from console.details.trial_plan import said_of_trial
 from console.output.issue_detail import detail_of
 from console.output.issue_views import ISSUE
 from console.output.job_views import JOB
@@ -232,7 +233,8 @@ def _all_trials(parts: Coalmine) -> dict[str, Any]:
 
 def _trial(parts: Coalmine, reference: str, *, most: int) -> dict[str, Any]:
     found = read_explanation(parts, reference)
-    return trial_page(found.status, found.lines, found.groups, most=min(most, len(found.lines)))
+    most, plan = min(most, len(found.lines)), said_of_trial(parts, found.status.trial)
+    return trial_page(found.status, found.lines, found.groups, most=most, plan=plan)
 
 
 def _jobs(parts: Coalmine, state: str, template: str, after: str, most: int) -> dict[str, Any]:
