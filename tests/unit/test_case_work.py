@@ -1,15 +1,19 @@
 """What a worker does for a job of a case: what its agent reaches, and what is said of that."""
 
 import random
+from dataclasses import replace
 
+import pytest
 import redis
 
 from routing.jobs.job import Job
+from routing.sandbox.bubblewrap_here import Bubblewrap
 from routing.sandbox.profile import Injection, NetworkMode, SandboxKind, SandboxProfile
 from routing.templates.version import Snapshot
 from tasks.agents.pairs.case_work import CaseWork
 from tasks.agents.proxy.hosts import OF_MODELS
 from tasks.agents.runtimes.runtime import RuntimeSpec
+from tasks.agents.sandbox.choice import choose
 from tasks.backtests.report import read_report
 from tasks.composition.pair_parts import case_work_of
 from tasks.settings.backtest_settings import BacktestSettings
@@ -63,3 +67,21 @@ def test_the_report_names_what_jobs_reach_beside_models(fake_redis: redis.Redis)
     report = read_report(app.backtest_store, app.log_store, made.now)
     assert report.beyond == ["*.shop.example", "models.example:8443"]
     assert (report.unconfined, report.looked) == (1, 2)
+
+
+@pytest.mark.parametrize("reached", ["models", "machine"])
+def test_a_version_without_a_sandbox_gets_one_on_a_case(fake_redis: redis.Redis, reached: str) -> None:
+    """Where it works here; elsewhere it runs as it is, and the report says of how many jobs."""
+    works = reached == "models"
+    made = backtest_on(fake_redis)
+    work, job, app = case_work_of(made.fleet.app), made.jobs()[0], made.fleet.app
+    here = Bubblewrap(program="/usr/bin/bwrap") if works else Bubblewrap(why_not="it is not installed")
+    none = RuntimeSpec.of(Snapshot(prompt="x", sandbox=SandboxKind.NONE))
+    spec = work.confined(job, none)
+    assert spec.profile.network is NetworkMode.ALLOW_LIST
+    choice = choose(spec, required=SandboxKind.NONE, bubblewrap=here)
+    assert choice.kind is (SandboxKind.BUBBLEWRAP if works else SandboxKind.NONE)
+    work.note_reach(job, choice.kind, spec.profile)
+    assert app.backtest_store.reaches(made.run.id) == {job.id: reached}
+    assert read_report(app.backtest_store, app.log_store, made.now).unconfined == int(not works)
+    assert work.confined(replace(job, case=""), none) is none

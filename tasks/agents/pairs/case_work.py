@@ -45,9 +45,17 @@ class CaseWork:
     def confined(self, job: Job, spec: RuntimeSpec) -> RuntimeSpec:
         """How a version is run: on a case it reaches models and `allow`, and nothing else, in a sandbox.
 
-        Secrets are added for these hosts alone: with that of a forge it could ask for the answer.
+        A version without a sandbox of its own gets one where that works: both versions alike, so that neither
+        finds the answer. Secrets are added for these hosts alone: with that of a forge it could ask for it.
         """
-        if not job.case or spec.profile.network is NetworkMode.NONE:
+        if not job.case:
+            return spec
+        if spec.sandbox is SandboxKind.NONE:
+            self.say(
+                job.id, "sandbox", "on a case this version, which has no sandbox, gets one if it works here"
+            )
+            spec = replace(spec, sandbox=SandboxKind.AUTO)
+        if spec.profile.network is NetworkMode.NONE:
             return spec
         profile = spec.profile
         hosts = tuple(dict.fromkeys((*OF_MODELS, *self.allow)))
