@@ -81,6 +81,22 @@ def lfs_objects(git: Git, commit: str, without: Sequence[str] | None = None) -> 
     return list(dict.fromkeys(name for _, name in _pointed(git, list(dict.fromkeys(blobs)))))
 
 
+def copy_lfs_objects(
+    git: Git, commit: str, address: str, *, to: LfsStore, besides: LfsStore | None = None
+) -> None:
+    """Copy the objects of a commit's files from a repository on this machine, those that neither store has.
+
+    What that repository lacks, or another machine has, is left out.
+    """
+    there = LfsStore.at(address)
+    if there is None or not uses_lfs(git, commit):
+        return
+    for name in lfs_objects(git, commit):
+        is_here = to.has(name) or (besides is not None and besides.has(name))
+        if not is_here and there.has(name):
+            to.take(name, there.path_of(name))
+
+
 def are_pointers(git: Git, blobs: Sequence[str]) -> list[str]:
     """Those of the blobs that point to an object."""
     return [blob for blob, _ in _pointed(git, blobs)]

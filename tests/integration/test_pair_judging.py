@@ -159,8 +159,12 @@ def test_both_halves_are_judged_in_the_coins_order(bench: Bench) -> None:
 
 
 def test_judging_needs_neither_the_hosts_tree_nor_a_delivered_branch(bench: Bench) -> None:
-    """What was handed over is enough, with the main branch; and it is kept no longer than that."""
+    """What was handed over is enough, with the main branch; and it is kept no longer than that.
+
+    Branches that other jobs have delivered there are in nobody's way.
+    """
     champion, canary = bench.handed()
+    bench.git("branch", "coalmine/00000000000000ee")
     assert bench.judging(mirror="elsewhere.git").judge(champion.id, worker="w2") is Judging.JUDGED
     held = bench.fleet.redis.hgetall(bench.fleet.app.keys.pair(champion.id))
     assert [name for name in held if name.startswith("work:")] == []

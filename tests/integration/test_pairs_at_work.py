@@ -16,7 +16,7 @@ from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
 from routing.templates.trial import Arm, Trial, TrialState
 from routing.templates.version import Snapshot
-from tasks.agents.repository.place import shadow_ref
+from tasks.agents.repository.place import shadow_ref, shadows_beside
 from tests.fleets.shop import ShopFleet, shop
 from tests.fleets.worker_fleet import until_state
 from tests.waiting import wait_until
@@ -83,7 +83,7 @@ def shadows(made: ShopFleet) -> list[Job]:
 
 
 def test_a_bad_canary_is_rolled_back_by_pairs_and_nobody_sees_its_work(tmp_path: Path, url: str) -> None:
-    """No branch, merge, comment or mail of it, whatever it tries; its commits are in the mirror alone."""
+    """No branch, merge, comment or mail of it, whatever it tries; its commits are kept here alone."""
     with shop(tmp_path, url, GOOD, ci=CI, policy=POLICY) as made:
         trial = play(made, LOUD)
         assert trial.state is TrialState.ROLLED_BACK
@@ -103,12 +103,12 @@ def test_a_bad_canary_is_rolled_back_by_pairs_and_nobody_sees_its_work(tmp_path:
         shown = "".join(file.read_text() for file in made.issues.glob("*"))
         assert not [job.id for job in hidden if job.id in shown]
         assert made.parts.post_office.newest(10, recipient="operator") == []
-        mirror = Git(next((tmp_path / "work").glob("*/.coalmine/mirror.git")))
+        kept = Git(shadows_beside(next((tmp_path / "work").glob("*/.coalmine/mirror.git"))))
         done = [job for job in hidden if job.state is JobState.SUCCEEDED]
         assert len(done) >= 3
         for job in done:
-            assert mirror("rev-parse", shadow_ref(job.branch)) == job.result.commit
-            assert "broken.txt" in mirror("ls-tree", "--name-only", job.result.commit).split()
+            assert kept("rev-parse", shadow_ref(job.branch)) == job.result.commit
+            assert "broken.txt" in kept("ls-tree", "--name-only", job.result.commit).split()
             champion = made.parts.jobs.find(job.partner)
             assert champion.base == job.base
             assert champion.base is not None

@@ -18,7 +18,7 @@ from routing.git.git import Git
 from routing.git.limits import GitLimits
 from routing.jobs.job import Job
 from tasks.agents.pairs.sealed_repository import place_of_case
-from tasks.agents.repository.place import RepositoryPlace
+from tasks.agents.repository.place import RepositoryPlace, shadows_beside
 
 #: What the prompt of a version says that corrects what it is asked to.
 SKILL = "Correct the line that is wrong."
@@ -121,8 +121,8 @@ def case_agent(
 def found_by(job: Job, work_dir: Path) -> Found:
     """What the agent of a job of a case found, from the commit that is kept of it on this host."""
     whole = RepositoryPlace(work_dir=work_dir, repository=job.request.repository, limits=GitLimits())
-    mirror = Git(place_of_case(whole, job.case).mirror)
-    return Found.model_validate_json(mirror.raw("show", f"{job.result.commit}:{FOUND}"))
+    kept = Git(shadows_beside(place_of_case(whole, job.case).mirror))
+    return Found.model_validate_json(kept.raw("show", f"{job.result.commit}:{FOUND}"))
 
 
 def leads(found: Found, case: Case, whole: Git) -> list[str]:

@@ -185,6 +185,7 @@ KNOWS = {
 #: Rooms with more files than MOST_FILES, and why that is right.
 LARGE_ROOMS = {
     "routing/jobs": "the life of a job, a file for each thing that may happen to it",
+    "tasks/agents/repository": "a job's tree: a file for each thing that is made or done with it",
     "routing/forges": "the protocol of forges, a file for each thing that it speaks of",
     "tasks/issues": "the way of an issue, a file for each step of its ticks",
     "routing/forges/local": "a whole forge: issues, branches, merges and CI, each in its own file",

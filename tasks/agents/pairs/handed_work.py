@@ -77,5 +77,5 @@ def with_base(mirror: Mirror, work: HandedWork) -> Path:
         known = Git(mirror.path).attempt("cat-file", "-e", f"{work.base_commit}^{{commit}}")
         if known.returncode == 0:
             return mirror.path
-    mirror.fetch("coalmine", work.base_branch)
+    mirror.fetch(base=work.base_branch)
     return mirror.path

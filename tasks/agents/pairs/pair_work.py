@@ -55,7 +55,7 @@ class PairWork:
             return None
         if job.base is not None:
             return job.base if job.shadow or job.pushed_at is None else None
-        state = Mirror(path=place.mirror, remote=remote).fetch(job.branch)
+        state = Mirror(path=place.mirror, remote=remote).fetch()
         agreed = self.agree(job, Base(branch=state.main_branch, commit=state.main))
         if agreed is None:
             message = f"the lease of job {job.id} was lost before its turn; another worker has it"

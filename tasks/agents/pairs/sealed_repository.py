@@ -56,7 +56,7 @@ def sealed_remote(whole: RepositoryPlace, remote: Remote, *, digest: str, base: 
         (folder / "sealed.lock").touch()  # used now: see `sweep_case_places`
         if not _is_sealed(path, base):
             lender = Mirror(path=whole.mirror, remote=remote)
-            lender.fetch("coalmine/backtest")
+            lender.fetch()
             _seal(path, whole.mirror, base)
     return replace(remote, address=str(path.resolve()), credential=None, main_branch=None, submodules=False)
 
@@ -102,7 +102,7 @@ def scratch_repository(whole: RepositoryPlace, remote: Remote) -> Iterator[tuple
 
     It is gone after the block. For those who make and prove cases; raises what `Mirror.fetch` raises.
     """
-    state = Mirror(path=whole.mirror, remote=remote).fetch("coalmine/backtest")
+    state = Mirror(path=whole.mirror, remote=remote).fetch()
     with TemporaryDirectory(prefix="cases-", dir=whole.mirror.parent) as folder:
         git = our_repository(Path(folder) / "scratch.git", like=whole.mirror)
         borrow(git.directory, whole.mirror)

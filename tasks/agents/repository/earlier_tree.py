@@ -70,17 +70,24 @@ class EarlierTree:
     is_sparse: bool = False  # the agent had git take files out of it, which are to be there again
 
 
+def drop_half_made(place: RepositoryPlace, job_id: str) -> None:
+    """Have no repository of a job whose tree is half made, or whose work was put onto another base."""
+    record = TreeRecord.read(place.git_dir(job_id))
+    if record is None or record.replaced:
+        clear(place.git_dir(job_id), place.out_of_the_way)
+
+
 def find_earlier(
     place: RepositoryPlace, job_id: str, state: RemoteState, *, base: Base | None, pushed: Collection[str]
 ) -> EarlierTree:
     """Look at the tree of an earlier turn. What is not gone on with is kept aside, if it can be read.
 
+    The commits of the state are in the job's repository; one that cannot be read is gone afterwards.
     GitError when a git did not come to its end, or this host is at its limits, as OSError says it too.
     """
     git_dir, tree = place.git_dir(job_id), place.tree(job_id)
     record = TreeRecord.read(git_dir)
-    if record is None or record.replaced:
-        clear(git_dir, place.out_of_the_way)
+    if record is None:
         return EarlierTree()
     try:
         git = our_git(git_dir, tree, place.limits)

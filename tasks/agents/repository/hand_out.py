@@ -21,8 +21,8 @@ from routing.git.own_settings import ALONE
 from tasks.agents.repository.agent_files import AgentFolder
 from tasks.agents.repository.agent_work import TAKEN, Aside
 from tasks.agents.repository.leftovers import note_checkout
-from tasks.agents.repository.our_git import borrow, our_git, without_tree
-from tasks.agents.repository.our_repository import end_history_like, format_of, our_repository
+from tasks.agents.repository.our_git import borrow, our_git, own_repository, without_tree
+from tasks.agents.repository.our_repository import end_history_like, format_of
 from tasks.agents.repository.place import (
     RepositoryPlace,
     is_of_earlier_layout,
@@ -53,9 +53,8 @@ def check_out(place: RepositoryPlace, job_id: str, *, branch: str, start: str) -
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     clear(tree, place.out_of_the_way)
     tree.mkdir(parents=True)
-    our_repository(git_dir, like=place.mirror)
+    own_repository(place, job_id)
     git = our_git(git_dir, tree, place.limits)
-    borrow(git_dir, place.mirror)
     git("update-ref", f"refs/heads/{branch}", start)
     git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
     git("reset", "--quiet", "--hard")

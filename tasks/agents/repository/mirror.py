@@ -1,8 +1,9 @@
 """A bare mirror of each repository on each host: what is fetched is fetched once, for all jobs.
 
-Work trees borrow the mirror's objects, so nothing may ever be removed from it, and one process at a time
-fetches into it or repacks it (`host_lock`). One that is damaged, or cannot take what was fetched, is made
-anew.
+Work trees borrow the mirror's objects, so it holds what all of them may read: the branches that jobs begin
+from, and tags. What a job has pushed is fetched into that job's own repository (see `our_git`). Nothing may
+ever be removed from a mirror, and one process at a time fetches into it or repacks it (`host_lock`). One that
+is damaged, or cannot take what was fetched, is made anew.
 """
 
 import fcntl
@@ -12,7 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,7 +23,7 @@ from routing.base import Base
 from routing.errors import CoalmineError, NotFoundError, UnavailableError
 from routing.folder_removal import remove_all
 from routing.git.git import Git, GitAccess, GitError, is_at_limit
-from routing.git.lfs import LfsStore, lfs_objects, uses_lfs
+from routing.git.lfs import LfsStore, copy_lfs_objects, uses_lfs
 from routing.git.push_refusal import PushRefusedError, RefusalKind
 from routing.git.remote import Remote
 from routing.git.submodules import Submodules
@@ -69,21 +70,22 @@ class Mirror:
     path: Path
     remote: Remote
 
-    def fetch(self, branch: str, base: str = "") -> RemoteState:
-        """Fetch the remote's main branch, one job's branch and the tags, and return what was fetched.
+    def fetch(self, branch: str = "", base: str = "") -> RemoteState:
+        """Fetch the remote's main branch and the tags, and return what the remote has.
 
-        `base` is the branch that the job began from, "" when it has not begun; it may be gone by now. Raises
+        `branch` is a job's own, which is looked at and not fetched; "" for no job. `base` is the branch that
+        it began from, "" when it has not begun; it may be gone by now. It is fetched too. Raises
         UnavailableError when another process holds the mirror for too long, and what `remote_state` and
         `Remote.run` raise.
         """
         with self._locked():
             state = self._state(branch, base)
             try:
-                return self._fetched(self.path, state, branch, base)
+                return self._fetched(self.path, state, base)
             except (GitError, OSError) as error:
                 if not self._is_at_fault(error, state):
                     raise
-                return self._renewed(state, branch, base, because=error)
+                return self._renewed(state, base, because=error)
 
     def _is_at_fault(self, error: GitError | OSError, state: RemoteState) -> bool:
         """Whether a fetch failed because of the mirror, which then is made anew, as it was taken as it is.
@@ -96,12 +98,12 @@ class Mirror:
         if not isinstance(error, GitError) or format_of(self.path) != format_for(state.main):
             return True
         # What came was sound, and could not be put in its place: git says so by this exit code.
-        return error.returncode == _NOT_PUT or (self._answers() and is_damaged(self._checking()))
+        return error.returncode == _NOT_PUT or (self.answers() and is_damaged(self._checking()))
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         """Whether the remote can be reached now; if not, there is no need to read the whole mirror."""
         try:
-            self._state("coalmine", "")
+            self._state("", "")
         except CoalmineError:
             return False
         return True
@@ -115,14 +117,10 @@ class Mirror:
 
         What the remote lacks, or has on another machine, stays a pointer in the tree.
         """
-        git, there = Git(self.path), LfsStore.at(self.remote.address)
-        if there is None or not uses_lfs(git, commit):
-            return
-        store = LfsStore.of(self.path)
-        with self._locked():
-            for name in lfs_objects(git, commit):
-                if not store.has(name) and there.has(name):
-                    store.take(name, there.path_of(name))
+        git = Git(self.path)
+        if uses_lfs(git, commit):
+            with self._locked():
+                copy_lfs_objects(git, commit, self.remote.address, to=LfsStore.of(self.path))
 
     def write_submodules(self, git: Git, tree: Path, commit: str, *, accepted: str) -> list[str]:
         """Write the submodules of a commit into its tree, and return their paths; see `Submodules`.
@@ -141,7 +139,7 @@ class Mirror:
             if not is_damaged(self._checking()):
                 return False
             because = UnavailableError(f"{self.path} is damaged (git fsck)")
-            self._renewed(self._state(branch, base), branch, base, because=because)
+            self._renewed(self._state(branch, base), base, because=because)
             return True
 
     @contextmanager
@@ -156,11 +154,10 @@ class Mirror:
             alone = GitAccess(environment={"GIT_CEILING_DIRECTORIES": str(Path(folder).resolve().parent)})
             return remote_state(Git(Path(folder).resolve(), access=alone), self.remote, branch, base)
 
-    def _fetched(self, path: Path, state: RemoteState, branch: str, base: str) -> RemoteState:
+    def _fetched(self, path: Path, state: RemoteState, base: str) -> RemoteState:
         """Fetch into a repository, which is made if it is not there."""
         git = our_repository(path, object_format=format_for(state.main))
-        there = {state.main_branch: state.main, branch: state.branch, base: state.base}
-        names = [name for name, commit in there.items() if commit]
+        names = [name for name, commit in {state.main_branch: state.main, base: state.base}.items() if commit]
         _drop_others(git, names)
         wanted = [f"+refs/heads/{name}:refs/heads/{name}" for name in names]
         options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--prune", "--update-shallow"]
@@ -169,15 +166,10 @@ class Mirror:
         # What was fetched may be newer than what was listed before.
         found = git("rev-parse", *(f"refs/heads/{name}^{{commit}}" for name in names)).split()
         tips = dict(zip(names, found, strict=True))
-        return RemoteState(
-            main_branch=state.main_branch,
-            main=tips[state.main_branch],
-            branch=tips.get(branch),
-            base=tips.get(base),
-            tags=git("for-each-ref", "--sort=refname", "--format=%(objectname) %(refname)", "refs/tags/"),
-        )
+        tags = git("for-each-ref", "--sort=refname", "--format=%(objectname) %(refname)", "refs/tags/")
+        return replace(state, main=tips[state.main_branch], base=tips.get(base), tags=tags)
 
-    def _renewed(self, state: RemoteState, branch: str, base: str, *, because: Exception) -> RemoteState:
+    def _renewed(self, state: RemoteState, base: str, *, because: Exception) -> RemoteState:
         """Fetch into a new mirror. Where that works the old one was at fault, and is replaced.
 
         Otherwise nothing is changed, and the error stays what it was.
@@ -185,7 +177,7 @@ class Mirror:
         fresh, old = self.path.with_name("fresh.git"), self.path.with_name("damaged.git")
         remove_all(fresh)
         try:
-            fetched = self._fetched(fresh, state, branch, base)
+            fetched = self._fetched(fresh, state, base)
         except (CoalmineError, OSError):
             remove_all(fresh)
             raise because from None
@@ -237,7 +229,7 @@ def _link(files: Sequence[Path], folder: Path) -> None:
 
 
 def remote_state(git: Git, remote: Remote, branch: str, base: str = "") -> RemoteState:
-    """Ask the remote for its main branch, one job's branch and the branch that it began from.
+    """Ask the remote for its main branch, one job's branch and the branch that it began from, "" for none.
 
     The main branch is the one that the remote's owner says, else what its HEAD names. NotFoundError: it has
     none with a commit. PushRefusedError: a branch there has a name that leaves no room for the job's, as git
@@ -245,7 +237,8 @@ def remote_state(git: Git, remote: Remote, branch: str, base: str = "") -> Remot
     """
     main, ours = remote.main_branch() if remote.main_branch is not None else "", f"refs/heads/{branch}"
     names = [f"refs/heads/{name}" for name in (branch, base, main, *_folders_of(branch)) if name]
-    listed = remote.run(git, "ls-remote", "--symref", "--", remote.address, "HEAD", f"{ours}/*", *names)
+    below = [f"{ours}/*"] if branch else []
+    listed = remote.run(git, "ls-remote", "--symref", "--", remote.address, "HEAD", *below, *names)
     pairs = [line.split("\t") for line in listed.splitlines() if "\t" in line]
     heads = [left.removeprefix("ref: refs/heads/") for left, right in pairs if right == "HEAD"]
     commits = {right: left for left, right in pairs if not left.startswith("ref: ")}
@@ -258,7 +251,9 @@ def remote_state(git: Git, remote: Remote, branch: str, base: str = "") -> Remot
         )
         raise NotFoundError(message)
     in_the_way = [
-        name for name in commits if f"{ours}/".startswith(f"{name}/") or name.startswith(f"{ours}/")
+        name
+        for name in commits
+        if branch and (f"{ours}/".startswith(f"{name}/") or name.startswith(f"{ours}/"))
     ]
     if set(in_the_way) - {ours}:
         other = min(set(in_the_way) - {ours}).removeprefix("refs/heads/")

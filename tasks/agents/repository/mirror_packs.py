@@ -1,13 +1,13 @@
-"""Keeps mirrors small: loose objects, and the packs of many fetches, become one pack.
+"""Keeps mirrors, and the work of shadows beside them, small: many packs and loose objects become one pack.
 
 Work trees borrow the mirror's objects, and the mirror does not know which: a commit that none of its branches
 reaches any longer may be the base of a tree. So nothing is dropped, as `git gc` would do: whatever the mirror
 has is in the new pack before an old one is removed. A git that runs in a work tree meanwhile looks for packs
-again when one has gone.
+again when one has gone. Nobody borrows the work of shadows: what was forgotten of it is dropped.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,8 @@ from routing.errors import UnavailableError
 from routing.git.git import GitError
 from tasks.agents.repository.mirror import host_lock
 from tasks.agents.repository.our_repository import our_repository
-from tasks.agents.repository.place import SHADOW_REFS, mirrors_in
+from tasks.agents.repository.place import mirrors_in, shadows_beside
+from tasks.agents.repository.shadows import drop_old_shadows
 
 _log = structlog.get_logger(__name__)
 
@@ -32,36 +33,25 @@ AGAIN_SECONDS = 86_400.0
 #: Time limit of repacking. Jobs of this host cannot fetch meanwhile; they wait longer than this.
 REPACK_SECONDS = 1800.0
 
-#: Shadows' work in a mirror: for how many seconds it is kept, and how many.
-SHADOW_SECONDS = 14 * 86_400.0
-MOST_SHADOWS = 1000
+#: The commands that repack a mirror, and the work of shadows.
+_LENT: Sequence[Sequence[str]] = [("repack", "-a", "-d", "--keep-unreachable", "--local", "--quiet")]
+_KEPT: Sequence[Sequence[str]] = [("repack", "-a", "-d", "--local", "--quiet"), ("prune", "--expire=now")]
 
 #: Loose objects lie in 256 folders by the first two digits of their hash: one of them is a fair sample.
 _SAMPLE, _SAMPLES = "17", 256
 
 
 def repack_mirrors(work_dir: Path, *, now: Callable[[], float]) -> list[Path]:
-    """Repack the mirrors of this host that need it, and return those that were.
+    """Repack what needs it of the mirrors of this host, and of shadows' work; returns what was repacked.
 
     `now` is in seconds since the epoch, as the times of files are.
     """
     mirrors = mirrors_in(work_dir)
-    for mirror in mirrors:
-        _drop_old_shadows(mirror, now())
-    return [mirror for mirror in mirrors if is_untidy(mirror) and _repack(mirror, now())]
-
-
-def _drop_old_shadows(mirror: Path, now: float) -> None:
-    """Forget work of shadows that is old, or beyond the newest: it was judged long ago."""
-    how = ("--sort=-committerdate", "--format=%(refname) %(committerdate:unix)", SHADOW_REFS)
-    try:
-        git = our_repository(mirror)
-        kept = [line.split() for line in git("for-each-ref", *how).splitlines()]
-        for place, (name, at) in enumerate(kept):
-            if place >= MOST_SHADOWS or now - float(at) > SHADOW_SECONDS:
-                git("update-ref", "-d", name)
-    except (GitError, OSError, ValueError) as error:
-        _log.warning("mirror.shadows_kept", mirror=str(mirror), reason=str(error)[:500])
+    shadows = [path for path in map(shadows_beside, mirrors) if path.is_dir()]
+    for path in [*mirrors, *shadows]:  # earlier releases kept it in the mirror
+        drop_old_shadows(path, now())
+    wanted = [*((path, _LENT) for path in mirrors), *((path, _KEPT) for path in shadows)]
+    return [path for path, how in wanted if is_untidy(path) and _repack(path, now(), how)]
 
 
 def is_untidy(mirror: Path) -> bool:
@@ -71,7 +61,7 @@ def is_untidy(mirror: Path) -> bool:
     return packs > MANY_PACKS or _SAMPLES * sum(1 for _ in objects.glob(f"{_SAMPLE}/*")) > MANY_LOOSE
 
 
-def _repack(mirror: Path, now: float) -> bool:
+def _repack(mirror: Path, now: float, how: Sequence[Sequence[str]]) -> bool:
     """Whether the mirror was repacked. A failure is logged, and the mirror is tried again in a day."""
     try:
         with host_lock(mirror.with_suffix(".lock"), patience_seconds=0.0):
@@ -79,7 +69,8 @@ def _repack(mirror: Path, now: float) -> bool:
                 return False
             _drop_remains(mirror)
             git = replace(our_repository(mirror), timeout_seconds=REPACK_SECONDS)
-            git("repack", "-a", "-d", "--keep-unreachable", "--local", "--quiet")
+            for command in how:
+                git(*command)
     except (GitError, OSError) as error:
         _log.warning("mirror.not_repacked", mirror=str(mirror), reason=str(error)[:500])
         return False

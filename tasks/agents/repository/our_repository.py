@@ -132,12 +132,14 @@ def format_for(commit: str) -> str:
 
 
 def end_history_like(repository: Path, lender: Path) -> None:
-    """Let history end where a shallow lender's does: the objects from before are nowhere."""
+    """Let history end where a shallow lender's does, too: the objects from before are nowhere."""
     try:
-        ends = (lender / "shallow").read_text(encoding="ascii")
+        ends = (lender / "shallow").read_text(encoding="ascii").split()
     except FileNotFoundError:
         return
-    _replace(repository / "shallow", ends)
+    own = repository / "shallow"
+    known = own.read_text(encoding="ascii").split() if own.exists() else []
+    _replace(own, "".join(f"{commit}\n" for commit in dict.fromkeys([*known, *ends])))
 
 
 def _replace(file: Path, text: str) -> None:

@@ -20,7 +20,7 @@ _RUNS_A_PROGRAM = re.compile(r"[A-Za-z0-9+.-]+::")
 #: The folder for our own files, among work trees and among repositories. Neither can have this name.
 _OURS = ".coalmine"
 
-#: References of a mirror under which shadows' work is kept.
+#: References under which shadows' work is kept.
 SHADOW_REFS = "refs/coalmine/shadow/"
 
 #: Folders that versions before used beside those of repositories. A repository may have the same name now.
@@ -103,6 +103,11 @@ def mirrors_in(work_dir: Path) -> list[Path]:
     return sorted(work_dir.glob(f"*/{_OURS}/mirror.git"))
 
 
+def shadows_beside(mirror: Path) -> Path:
+    """Return the repository for the work of shadows, which borrows a mirror, and which no tree borrows."""
+    return mirror.with_name("shadows.git")
+
+
 def turn_files(work_dir: Path, job_id: str, fence: int) -> Path:
     """Return the folder of a turn's prompt and log; the turn is named by its fence."""
     return work_dir / _OURS / "turns" / checked_job_id(job_id) / str(fence)
@@ -124,7 +129,7 @@ def session_files_of(work_dir: Path, job_id: str, agent: str = "") -> Path:
 
 
 def shadow_ref(branch: str) -> str:
-    """The reference of the mirror under which a shadow's work is kept, by the branch that it would have."""
+    """The reference under which a shadow's work is kept, by the branch that it would have."""
     return f"{SHADOW_REFS}{branch.rpartition('/')[2]}"
 
 

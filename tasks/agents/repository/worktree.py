@@ -32,13 +32,14 @@ from routing.git.remote import Remote
 from tasks.agents.repository.agent_files import TooLargeError
 from tasks.agents.repository.agent_repository import deliver_lfs_objects, take_lfs_objects
 from tasks.agents.repository.agent_work import AgentWork, all_aside, is_ancestor, keep_aside, take_work
-from tasks.agents.repository.earlier_tree import TreeRecord, find_earlier, is_folder
+from tasks.agents.repository.earlier_tree import TreeRecord, drop_half_made, find_earlier, is_folder
 from tasks.agents.repository.hand_out import NotRemovedError, check_out, lay_out_git
 from tasks.agents.repository.leftovers import Leftovers, commit_leftovers, note_submodules
 from tasks.agents.repository.mirror import Mirror, RemoteState, remote_state
-from tasks.agents.repository.our_git import our_git, without_tree
+from tasks.agents.repository.our_git import lend_lfs_objects, our_git, with_own_branch, without_tree
 from tasks.agents.repository.own_commits import judged_by_ci, put_onto
-from tasks.agents.repository.place import RepositoryPlace, checked_remote, shadow_ref
+from tasks.agents.repository.place import RepositoryPlace, checked_remote
+from tasks.agents.repository.shadows import keep_shadow
 
 _log = structlog.get_logger(__name__)
 
@@ -91,7 +92,7 @@ class Worktree:
     limits: GitLimits
     pushed: frozenset[str] = frozenset()  # commits that the job's record says were pushed
     aside: tuple[str, ...] = ()  # work of earlier turns that is not on the branch, in words
-    keeps: bool = False  # a shadow's: its work is kept in the mirror, and pushed nowhere
+    keeps: bool = False  # a shadow's: its work is kept on this host, and pushed nowhere
     alone: bool = False  # its repository borrows nothing and has no origin: what is newer is out of reach
     asked: str = ""  # what the work is for, in a person's words: a commit of ours is called after it
 
@@ -121,10 +122,9 @@ class Worktree:
         taken = self._taken(git, keep_leftovers=keep_leftovers)
         if self._has_work(git, taken.tip):
             took(taken.tip)
-        if self.keeps:
-            commit, base = self._kept_here(git, taken.tip)
-        else:
-            commit, base = self._publish(git, taken.tip, permit)
+        commit, base = (
+            self._kept_here(git, taken.tip) if self.keeps else self._publish(git, taken.tip, permit)
+        )
         TreeRecord(
             remote_commit=None if self.keeps else commit, main=self.main, start=self.start,
             base_branch=self.base.branch, base_commit=self.base.commit,
@@ -142,8 +142,7 @@ class Worktree:
         as `push` does, but for what a remote says.
         """
         git = our_git(self.git_dir, self.path, self.limits)
-        taken = self._taken(git, keep_leftovers=True)
-        return taken.tip != self.start or bool(all_aside(git))
+        return self._taken(git, keep_leftovers=True).tip != self.start or bool(all_aside(git))
 
     def _taken(self, git: Git, *, keep_leftovers: bool) -> "_Taken":
         try:
@@ -172,15 +171,13 @@ class Worktree:
 
     def _has_work(self, git: Git, tip: str) -> bool:
         """Whether a commit has anything that the branch that it began from had not."""
-        others = _without(self.base.commit, self.main)
-        return without_tree(git)("rev-list", "--count", tip, *others) != "0"
+        return without_tree(git)("rev-list", "--count", tip, *_without(self.base.commit, self.main)) != "0"
 
     def _kept_here(self, git: Git, tip: str) -> tuple[str | None, Base]:
-        """Keep a shadow's work under a reference of ours in the mirror, which nobody fetches."""
-        git = without_tree(git)
+        """Keep a shadow's work on this host, where nobody fetches it."""
         if not self._has_work(git, tip):
             return None, self.base
-        git("push", "--quiet", "--", str(self.mirror.resolve()), f"+{tip}:{shadow_ref(self.branch)}")
+        keep_shadow(without_tree(git), self.mirror, branch=self.branch, commit=tip, limits=self.limits)
         return tip, self.base
 
     def _publish(self, git: Git, tip: str, permit: Callable[[], object]) -> tuple[str | None, Base]:
@@ -209,8 +206,7 @@ class Worktree:
         deliver_lfs_objects(git, self.remote, names, lenders=[self.mirror])
         git("update-ref", _PUSHING, tip)
         reference = f"refs/heads/{self.branch}"
-        lease = f"--force-with-lease={reference}:{there or ''}"
-        options = ["--quiet", "--no-recurse-submodules", lease]
+        options = ["--quiet", "--no-recurse-submodules", f"--force-with-lease={reference}:{there or ''}"]
         permit()
         self.remote.run(git, "push", *options, "--", self.remote.address, f"{tip}:{reference}")
         return remote_state(git, self.remote, self.branch).branch, base
@@ -263,8 +259,13 @@ def open_worktree(
     remote, branch = replace(remote, address=checked_remote(remote.address)), f"coalmine/{job_id}"
     tree, git_dir = place.tree(job_id), place.git_dir(job_id)
     mirror = Mirror(path=place.mirror, remote=remote)
-    state = mirror.fetch(branch, base.branch if base else "")
+    known = base.branch if base else ""
+    own = partial(with_own_branch, place, job_id, mirror, branch=branch, base=known)
+    drop_half_made(place, job_id)
+    state = own(mirror.fetch(branch, known))
     here = find_earlier(place, job_id, state, base=base, pushed=pushed)
+    if here.tip is None:
+        state = own(state)
     start = here.tip or state.branch or (begin.commit if begin else state.main)
     if here.tip is None and state.branch is None:
         base = begin  # nothing is left of what began elsewhere
@@ -273,7 +274,7 @@ def open_worktree(
         try:
             anew()
         except GitError as error:  # an object may be damaged that no fetch looks at
-            if error.returncode is None or not mirror.repaired(branch, base.branch if base else ""):
+            if error.returncode is None or not mirror.repaired(branch, known):
                 raise
             anew()
     began, target = _began(our_git(git_dir, tree), state, start, base), state.target(base)
@@ -365,7 +366,7 @@ def _check_out(
     git_dir = place.git_dir(job_id)
     if TreeRecord.read(git_dir) is not None:
         TreeRecord(remote_commit=None, whole=False).write(git_dir)
-    mirror.lend_lfs_objects(start)
+    lend_lfs_objects(place, job_id, mirror, start=start, main=main)
     check_out(place, job_id, branch=branch, start=start)
     git = without_tree(our_git(git_dir, place.tree(job_id), place.limits))
     note_submodules(git, mirror.write_submodules(git, place.tree(job_id), start, accepted=main))
