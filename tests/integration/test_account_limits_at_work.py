@@ -23,9 +23,9 @@ from tests.recordings.agent_recording import FOLDER
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
-#: Templates, and accounts of each runtime that are called so: each closes its own.
+#: Templates, and accounts that are called so: each closes its own.
 NAMES = [f"row{number}" for number in range(16)]
-MID_TURN, MID_TURN_OF_CODEX = "mid-turn", "mid-turn-of-codex"
+MID_TURN = "mid-turn-of-{}"
 
 #: The events of which people hear when an account is closed.
 BEGINS = {"account.limited", "account.broken"}
@@ -62,6 +62,14 @@ class Scene:
         )
         self.parts.templates.add(template, content)
 
+    def good(self, runtime: str) -> Path:
+        """The good end of a runtime, whose session is another one."""
+        if runtime in GOOD:
+            return FOLDER / f"{GOOD[runtime]}.json"
+        fine = self.recording("fine", [{"type": "result", "text": "done"}])
+        fine.write_text(fine.read_text().replace('"rc": 1', '"rc": 0'))
+        return fine
+
     def runs(self, template: str) -> list[dict[str, Any]]:
         """What each run of a template's agent was given."""
         files = sorted((self.folder / "books" / template).glob("*.json"), key=lambda file: int(file.stem))
@@ -82,11 +90,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     for name in RUNTIMES:
         (programs / name).write_text(f'#!/bin/sh\nexec {agent} {name} "$@"\n')
         (programs / name).chmod(0o700)
-    accounts: list[dict[str, Any]] = [
-        {"name": name, "runtime": runtime}
-        for runtime in RUNTIMES
-        for name in (*NAMES, MID_TURN, MID_TURN_OF_CODEX)
-    ]
+    names = {name: row[0] for name, row in zip(NAMES, ROWS, strict=True)}
+    names |= {MID_TURN.format(name): met.runtime for name, met in MID_TURNS.items()}
+    accounts: list[dict[str, Any]] = [{"name": name, "runtime": runtime} for name, runtime in names.items()]
     accounts.append({"name": "keyed", "runtime": "claude", "secrets": ["THE_KEY=KEY_OF_TEAM"]})
     settings = {"COALMINE_ACCOUNT": json.dumps(accounts), "KEY_OF_TEAM": "s3cr3t-of-team"}
     with private_server(folder) as server, fleet(folder, server.url, **settings) as made:
@@ -146,13 +152,10 @@ GOOD = {
 def test_a_limit_costs_no_attempt_and_the_session_goes_on(scene: Scene) -> None:
     """For each runtime, by recordings and by documented words: held, one event, resumed when it is over."""
     parts, jobs = scene.parts, {}
-    fine = scene.recording("fine", [{"type": "result", "text": "done"}])
-    fine.write_text(fine.read_text().replace('"rc": 1', '"rc": 0'))
     for name, (runtime, said, errors, _) in zip(NAMES, ROWS, strict=True):
         file = FOLDER / f"{said}.json" if isinstance(said, str) else None
         first = file or scene.recording(name, [] if isinstance(said, str) else said, errors=errors)
-        then = FOLDER / f"{GOOD[runtime]}.json" if runtime in GOOD else fine
-        scene.add(name, runtime, first, then)
+        scene.add(name, runtime, first, scene.good(runtime))
         jobs[name] = parts.mailbox.enqueue(JobRequest(template=name, task="work", max_attempts=1)).job
     for name, job in jobs.items():
         scene.until_held(name, job)
@@ -171,59 +174,120 @@ def test_a_limit_costs_no_attempt_and_the_session_goes_on(scene: Scene) -> None:
         assert len([data for data in begun if data["account"] == f"{runtime}:{name}"]) == 1, name
 
 
-def test_a_limit_in_mid_turn_keeps_what_was_done(scene: Scene) -> None:
-    """Tools were used and money was spent: the session is resumed, and the money is on the job."""
-    session = "5b1f8a52-0f5d-4d2e-9b64-0c6f6f1f0001"
-    used = {"m": {"inputTokens": 900, "outputTokens": 80, "costUSD": 0.4}}
-    words = "You've hit your session limit · resets 9pm"
-    lines: list[dict[str, Any]] = [
-        {"type": "system", "subtype": "init", "session_id": session},
-        {"type": "assistant", "message": {"content": [{"type": "tool_use", "name": "Bash", "input": {}}]}},
-        {"type": "assistant", "message": {"content": [{"type": "text", "text": "half of it is done"}]}},
-        claude_result(
-            words, api_error_status=429, total_cost_usd=0.4, modelUsage=used,
-            model_usage_since_last_result=used,
-        ),
-    ]  # fmt: skip
-    scene.add(MID_TURN, "claude", scene.recording(MID_TURN, lines), FOLDER / "claude-1-basic.json")
-    job = scene.parts.mailbox.enqueue(JobRequest(template=MID_TURN, task="work", max_attempts=1)).job
-    scene.until_held(MID_TURN, job)
-    held = scene.parts.jobs.find(job)
-    assert (held.kind == TurnKind.LIFTED, held.attempts) == (True, 0)
-    assert held.spent_usd == pytest.approx(0.4)
-    scene.parts.breakers.reopen(f"claude:{MID_TURN}", by="the test")
-    done = until_state(scene.parts, job, JobState.SUCCEEDED)
-    _, second = scene.runs(MID_TURN)
-    assert done.attempts == 1
-    assert second["argv"][second["argv"].index("--resume") + 1] == session
-    assert "limit.lifted" in second["stdin"]
-    assert len(events_of(scene.parts, job, "job.limited")) == 1
+@dataclass(frozen=True, kw_only=True)
+class MidTurn:
+    """A limit in the middle of a turn, in the form of one runtime: after its tools were used and paid for."""
+
+    runtime: str
+    session: str
+    lines: Sequence[Mapping[str, Any]]
+    errors: Sequence[str] = ()
+    spent_usd: float = 0.0
+    spent_tokens: int = 0
 
 
-def test_a_limit_in_mid_turn_of_codex_is_resumed(scene: Scene) -> None:
-    """Words alone end its turn, after its tools were used: the same thread goes on."""
-    thread = "01a1f9f7-2f14-7652-ad84-40b59820eff3"
-    tool = {"id": "item_1", "type": "command_execution", "command": "make", "status": "completed"}
-    said = {"id": "item_2", "type": "agent_message", "text": "half of it is done"}
-    lines: list[dict[str, Any]] = [
-        {"type": "thread.started", "thread_id": thread},
-        {"type": "turn.started"},
-        {"type": "item.completed", "item": tool},
-        {"type": "item.completed", "item": said},
-        SPENT,
-    ]
-    name = MID_TURN_OF_CODEX
-    scene.add(name, "codex", scene.recording(name, lines), FOLDER / "codex-2-stdin.json")
-    job = scene.parts.mailbox.enqueue(JobRequest(template=name, task="work", max_attempts=1)).job
-    scene.until_held(name, job)
+CLAUDE = "5b1f8a52-0f5d-4d2e-9b64-0c6f6f1f0001"
+CODEX = "01a1f9f7-2f14-7652-ad84-40b59820eff3"
+GEMINI = "fc74222a-b909-4152-9123-b094f72aa578"
+OPENCODE = "ses_e060785a9ffe7U4y3GI4oVAS3O"
+COMMAND = "made-by-the-command"
+
+BASH = {"type": "tool_use", "name": "Bash", "input": {}}
+USED = {"m": {"inputTokens": 900, "outputTokens": 80, "costUSD": 0.4}}
+STEP = {"reason": "tool-calls", "cost": 0.4, "tokens": {"input": 900, "output": 80}}
+TOOL = {"id": "item_1", "type": "command_execution", "command": "make", "status": "completed"}
+SAID = {"id": "item_2", "type": "agent_message", "text": "half of it is done"}
+WORK_OF_COMMAND: Sequence[Mapping[str, Any]] = [
+    {"type": "session", "id": COMMAND},
+    {"type": "tool", "name": "shell", "detail": "make"},
+    {"type": "usage", "cost_usd": 0.4, "input_tokens": 900, "output_tokens": 80},
+    {"type": "text", "text": "half of it is done"},
+]
+
+MID_TURNS = {
+    "claude": MidTurn(
+        runtime="claude", session=CLAUDE, spent_usd=0.4, spent_tokens=980,
+        lines=[
+            {"type": "system", "subtype": "init", "session_id": CLAUDE},
+            {"type": "assistant", "message": {"content": [BASH]}},
+            {"type": "assistant", "message": {"content": [{"type": "text", "text": "half of it is done"}]}},
+            claude_result(
+                "You've hit your session limit · resets 9pm", api_error_status=429, total_cost_usd=0.4,
+                modelUsage=USED, model_usage_since_last_result=USED,
+            ),
+        ],
+    ),
+    "codex": MidTurn(
+        runtime="codex", session=CODEX,
+        lines=[
+            {"type": "thread.started", "thread_id": CODEX},
+            {"type": "turn.started"},
+            {"type": "item.completed", "item": TOOL},
+            {"type": "item.completed", "item": SAID},
+            SPENT,
+        ],
+    ),
+    "gemini": MidTurn(
+        runtime="gemini", session=GEMINI, spent_tokens=980,
+        lines=[
+            {"type": "init", "session_id": GEMINI, "model": "gemini-2.5-flash"},
+            {"type": "tool_use", "tool_name": "run_shell_command", "parameters": {"command": "make"}},
+            {"type": "message", "role": "assistant", "content": "half of it is done", "delta": True},
+            {**gemini_error(RETRY), "stats": {"input_tokens": 900, "output_tokens": 80}},
+        ],
+    ),
+    "gemini-in-words": MidTurn(
+        runtime="gemini", session=GEMINI,
+        lines=[
+            {"type": "init", "session_id": GEMINI, "model": "gemini-2.5-flash"},
+            {"type": "tool_use", "tool_name": "run_shell_command", "parameters": {"command": "make"}},
+        ],
+        errors=["You have exhausted your daily quota on this model."],
+    ),
+    "opencode": MidTurn(
+        runtime="opencode", session=OPENCODE, spent_usd=0.4, spent_tokens=980,
+        lines=[
+            {"type": "step_start", "sessionID": OPENCODE, "part": {"type": "step-start"}},
+            {"type": "tool_use", "sessionID": OPENCODE, "part": {"tool": "bash", "state": {"input": {}}}},
+            {"type": "step_finish", "sessionID": OPENCODE, "part": STEP},
+            {**opencode_error(429, **{"retry-after": "7200"}), "sessionID": OPENCODE},
+        ],
+    ),
+    "command": MidTurn(
+        runtime="command", session=COMMAND, spent_usd=0.4, spent_tokens=980,
+        lines=[*WORK_OF_COMMAND, {"type": "limit", "text": "enough"}],
+    ),
+    "command-in-words": MidTurn(
+        runtime="command", session=COMMAND, spent_usd=0.4, spent_tokens=980, lines=WORK_OF_COMMAND,
+        errors=["error: usage limit reached; try again in 2 hours"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MID_TURNS)
+def test_a_limit_in_mid_turn_keeps_what_was_done(scene: Scene, name: str) -> None:
+    """Its session is resumed with the files that it had made; what it spent is on the job, and no attempt."""
+    met, template = MID_TURNS[name], MID_TURN.format(name)
+    scene.add(
+        template,
+        met.runtime,
+        scene.recording(template, met.lines, errors=met.errors),
+        scene.good(met.runtime),
+    )
+    job = scene.parts.mailbox.enqueue(JobRequest(template=template, task="work", max_attempts=1)).job
+    scene.until_held(template, job)
     held = scene.parts.jobs.find(job)
     assert (held.kind == TurnKind.LIFTED, held.attempts) == (True, 0)
-    scene.parts.breakers.reopen(f"codex:{name}", by="the test")
+    assert held.spent_usd == pytest.approx(met.spent_usd)
+    assert held.spent_tokens == met.spent_tokens
+    assert scene.parts.signals.read(job) == []
+    scene.parts.breakers.reopen(f"{met.runtime}:{template}", by="the test")
     done = until_state(scene.parts, job, JobState.SUCCEEDED)
-    _, second = scene.runs(name)
+    first, second = scene.runs(template)
     assert done.attempts == 1
-    assert "resume" in second["argv"]
-    assert thread in second["argv"]
+    assert met.session not in [*first["argv"], first["session"]]
+    assert met.session in [*second["argv"], second["session"]]
+    assert second["files"] == ["done-by-0"], "its tree is as it left it"
     assert "limit.lifted" in second["stdin"]
     assert len(events_of(scene.parts, job, "job.limited")) == 1
 

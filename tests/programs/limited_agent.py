@@ -9,13 +9,21 @@ from pathlib import Path
 def main() -> None:
     """Run as `limited_agent.py PROGRAM ARGUMENT…`; LIMITED_… variables say the rest.
 
-    LIMITED_BOOK is a folder: each run leaves its arguments and its input there. As many of the first runs as
-    LIMITED_TIMES say LIMITED_FIRST, all later ones LIMITED_THEN; both are files like recordings.
+    LIMITED_BOOK is a folder: each run leaves there what it was given, its session, and which files it found
+    of earlier runs; it leaves one where it works. As many first runs as LIMITED_TIMES say LIMITED_FIRST,
+    all later ones LIMITED_THEN; both are files like recordings.
     """
     book = Path(os.environ["LIMITED_BOOK"])
     book.mkdir(parents=True, exist_ok=True)
     number = len(list(book.iterdir()))
-    seen = {"argv": sys.argv[1:], "stdin": sys.stdin.read(), "key": os.environ.get("THE_KEY", "")}
+    seen = {
+        "argv": sys.argv[1:],
+        "stdin": sys.stdin.read(),
+        "key": os.environ.get("THE_KEY", ""),
+        "session": os.environ.get("COALMINE_SESSION", ""),
+        "files": sorted(file.name for file in Path.cwd().glob("done-by-*")),
+    }
+    Path(f"done-by-{number}").touch()
     (book / f"{number}.json").write_text(json.dumps(seen), encoding="utf-8")
     name = "LIMITED_FIRST" if number < int(os.environ.get("LIMITED_TIMES", "1")) else "LIMITED_THEN"
     recording = json.loads(Path(os.environ[name]).read_text(encoding="utf-8"))
