@@ -34,6 +34,7 @@ from routing.forges.config import RemoteConfig
 from routing.webhook.door import Door
 from tasks.broker import DISPATCH, LAND, WATCH
 from tasks.composition.composition import Coalmine
+from tasks.composition.forge_parts import ForgeParts
 from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.tick import TickRequests
 
@@ -84,7 +85,8 @@ def web_of(parts: Coalmine, *, token: str | None = None, source: SettingsSource 
     """
     settings = parts.settings
     remote = [forge for forge in settings.forge if isinstance(forge, RemoteConfig)]
-    door = Door(remote, parts.deliveries, kill_switch=settings.kill_switch)
+    problems = ForgeParts(coalmine=parts, run_ci=lambda _commit: None).problems
+    door = Door(remote, parts.deliveries, kill_switch=settings.kill_switch, names=problems.names)
     tick_requests = TickRequests(parts.app, parts.ticks)
 
     access = WebAccess(

@@ -4,9 +4,10 @@ The order is fixed: find the forge, check the signature over the raw bytes, pars
 said about a body before its signature is right.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from routing.forges.config import RemoteConfig
 from routing.forges.registry import KINDS
@@ -40,11 +41,13 @@ class Door:
     """Takes deliveries in. It asks no forge, so that the answer is there at once."""
 
     def __init__(
-        self, forges: Iterable[RemoteConfig], deliveries: DeliveryStore, *, kill_switch: bool
-    ) -> None:
+        self, forges: Iterable[RemoteConfig], deliveries: DeliveryStore, *, kill_switch: bool,
+        names: Callable[[str], Mapping[str, str]] = lambda _: {},
+    ) -> None:  # fmt: skip
         self._forges = {forge.name: forge for forge in forges}
         self._deliveries = deliveries
         self._kill_switch = kill_switch
+        self._names = names  # of a forge's repositories in its settings, by those of now in lower case
 
     @property
     def addresses(self) -> list[str]:
@@ -64,13 +67,21 @@ class Door:
         if not dialect.is_signed(forge.secrets, headers, body):
             raise BadSignatureError
         delivery = read_delivery(forge.name, dialect, headers, body)
-        found = judge(delivery, forge, kill_switch=self._kill_switch or forge.kill_switch)
+        found = judge(
+            delivery, forge, kill_switch=self._kill_switch or forge.kill_switch,
+            set_as=partial(self._set_as, forge),
+        )  # fmt: skip
         if isinstance(found, Ignored):
             return DeliveryReceipt(status=ReceiptStatus.IGNORED, delivery=delivery, reason=found.reason)
         if isinstance(found, Look):
             self._deliveries.note_work(found.repository, found.branch)
             return DeliveryReceipt(status=ReceiptStatus.SUCCESS, delivery=delivery)
         return self._hand_over(delivery, found.issue)
+
+    def _set_as(self, forge: RemoteConfig, name: str) -> str | None:
+        """What the settings call a repository that was renamed, as the last poll found; None if none is."""
+        repo = self._names(forge.name).get(name.casefold())
+        return None if repo is None or forge.served.excludes(name) else forge.served.spelled(repo)
 
     def _find(self, address: str) -> tuple[RemoteConfig, WebhookDialect]:
         of_kind = [forge for forge in self._forges.values() if forge.kind == address]

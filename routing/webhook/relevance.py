@@ -1,5 +1,6 @@
 """Whether a delivery concerns us: pure, and with a reason when it does not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from routing.forges.config import RemoteConfig
@@ -46,8 +47,13 @@ class Ignored:
     reason: str
 
 
-def judge(delivery: Delivery, forge: RemoteConfig, *, kill_switch: bool) -> Relevant | Look | Ignored:
+def judge(
+    delivery: Delivery, forge: RemoteConfig, *, kill_switch: bool,
+    set_as: Callable[[str], str | None] = lambda _: None,
+) -> Relevant | Look | Ignored:  # fmt: skip
     """Say whether the delivery concerns us. Whether its author is trusted is asked of the forge later.
+
+    `set_as` gives the name in the settings of a repository that is called otherwise now, None for others.
 
     The order of the questions is the order of the reasons that people see: a kill switch hides all others. A
     doubt counts as "relevant": reading an issue once too often does no harm.
@@ -59,7 +65,7 @@ def judge(delivery: Delivery, forge: RemoteConfig, *, kill_switch: bool) -> Rele
     news = delivery.news
     if news is None:
         return Ignored(reason=f"event {delivery.event!r} is not about an issue, or work of ours")
-    repo = forge.served.spelled(news.repo)
+    repo = forge.served.spelled(news.repo) or set_as(news.repo)
     if repo is None:
         return Ignored(reason=f"repository {news.repo!r} is not among forge.{forge.name}.repositories")
     if isinstance(news, WorkNews):

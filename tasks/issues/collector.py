@@ -16,6 +16,7 @@ from routing.backlog.intake import Arrival, Intake
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import CoalmineError
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeMovedError
+from routing.forges.forge import FollowsNames
 from routing.forges.site import IssueSite
 from routing.issues.issue import Issue, IssueProblem, IssueRef
 from routing.store.backlog.problem_store import ProblemStore
@@ -57,7 +58,9 @@ class Collector:
         """
         if site.config.kill_switch:
             return
-        for repo in self._places(site):
+        places = self._places(site)
+        self._note_names(site, places)
+        for repo in places:
             name, problems = site.full_name(repo), list[IssueProblem]()
             with LogAndContinue("poll.failed", repository=name):
                 try:
@@ -79,6 +82,25 @@ class Collector:
         if served.patterns:
             self._problems.note_places(site.name, found)
         return list(dict.fromkeys([*served.names, *found]))
+
+    def _note_names(self, site: IssueSite, places: Sequence[str]) -> None:
+        """Note what renamed repositories are called now: deliveries come under that name.
+
+        Nothing is taken from a name that is excluded, or served itself.
+        """
+        if not isinstance(site.forge, FollowsNames):
+            return
+        names = {repo: site.forge.name_now(repo) for repo in places}
+        served = site.config.served
+        with LogAndContinue("poll.names_not_noted", forge=site.name):
+            self._problems.note_names(
+                site.name,
+                {
+                    name: repo
+                    for repo, name in names.items()
+                    if name != repo and not served.excludes(name) and served.spelled(name) is None
+                },
+            )
 
     def _poll(self, site: IssueSite, repo: str, problems: list[IssueProblem]) -> None:
         """Take in what one repository lists, then look at items that a complete listing lacks.

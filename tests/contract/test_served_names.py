@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import redis
 
 from routing.forges.change_request import ChangeState
 from routing.forges.errors import ForgeUnreachableError
@@ -14,7 +15,9 @@ from routing.forges.site import ForgeSite, ServedRemotes
 from routing.git.git import Git
 from routing.git.limits import GitLimits
 from routing.git.remote import Remote, RemoteMovedError
+from tasks.composition.forge_parts import ForgeParts
 from tests.fakes.forge_world import TOKEN
+from tests.fleets.stepped_fleet import SteppedFleet
 from tests.servers.served_forges import ServedForge
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -56,6 +59,25 @@ def test_nothing_is_followed_to_a_name_that_is_excluded_or_served(served: Served
     """Nothing is to be done there, or its issues are found under that name, and would be worked twice."""
     rename(served)
     assert remote_of(served, entry).address.endswith(f"/{OLD}.git")
+
+
+@pytest.mark.parametrize(("more", "noted"), [((), {NEW: OLD}), ((f"!{NEW}",), {}), (("acme/*",), {})])
+def test_a_poll_notes_the_new_name(
+    served: ServedForge, fake_redis: redis.Redis, more: tuple[str, ...], noted: dict[str, str]
+) -> None:
+    """Deliveries come under it. Not where it is left out, or served itself; and not once it is set."""
+    given = {"base_url": served.server.address, "token": TOKEN, "repositories": (OLD, *more)}
+    config = KINDS[served.kind].config.model_validate(given | {"kill_switch": False})
+    forge = served.with_settings()
+    site = ForgeSite(config=config, forge=forge, remote=partial(KINDS[served.kind].remote, config))
+    parts = ForgeParts(
+        coalmine=SteppedFleet(fake_redis).app, run_ci=lambda _: None, given={served.kind: site}
+    )
+    parts.problems.note_names(served.kind, {"of/before": OLD})
+    rename(served)
+    parts.collector.poll(site)
+    forge.close_connections()
+    assert parts.problems.names(served.kind) == noted
 
 
 def test_what_landed_is_looked_for_under_the_new_name(served: ServedForge) -> None:

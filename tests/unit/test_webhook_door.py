@@ -83,6 +83,20 @@ def test_accepted_delivery_lets_its_issue_wait(house: DoorHouse) -> None:
     assert leaks(house.fleet.redis, house.fleet.app.keys) == []
 
 
+def test_a_delivery_under_a_new_name_is_for_the_name_that_is_set(house: DoorHouse) -> None:
+    """As the last poll has found it, in any case; not where the settings leave the new name out."""
+    names = {"acme/store": "acme/shop", "acme/gone": "acme/away"}
+    store = DeliveryStore(house.fleet.redis, house.fleet.app.keys, house.fleet.clock)
+    house.door = Door(FORGES, store, kill_switch=False, names=lambda _: names)
+    renamed = sent("github", payload(number=161) | {"repository": {"full_name": "Acme/Store"}})
+    assert str(house.receive(renamed).issue) == "github:acme/shop#161"
+    nobodys = sent("github", payload(number=162) | {"repository": {"full_name": "acme/gone"}})
+    assert house.status(nobodys) == "ignored"
+    left_out = [forge.model_copy(update={"repositories": ("acme/shop", "!acme/store")}) for forge in FORGES]
+    house.door = Door(left_out, store, kill_switch=False, names=lambda _: names)
+    assert house.status(renamed) == "ignored"
+
+
 def test_recorded_story(house: DoorHouse) -> None:
     """What a real Gitea sent: `assigned` came twice under one id, and one comment was our own."""
     words = [house.status(request) for request in recorded()]

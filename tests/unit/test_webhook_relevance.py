@@ -33,6 +33,20 @@ def test_changes_of_an_issue_concern_us(action: str) -> None:
     assert found == Relevant(issue=IssueRef(forge="gitea", repo="acme/shop", number=161))
 
 
+def test_a_renamed_repository_is_known_by_its_name_in_the_settings() -> None:
+    """Its issues, and its branches, go by that name; a name that nobody knows stays foreign."""
+    set_as = {"acme/store": "acme/shop"}.get
+    for news in (replace(ISSUE, repo="acme/store"), WorkNews(action="push", repo="acme/store")):
+        found = judge(delivered(news), section(), kill_switch=False, set_as=set_as)
+        ours = {
+            Relevant(issue=IssueRef(forge="gitea", repo="acme/shop", number=161)),
+            Look(repository="gitea:acme/shop"),
+        }
+        assert found in ours
+    other = replace(ISSUE, repo="acme/other")
+    assert isinstance(judge(delivered(other), section(), kill_switch=False, set_as=set_as), Ignored)
+
+
 @pytest.mark.parametrize("action", sorted(COMMENT_ACTIONS))
 def test_comments_of_others_concern_us_and_our_own_do_not(action: str) -> None:
     """An agent's own comment must not set it to work again; logins have no case."""

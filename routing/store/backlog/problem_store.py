@@ -1,7 +1,7 @@
 """What is wrong with issues, or with a repository, as the last poll saw it: for `issue list` and `doctor`."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from routing.issues.issue import IssueProblem
 from routing.printable import valid
@@ -58,6 +58,24 @@ class ProblemStore(Store):
         with redis_errors(f"reading the repositories of {forge}"):
             text = self.redis.get(self.keys.repositories(forge))
         return tuple(map(str, json.loads(text))) if text else ()
+
+    def note_names(self, forge: str, names: Mapping[str, str]) -> None:
+        """Note which repositories of a forge are called otherwise than in its settings: those by their names.
+
+        None takes away what was noted before.
+        """
+        key = self.keys.new_names(forge)
+        with redis_errors(f"noting the names of repositories of {forge}"):
+            if names:
+                self.redis.set(key, json.dumps(dict(names)), ex=RETENTION_SECONDS)
+            else:
+                self.redis.delete(key)
+
+    def names(self, forge: str) -> dict[str, str]:
+        """The names of the settings, by those of now in lower case, as the last poll found them."""
+        with redis_errors(f"reading the names of repositories of {forge}"):
+            text = self.redis.get(self.keys.new_names(forge))
+        return {str(name).casefold(): str(repo) for name, repo in json.loads(text).items()} if text else {}
 
     def read(self, repositories: Iterable[str]) -> dict[str, list[IssueProblem]]:
         """The problems of these repositories; those without any are left out."""

@@ -170,6 +170,10 @@ class Keys:
         """String: the repositories that the patterns of a forge's settings meant, as JSON. Expires."""
         return self("repositories", forge)
 
+    def new_names(self, forge: str) -> str:
+        """String: what renamed repositories of a forge are called now, by that, as JSON. Expires."""
+        return self("new_names", forge)
+
     def idempotency(self, digest: str) -> str:
         """String: the job that a request's idempotency key led to. Expires."""
         return self("once", digest)
