@@ -5,6 +5,9 @@ keeps what it sent in a file of pickles, and runs what somebody else wrote there
 good, waits up to half a minute between two attempts to make it, and writes a trace for every tick that it
 could not send. Here a tick is due by a clock that nobody can set, and nothing is kept beyond the process: all
 ticks are due at its start. The next tick does the work of those that were dropped.
+
+The sweep is the tick of every second. While nothing waits that it looks after, two of three are left out: to
+ask whether anything does is one round trip, and a sweep is some thirty.
 """
 
 import time
@@ -15,6 +18,7 @@ import structlog
 from celery.beat import Scheduler
 
 from routing.errors import CoalmineError
+from tasks.broker import SWEEP
 from tasks.broker_faults import is_servers
 from tasks.work.outage import BROKER
 from tasks.work.tick import SENT_AT
@@ -23,6 +27,9 @@ _log = structlog.get_logger(__name__)
 
 #: The name under which beat speaks of its waiting.
 PART = "beat"
+
+#: Seconds for which the sweep may rest. Two that are five seconds apart are an outage: see `_lease.lua`.
+REST_SECONDS = 2.5
 
 
 class PatientScheduler(Scheduler):
@@ -34,11 +41,15 @@ class PatientScheduler(Scheduler):
     #: Seconds since the epoch by the server's clock, or an error while it does not answer; None: nobody asks.
     server_time: Callable[[], float] | None = None
 
+    #: Whether nothing waits for a sweep, or an error while the server does not answer; None: nobody asks.
+    is_idle: Callable[[], bool] | None = None
+
     def __init__(self, *args: Any, monotonic: Callable[[], float] = time.monotonic, **kwargs: Any) -> None:
         self._monotonic = monotonic
         self._due: dict[
             str, float
         ] = {}  # when each entry is due next, by `monotonic`; at once if it is not in
+        self._swept_at = -REST_SECONDS  # when the last sweep was sent, by `monotonic`
         self._faulty: set[str] = set()  # entries that a fault of the program kept from being sent last time
         super().__init__(*args, **kwargs)
 
@@ -47,11 +58,13 @@ class PatientScheduler(Scheduler):
         now = self._monotonic()
         entries: list[Any] = list(self.schedule.values())
         due = [entry for entry in entries if self._is_due(entry, now)]
-        sent_at = self._time() if due else None
         for entry in due:
             interval = float(entry.schedule.seconds)
             planned = self._due.get(entry.name, now) + interval
             self._due[entry.name] = planned if now < planned <= now + interval else now + interval
+        due = [entry for entry in due if not self._rests(entry, now)]
+        sent_at = self._time() if due else None
+        for entry in due:
             self.apply_entry(entry, sent_at=sent_at)
         waits = [self._due[entry.name] - self._monotonic() for entry in entries]
         return max(0.0, min([*waits, float(self.max_interval or 1)]))
@@ -64,6 +77,19 @@ class PatientScheduler(Scheduler):
         """
         due = self._due.get(entry.name, now)
         return due <= now or due - now > float(entry.schedule.seconds)
+
+    def _rests(self, entry: Any, now: float) -> bool:
+        """Whether a sweep is left out: the last one is not long ago, and it would find nothing."""
+        if entry.task != SWEEP:
+            return False
+        try:
+            is_soon = 0 <= now - self._swept_at < REST_SECONDS
+            if is_soon and self.is_idle is not None and self.is_idle():
+                return True
+        except CoalmineError:  # it is sent, and finds out
+            pass
+        self._swept_at = now
+        return False
 
     def apply_entry(self, entry: Any, producer: Any = None, *, sent_at: float | None = None) -> None:
         """Send a tick. Never raises."""

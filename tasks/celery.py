@@ -275,7 +275,7 @@ def _look_after_host(sender: Any = None, **_given: Any) -> None:
 def _give_beat_the_time(sender: Any = None, **_given: Any) -> None:
     """Ticks say when they were sent by the server's clock. Beat waits for no store: the ticks are sent."""
     parts = compose(settings, app=app, patience_seconds=0.0)
-    sender.scheduler.server_time = parts.now
+    sender.scheduler.server_time, sender.scheduler.is_idle = parts.now, parts.ticks.is_idle
     clock = clock_chore(parts.clocks, f"beat@{socket.gethostname()}")
     HostKeeper([clock, store_chore(parts.ticks)]).start()
 

@@ -128,7 +128,7 @@ def _is_same(entry: ProcessEntry) -> bool:
 
 def _live_processes() -> Iterable[ProcessEntry]:
     try:
-        names = [path.name for path in _PROC.iterdir()]
+        names = os.listdir(_PROC)  # noqa: PTH208 - hundreds of names, thirty times a minute
     except FileNotFoundError:
         return
     for name in names:
@@ -140,7 +140,7 @@ def _live_processes() -> Iterable[ProcessEntry]:
 
 def _read_stat(pid: int) -> ProcessEntry | None:
     try:
-        stat = (_PROC / str(pid) / "stat").read_bytes()
+        stat = _content(f"{_PROC}/{pid}/stat")
     except OSError:  # gone, or not ours to see
         return None
     # The name, in brackets, may itself have brackets and blanks in it: fields count from the last bracket.
@@ -151,10 +151,22 @@ def _read_stat(pid: int) -> ProcessEntry | None:
     return ProcessEntry(pid, parent, group, session, int(fields[19]))
 
 
+def _content(path: str) -> bytes:
+    """A file of /proc. Every worker reads hundreds again and again: a third of what `read_bytes` takes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(descriptor, 65_536):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
 def _marker(pid: int) -> str:
     start = f"\0{MARKER}=".encode()
     with contextlib.suppress(OSError):  # gone meanwhile, or another user's
-        environment = b"\0" + (_PROC / str(pid) / "environ").read_bytes()
+        environment = b"\0" + _content(f"{_PROC}/{pid}/environ")
         at = environment.find(start)
         if at >= 0:
             return environment[at + len(start) :].split(b"\0", 1)[0].decode(errors="replace")

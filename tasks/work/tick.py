@@ -127,6 +127,10 @@ class Ticks:
         """
         return self._store.ask(name, seconds=ASKED_SECONDS)
 
+    def is_idle(self) -> bool:
+        """Whether nothing waits that the sweep looks after; UnavailableError."""
+        return self._store.is_idle()
+
     def is_first(self, name: str, *, seconds: float) -> bool:
         """Whether no process did this part of a tick in the last seconds; then this caller is to do it."""
         return self._store.is_first(name, seconds=int(seconds))

@@ -277,3 +277,49 @@ def test_a_fault_of_the_program_does_not_look_like_an_outage(beat: NotedSchedule
     beat.broken = ""
     beat.tick()
     assert sent(beat, SWEEP) == 1
+
+
+def test_sweep_rests_while_nothing_waits_for_it(beat: NotedScheduler, clock: BeatClock) -> None:
+    """One in three seconds is sent, as a longer silence is an outage; other ticks keep their interval."""
+    idle = [True]
+    beat.is_idle = lambda: idle[0]
+    beat.tick()
+    assert (sent(beat, SWEEP), sent(beat, HARVEST)) == (1, 1)
+    gaps, last = list[float](), clock.now
+    for _ in range(300):
+        clock.now += 0.1
+        beat.tick()
+        if sent(beat, SWEEP):
+            gaps.append(clock.now - last)
+            last = clock.now
+    assert gaps
+    assert all(2.9 <= gap < 4 for gap in gaps)
+    assert sent(beat, HARVEST) == 1
+    idle[0] = False
+    for _ in range(30):
+        clock.now += 0.1
+        beat.tick()
+    assert sent(beat, SWEEP) == 3
+
+
+def test_sweep_is_sent_where_nobody_says_whether_it_is_needed(beat: NotedScheduler, clock: BeatClock) -> None:
+    """A store that is away, for one: the sweep finds out."""
+
+    def away() -> bool:
+        raise UnavailableError("away")
+
+    for beat.is_idle in (None, away):
+        sent(beat, SWEEP)
+        for _ in range(3):
+            clock.now += 1
+            beat.tick()
+        assert sent(beat, SWEEP) == 3
+
+
+def test_sweep_does_not_rest_after_a_clock_went_back(beat: NotedScheduler, clock: BeatClock) -> None:
+    """A process that is moved to a younger machine would wait for hours."""
+    beat.is_idle = lambda: True
+    beat.tick()
+    clock.now -= 3600
+    beat.tick()
+    assert sent(beat, SWEEP) == 2

@@ -9,9 +9,10 @@ from celery import Celery
 from structlog.testing import capture_logs
 
 from routing.errors import UnavailableError
-from routing.store.fleet.tick_store import TickStore
+from routing.store.fleet.tick_store import SWEPT, TickStore
 from routing.store.redis.keys import Keys
 from tasks.work.tick import REST_SECONDS, TICK_LEASE_SECONDS, TickRequests, Ticks
+from tests.fleets.stepped_fleet import SteppedFleet
 from tests.leaks import leaks
 from tests.waiting import wait_until
 
@@ -189,3 +190,31 @@ def test_request_that_fails_later_is_said(store: TickStore, monkeypatch: pytest.
     Ticks(store).run_alone("harvest", lambda: None)
     requests.ask("tasks.harvest")
     assert requests.sent == ["tasks.harvest"] * 2
+
+
+@pytest.mark.parametrize("kind", SWEPT)
+def test_whatever_a_sweep_looks_after_keeps_it_from_resting(store: TickStore, kind: str) -> None:
+    """One entry in any of its lists; an empty list is none."""
+    ticks, key = Ticks(store), Keys()(kind)
+    assert ticks.is_idle()
+    add, remove = ("sadd", "srem") if kind == "bereaved" else ("zadd", "zrem")
+    getattr(store.redis, add)(key, "one" if add == "sadd" else {"one": 1})
+    assert not ticks.is_idle()
+    getattr(store.redis, remove)(key, "one")
+    assert ticks.is_idle()
+
+
+def test_a_fleet_is_idle_between_jobs(fake_redis: redis.Redis) -> None:
+    """A job that waits to be published or claimed, or runs, wants the sweep; one that ended does not."""
+    fleet = SteppedFleet(fake_redis)
+    fleet.add()
+    assert fleet.app.ticks.is_idle()
+    fleet.broker.down = True
+    job = fleet.enqueue().job
+    assert not fleet.app.ticks.is_idle()
+    fleet.broker.down = False
+    fleet.clock.forward(10)
+    fleet.app.relay.relay()
+    assert not fleet.app.ticks.is_idle()
+    fleet.end(job)
+    assert fleet.app.ticks.is_idle()

@@ -14,6 +14,11 @@ Turn = Any  # the driver's lock
 
 _PULSE = Script("lease_pulse", str, indexes="pulse", args="mark")
 
+#: What the sweep looks after; a list that is empty has no key.
+SWEPT = (
+    "leases", "outbox", "unclaimed", "held", "limited", "bereaved", "mail_waiting", "judging",
+)  # fmt: skip
+
 #: Seconds for which a wish is remembered that nobody fulfils.
 WISH_SECONDS = 120
 
@@ -66,6 +71,11 @@ class TickStore(Store):
     def ask(self, name: str, *, seconds: int) -> bool:
         """Whether a message for the tick is needed: False when one was sent within the last seconds."""
         return self._first(self._asked(name), seconds, doing=f"asking for the tick {name}")
+
+    def is_idle(self) -> bool:
+        """Whether nothing waits that the sweep looks after."""
+        with redis_errors("asking whether anything waits"):
+            return not self.redis.exists(*(self.keys(name) for name in SWEPT))
 
     def beat(self) -> str:
         """A sweep begins; returns the store's mark, which the first one gave it.
