@@ -186,7 +186,7 @@ def status(
         if trial
         else read_open_trials(coalmine, now, priced=True)
     )
-    held = [] if trial else coalmine.proposals.held()
+    held = [] if trial else coalmine.templates.held()
     ways = [] if trial else list(ways_now(coalmine, coalmine.templates.names()))
     document = {
         "trials": [

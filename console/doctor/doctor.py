@@ -211,7 +211,7 @@ def _trials(coalmine: Coalmine) -> HealthFinding:
     if not coalmine.settings.canary.enabled and trials:
         remedy = "start a worker and beat, whose harvest stops them, or use `coalmine trial stop`"
         return problem("trials", f"canaries are switched off and these trials are open: {names}", remedy)
-    if held := coalmine.proposals.held():
+    if held := coalmine.templates.held():
         waits = "; ".join(f"{one.id}: {one.reason}" for one in held)
         remedy = "do what it says, the trial is opened then, or reject the version"
         return warning("trials", f"versions wait for trials that cannot be opened: {waits}", remedy)

@@ -86,7 +86,7 @@ def _agents(parts: Coalmine) -> list[AgentAtWork]:
 
 def _held_versions(parts: Coalmine) -> Iterator[HeldWork]:
     """Versions that wait for a trial that cannot be opened."""
-    for version in parts.proposals.held():
+    for version in parts.templates.held():
         yield HeldWork(name=version.id, title="", what="no trial", why=version.reason, since=None)
 
 

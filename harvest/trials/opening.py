@@ -20,7 +20,7 @@ from routing.errors import (
     NotFoundError,
     UnavailableError,
 )
-from routing.store.trials.version_store import HeldVersion, VersionStore
+from routing.store.trials.version_store import VersionStore
 from routing.templates.step import StepKind, Steps
 from routing.templates.templates import ProposalPolicy, Templates, VersionStep
 from routing.templates.trials import Trials, TrialStep
@@ -118,10 +118,6 @@ class Proposals:
             if self._versions.hold(name, number, reason=str(error)):
                 _log.warning("candidate.held", template=name, reason=str(error))
             return None
-
-    def held(self) -> list[HeldVersion]:
-        """Of each template the version that waits for a trial which cannot be opened, if there is one."""
-        return [one for name in self._templates.names() if (one := self._versions.held(name)) is not None]
 
     def _check_on(self) -> None:
         if not self._enabled:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
-from routing.store.trials.version_store import AddAnswer, StepAnswer, VersionAdded, VersionStore
+from routing.store.trials.version_store import AddAnswer, HeldVersion, StepAnswer, VersionAdded, VersionStore
 from routing.templates.version import Snapshot, Version, VersionReference, checked_template_name
 
 #: Answers to a step after which the version is in the state that was asked for.
@@ -176,6 +176,10 @@ class Templates:
     def names(self) -> list[str]:
         """All templates, sorted."""
         return self._store.names()
+
+    def held(self) -> list[HeldVersion]:
+        """Of each template the version that waits for a trial which cannot be opened, if there is one."""
+        return [one for name in self.names() if (one := self._store.held(name)) is not None]
 
     def policy(self, name: str) -> ProposalPolicy:
         """What is done with a proposed version without a person."""

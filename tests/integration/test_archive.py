@@ -72,12 +72,18 @@ def values(client: Any, namespace: str) -> dict[str, Any]:
     return found
 
 
+def acts(decisions: list[tuple[str, dict[str, str]]]) -> list[str]:
+    """What was decided in a namespace, as its stream of decisions says."""
+    return [fields["act"] for _, fields in decisions]
+
+
 def test_everything_moves(coalmine: CommandLine, parts: Coalmine, redis_client: redis.Redis) -> None:
     """Every record is the same in the other namespace, with its time to live; what runs waits there."""
     file = exported(coalmine)
     coalmine.shown("import", str(file), COALMINE_NAMESPACE="other")
     client: Any = redis_client
     before, after = values(client, "coalmine"), values(client, "other")
+    assert acts(after.pop("decisions")) == ["import"]
     jobs = {name: value for name, value in before.items() if kind_of(name) == kind_of("job:x")}
     running = {name for name, job in jobs.items() if job["state"] == JobState.RUNNING and "cancel" not in job}
     assert f"job:{JOBS['running']}" in running
@@ -152,6 +158,7 @@ def test_an_interrupted_import_goes_on(
     assert sum(rest) == len(_lines(file)) - 2 - 100
     assert not client.exists("other:importing")
     before, after = values(client, "coalmine"), values(client, "other")
+    assert acts(after.pop("decisions")) == ["import"], "the command that went on is noted there, once"
     assert before.keys() == after.keys()
     lists = [name for name, value in before.items() if isinstance(value, list)]
     assert {name: after[name] for name in lists} == {name: before[name] for name in lists}

@@ -131,14 +131,14 @@ def test_without_cases_the_version_waits_and_says_so(fake_redis: redis.Redis, tm
     walk = Walk(fake_redis, tmp_path / "cases", cases=0)
     for _ in range(3):
         walk.tick()
-    (held,) = walk.fleet.app.proposals.held()
+    (held,) = walk.fleet.app.templates.held()
     assert "coalmine backtest collect" in held.reason
     assert (walk.state, walk.way) == (VersionState.PENDING, "")
     assert walk.fleet.kinds().count("candidate.held") == 1
     CaseFolder(tmp_path / "cases").write(some_cases(3))
     walk.tick()
     assert walk.way == "1 backtest implementer-b1"
-    assert walk.fleet.app.proposals.held() == []
+    assert walk.fleet.app.templates.held() == []
 
 
 def test_a_way_keeps_what_it_was_begun_with(walk: Walk, fake_redis: redis.Redis) -> None:

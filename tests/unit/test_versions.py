@@ -354,14 +354,14 @@ def test_candidate_without_a_judge_waits_and_says_why(fake_redis: redis.Redis) -
     version = fleet.propose()
     for _ in range(3):
         assert fleet.app.proposals.open_all_waiting() == []
-    (held,) = fleet.app.proposals.held()
+    (held,) = fleet.app.templates.held()
     assert (held.id, "judge.command" in held.reason) == (version.id, True)
     (work,) = read_status(fleet.app).held
     assert (work.name, work.why) == (version.id, held.reason)
     assert fleet.kinds().count("candidate.held") == 1
     judged = SteppedFleet(fake_redis, policy=shadow, judge=JudgeSettings(command="true"))
     assert [step.run.canary for step in judged.app.proposals.open_all_waiting()] == [version.number]
-    assert fleet.app.proposals.held() == []
+    assert fleet.app.templates.held() == []
 
 
 def test_candidate_that_is_rejected_is_held_no_longer(fake_redis: redis.Redis) -> None:
@@ -372,8 +372,8 @@ def test_candidate_that_is_rejected_is_held_no_longer(fake_redis: redis.Redis) -
     version = fleet.propose()
     fleet.app.proposals.open_all_waiting()
     fleet.app.templates.reject(version.id, by="ada")
-    assert fleet.app.proposals.held() == []
+    assert fleet.app.templates.held() == []
     later = fleet.propose("three")
     fleet.app.proposals.open_all_waiting()
-    assert [one.id for one in fleet.app.proposals.held()] == [later.id]
+    assert [one.id for one in fleet.app.templates.held()] == [later.id]
     assert fleet.kinds().count("candidate.held") == 2

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
@@ -13,11 +13,13 @@ from harvest.backtests.case_proof import Dropped
 from harvest.pairs.pair_counts import SOLVED
 from harvest.pairs.pair_ledger import PairSettlement
 from routing.store.backtests.backtest_store import Backtest, BacktestState
-from tasks.backtests.collecting import Collected
-from tasks.backtests.report import ArmCost, BacktestReport
+
+if TYPE_CHECKING:  # lists of versions are shown without what runs backtests
+    from tasks.backtests.collecting import Collected
+    from tasks.backtests.report import ArmCost, BacktestReport
 
 
-def collected_document(done: Collected, folder: Path) -> dict[str, Any]:
+def collected_document(done: "Collected", folder: Path) -> dict[str, Any]:
     """What became of the changes that were looked at."""
     return {
         "folder": str(folder),
@@ -28,7 +30,7 @@ def collected_document(done: Collected, folder: Path) -> dict[str, Any]:
     }
 
 
-def collected_view(done: Collected, folder: Path) -> Iterator[RenderableType]:
+def collected_view(done: "Collected", folder: Path) -> Iterator[RenderableType]:
     """The same for people: how many of each."""
     rows = [("kept", str(len(done.cases)), "its tests fail before its change and pass after it, twice")]
     if done.known:
@@ -97,7 +99,7 @@ def backtests_view(runs: Sequence[Backtest]) -> RenderableType:
     )
 
 
-def report_document(report: BacktestReport) -> dict[str, Any]:
+def report_document(report: "BacktestReport") -> dict[str, Any]:
     """The report for scripts."""
     decision = report.evidence.decide(elapsed_days=0.0)
     return {
@@ -128,7 +130,7 @@ def report_document(report: BacktestReport) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def report_view(report: BacktestReport) -> Iterator[RenderableType]:
+def report_view(report: "BacktestReport") -> Iterator[RenderableType]:
     """The report for people."""
     run, decision = report.run, report.evidence.decide(elapsed_days=0.0)
     because = f" ({run.reason})" if run.reason else ""
@@ -156,7 +158,7 @@ def report_view(report: BacktestReport) -> Iterator[RenderableType]:
         yield from (f"    {line}" for line in one.judge)
 
 
-def _remarks(report: BacktestReport) -> Iterator[RenderableType]:
+def _remarks(report: "BacktestReport") -> Iterator[RenderableType]:
     """What a reader must know of how it was made."""
     left_out = [line for line in report.lines if line.kind == "excluded"]
     if report.kept:
@@ -177,7 +179,7 @@ def _remarks(report: BacktestReport) -> Iterator[RenderableType]:
         yield Prose(f"Since then trial {trial.id} ({trial.mode}) is {trial.state}; this backtest: {said}.")
 
 
-def pair_words(report: BacktestReport, line: PairSettlement) -> str:
+def pair_words(report: "BacktestReport", line: PairSettlement) -> str:
     """One pair that has ended, in a line."""
     name = report.name_of(line.index)
     if line.champion is None or line.canary is None:
@@ -186,7 +188,7 @@ def pair_words(report: BacktestReport, line: PairSettlement) -> str:
     return f"{name}: solved by {' and '.join(solved) or 'neither'}"
 
 
-def _cost(cost: ArmCost) -> dict[str, Any]:
+def _cost(cost: "ArmCost") -> dict[str, Any]:
     known = cost.unknown < cost.jobs
     return {
         "jobs": cost.jobs, "usd": cost.usd if known else None, "unknown": cost.unknown,
@@ -194,5 +196,5 @@ def _cost(cost: ArmCost) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _usd(cost: ArmCost) -> str:
+def _usd(cost: "ArmCost") -> str:
     return number(cost.usd if cost.unknown < cost.jobs else None)
