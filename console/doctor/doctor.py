@@ -22,6 +22,7 @@ from console.doctor.backlog import backlog, held, intake, unreadable
 from console.doctor.findings import ok, problem, warning
 from console.doctor.forges import forge_templates, forges
 from console.doctor.sandbox import champions_containers, sandboxes, unconfined_champions
+from console.doctor.traces import traces
 from console.doctor.trackers import trackers
 from console.invocation import Invocation
 from routing.errors import STORE_AWAY, CoalmineError, SettingsError
@@ -169,6 +170,7 @@ def fleet(coalmine: Coalmine) -> list[HealthFinding]:
         _limits,
         accounts,
         notifications,
+        traces,
         forge_templates,
         backlog,
         unreadable,

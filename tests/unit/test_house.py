@@ -198,6 +198,7 @@ SMALL_FILES = {
     "console/decisions/worker_decisions.py": "one file for each thing that people decide about",
     "console/web/api/fleet_api_routes.py": "what the API says of the fleet itself, as its pages show it",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
+    "console/doctor/traces.py": "one file for each subject of the checks",
     "console/doctor/accounts.py": "one file for each subject of the checks",
     "console/metrics/exposition.py": "the text form, apart from the numbers, which know no library",
     "console/bash_completion.py": "a script for another program, apart from the commands",

@@ -6,10 +6,13 @@ import pytest
 import redis
 from pydantic import SecretStr, ValidationError
 
+from console.doctor.traces import traces
+from routing.errors import SettingsError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind, signal
 from routing.store.jobs.log_store import LogLine
+from routing.store.redis.health import Status
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.broker import TRACE, schedule
 from tasks.notify.sink import UndeliveredError
@@ -255,3 +258,25 @@ def test_settings_are_read() -> None:
     assert TelemetrySettings(endpoint="http://collector:4318/v1/traces").is_on
     assert TRACE not in [each["task"] for each in schedule(Settings()).values()]
     assert TRACE in [each["task"] for each in schedule(Settings(telemetry=given)).values()]
+
+
+def test_doctor_says_whether_traces_are_sent(
+    fake_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Off, on and never sent, late, up to date; and that the extra is missing."""
+    assert traces(SteppedFleet(fake_redis).app).status is Status.OK
+    endpoint = TelemetrySettings(endpoint="http://127.0.0.1:4318/v1/traces")
+    fleet = SteppedFleet(fake_redis, telemetry=endpoint)
+    fleet.add()
+    assert "nothing was ever sent" in traces(fleet.app).message
+    fleet.app.traces.move("1000-0", {})
+    late = traces(fleet.app)
+    assert (late.status, "minutes" in late.message, bool(late.remedy)) == (Status.PROBLEM, True, True)
+    fleet.app.traces.move(fleet.app.events.newest(1)[0].id, {})
+    assert traces(fleet.app).status is Status.OK
+
+    def missing() -> None:
+        raise SettingsError("traces cannot be written: pip install 'coalmine[otel]'")
+
+    monkeypatch.setattr("console.doctor.traces.check_installed", missing)
+    assert traces(fleet.app).remedy == "pip install 'coalmine[otel]'"
