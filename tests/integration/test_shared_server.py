@@ -20,6 +20,7 @@ from tests.fleets.worker_fleet import WorkerFleet, fleet, settings_from, until_s
 from tests.programs.command_line import CommandLine, own_surroundings
 from tests.programs.web_process import console, door_variables
 from tests.servers.private_server import plain_client, private_server
+from tests.source import modules, text
 from tests.waiting import wait_until
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -29,6 +30,19 @@ PASSWORD, WRITTEN = "p@ss/w#rd?:", "p%40ss%2Fw%23rd%3F%3A"
 
 #: What the driver and `doctor` try, and do without.
 UNNEEDED = {"client|setinfo", "client", "config", "config|get", "info"}
+
+
+#: Calls of the driver without a command of their own, and what those are that have another name.
+OF_THE_DRIVER = {"close", "execute", "lock", "pipeline"}
+COMMANDS_OF = {
+    "delete": "DEL", "scan_iter": "SCAN", "script_exists": "SCRIPT|EXISTS", "script_load": "SCRIPT|LOAD",
+    "xinfo_stream": "XINFO",
+}  # fmt: skip
+
+
+def granted() -> set[str]:
+    """The commands that the page grants."""
+    return {word[1:].upper() for word in rule("shop") if word.startswith("+")}
 
 
 def rule(name: str) -> list[str]:
@@ -165,10 +179,18 @@ def test_command_line_works(shared: Shared, tmp_path: Path) -> None:
     assert denied(shared) == set()
 
 
+def test_page_has_every_command_of_the_stores() -> None:
+    """What a store asks of the driver, also where no story here comes by."""
+    asked = re.compile(r"\b_?(?:redis|pipeline)\.([a-z_]+)\(")
+    files = [path for floor in ("routing", "tasks", "console") for path in modules(floor)]
+    called = {name for path in files for name in asked.findall(text(path))} - OF_THE_DRIVER
+    assert {"hgetall", "mget"} <= called
+    assert {COMMANDS_OF.get(name, name.upper()) for name in called} - granted() == set()
+
+
 def test_page_has_every_command_of_the_scripts() -> None:
     """A step that needs one more would fail on a shared server alone."""
-    granted = {word[1:].upper() for word in rule("shop") if word.startswith("+")}
     called = {
         name for text in script_sources().values() for name in re.findall(r"redis\.call\('(\w+)'", text)
     }
-    assert called - granted == set()
+    assert called - granted() == set()
