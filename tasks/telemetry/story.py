@@ -104,7 +104,6 @@ class JobStory:
             commit = self._job.result.commit
             pushed = {"vcs.ref.head.revision": commit}
             yield self._span("push", event.at, event.at, "push", event.id, attributes=pushed)
-        yield from self._facts()
         if event.kind == kinds.JOB_FINISHED:
             yield self._whole(event)
         if event.kind == kinds.JOB_SETTLED:
@@ -222,8 +221,8 @@ class JobStory:
                     attributes={"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name},
                 )
 
-    def _facts(self) -> Iterator[Span]:
-        """What CI, forge and people said since the last event."""
+    def facts(self) -> Iterator[Span]:
+        """What CI, forge and people said that is not sent yet; asked for after the events of a tick."""
         for fact in self._reading.signals:
             if fact.kind not in _FACTS or fact.id in self.traced.facts:
                 continue

@@ -81,6 +81,7 @@ class Tracer:
         for story, events in self._stories(of_job):
             for event in events:
                 spans += story.tell(event)
+            spans += story.facts()
             traced[events[0].subject] = story.traced.model_dump_json(exclude_defaults=True)
         self._send(spans)
         self._store.move(batch[-1].id, traced)

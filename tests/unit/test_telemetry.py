@@ -8,6 +8,7 @@ from pydantic import SecretStr, ValidationError
 
 from console.doctor.traces import traces
 from routing.errors import SettingsError
+from routing.events import WEBHOOK_ACCEPTED
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind, signal
@@ -112,7 +113,7 @@ def test_an_issue_is_one_trace_from_draw_to_score(
     fleet.app.harvester.harvest()
     traced()
     assert [name for name in endpoint.names() if not name.startswith("execute_tool")] == [
-        "draw", "queue champion", "invoke_agent implementer", "push", "ci", "merge", "job implementer",
+        "draw", "queue champion", "invoke_agent implementer", "push", "ci", "job implementer", "merge",
         "gen_ai.evaluation.result",
     ]  # fmt: skip
     assert len({span.place.trace for span in endpoint.spans}) == 1
@@ -151,6 +152,25 @@ def test_all_jobs_of_an_issue_are_one_trace_and_others_are_not(
     mine, theirs = (SpanIds(name).of_turn(first, ISSUE, 1) for name in ("coalmine", "other"))
     assert mine.trace == traces[0] != theirs.trace
     assert mine.traceparent == f"00-{mine.trace}-{mine.span}-01"
+
+
+def test_a_webhook_begins_the_trace_of_its_issue(
+    fleet: SteppedFleet, endpoint: Collected, traced: Callable[[], int]
+) -> None:
+    """Although no job is there yet; red CI says so, and the turn that repairs it has a span of its own."""
+    fleet.app.events.emit(WEBHOOK_ACCEPTED, ISSUE, {})
+    traced()
+    job = fleet.enqueue(issue=ISSUE).job
+    claim = fleet.claim(job)
+    pushed(fleet, claim)
+    fleet.clock.forward(20)
+    red = signal(SignalKind.CI_RED, at=fleet.clock(), commit="c0ffee")
+    fleet.app.signals.add(job, [red])
+    traced()
+    traced()
+    assert endpoint.names() == ["webhook", "draw", "queue champion", "invoke_agent implementer", "push", "ci"]
+    assert len({span.place.trace for span in endpoint.spans}) == 1
+    assert (endpoint.one("ci").error, endpoint.one("webhook").parent) == ("ci_red", "")
 
 
 def test_each_turn_has_a_span_of_its_own(
