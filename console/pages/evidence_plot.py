@@ -42,7 +42,7 @@ def evidence_plot(
         for name, said in asked
     )
     return Markup(
-        '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>'
+        '<svg class="plot" viewBox="0 0 {} {}" role="group" aria-label="{}"><title>{}</title>{}</svg>'
     ).format(WIDTH, HEIGHT, title, title, Markup("").join(parts))
 
 

@@ -50,6 +50,10 @@ class Chromium:
         """The value of a script that returns one. The page's own policy does not bind it."""
         return self._post("/execute/sync", {"script": script, "args": []})
 
+    def run_async(self, script: str) -> Any:
+        """The value that a script gives to its last argument."""
+        return self._post("/execute/async", {"script": script, "args": []})
+
     def size(self, width: int, height: int) -> None:
         """Make what is shown of a page as large, in CSS pixels."""
         self._devtools(

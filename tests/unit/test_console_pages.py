@@ -86,7 +86,8 @@ def paths(fleet: SteppedFleet) -> list[str]:
         "/issues", "/issues?state=escalated", "/templates", "/templates/implementer",
         "/versions/implementer@v3", "/versions/implementer@v3/diff", "/accounts", "/events", "/audit",
         "/events?kind=job.*", "/sign-in", "/workers", "/mail", "/mail?of=all",
-        f"/mail/{fleet.app.post_office.newest(1)[0].id}", "/settings?all=1", "/health", *jobs,
+        f"/mail/{fleet.app.post_office.newest(1)[0].id}", "/settings?all=1", "/health",
+        "/search?q=alert", "/search?q=%3Cscript%3E", *jobs,
     ]  # fmt: skip
 
 

@@ -196,7 +196,6 @@ LARGE_ROOMS = {
 SMALL_FILES = {
     "console/decisions/mail_decisions.py": "one file for each thing that people decide about",
     "console/decisions/worker_decisions.py": "one file for each thing that people decide about",
-    "console/web/api/fleet_api_routes.py": "what the API says of the fleet itself, as its pages show it",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
     "console/doctor/traces.py": "one file for each subject of the checks",
     "console/doctor/accounts.py": "one file for each subject of the checks",

@@ -106,3 +106,67 @@
   setInterval(tick, 500);
   if (!document.hidden) follow();
 })();
+
+// Ctrl-K leads to the field in which people find things; what it finds is a list of links below it. Without
+// this, the field leads to a page with the same list.
+(() => {
+  const WAIT_MS = 200; // after the last key
+  const MOST = 8;
+  const field = document.getElementById("find");
+  const list = document.getElementById("found");
+  let due = null;
+  let asked = 0; // an answer counts only when no later question was asked
+
+  if (field === null || list === null) return;
+
+  function show(things) {
+    list.replaceChildren(...things.slice(0, MOST).map((each) => {
+      const link = document.createElement("a");
+      link.href = each.link;
+      link.textContent = [each.kind, each.name, each.title].filter(Boolean).join(" ").slice(0, 120);
+      const item = document.createElement("li");
+      item.append(link);
+      return item;
+    }));
+    list.hidden = things.length === 0;
+  }
+
+  async function find() {
+    const question = (asked += 1);
+    const words = field.value.trim();
+    let things = [];
+    if (words) {
+      try {
+        const answer = await fetch("/api/v1/search?q=" + encodeURIComponent(words));
+        if (answer.ok) things = (await answer.json()).found;
+      } catch (error) {
+        things = []; // the field still leads to the page
+      }
+    }
+    if (question === asked) show(things);
+  }
+
+  function step(by) {
+    const stops = [field, ...list.querySelectorAll("a")];
+    const next = stops.indexOf(document.activeElement) + by;
+    stops[Math.max(0, Math.min(next, stops.length - 1))].focus();
+  }
+
+  field.addEventListener("input", () => {
+    clearTimeout(due);
+    due = setTimeout(find, WAIT_MS);
+  });
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      field.focus();
+      field.select();
+    } else if (field.form.contains(document.activeElement) && event.key === "Escape") {
+      show([]);
+      field.focus();
+    } else if (field.form.contains(document.activeElement) && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      event.preventDefault();
+      step(event.key === "ArrowDown" ? 1 : -1);
+    }
+  });
+})();

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
+from console.details.finding import find
 from console.details.fleet_lines import read_fleet_lines
 from console.details.gate_lines import gate_document, read_mail, shut_gates
 from console.details.setting_lines import SettingsSource, settings_document
@@ -37,6 +38,15 @@ def fleet_api_routes(parts: Coalmine, board: HealthBoard, source: SettingsSource
     async def mail(request: Request, mail: Annotated[str, Path(examples=["4f1d0c2ab39e8876"])]) -> Response:
         """Reading it here does not mark it as read."""
         return await answered(request, lambda: read_mail(parts, mail, most=MOST_OF_THREAD).document())
+
+    @router.get(
+        "/search", summary="Jobs, issues, versions and trials by id or words", response_model=Document
+    )
+    async def search(
+        request: Request, q: Annotated[str, Query(max_length=600, examples=["shop#7"])] = ""
+    ) -> Response:
+        """What was named whole is the first; at most ten of each kind, the newest."""
+        return await answered(request, lambda: find(parts, q).document())
 
     @router.get("/settings", summary="Settings of this process", response_model=Document)
     async def settings(request: Request) -> Response:

@@ -3,14 +3,17 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from console.details.finding import LOOKED_AT, find
 from console.details.fleet_lines import read_fleet_lines
 from console.details.gate_lines import read_mail, shut_gates
 from console.details.setting_lines import SettingsSource, setting_lines
 from console.doctor.health_board import HealthBoard
 from console.output.settings_view import value_words
+from console.pages.tables import CSV
 from console.web.people.page_answers import rows_of, shown
+from console.web.request_limits import in_thread
 from routing.store.redis.health import Status
 from tasks.agents.mail.address import OPERATOR
 from tasks.agents.mail.mail import MailState
@@ -48,6 +51,14 @@ def fleet_routes(parts: Coalmine, board: HealthBoard, source: SettingsSource) ->
             return {"found": found, "is_unread": is_unread, "to_people": to_people, "job": job}
 
         return await shown(parts, request, "letter", "Mail", read)
+
+    @router.get("/search")
+    async def search(request: Request, q: Annotated[str, Query(max_length=600)] = "") -> Response:
+        """What was named whole has its page at once; a table of the answer may be asked for as CSV."""
+        finding = await in_thread(lambda: find(parts, q))
+        if finding.exact is not None and CSV not in request.query_params:
+            return RedirectResponse(finding.exact.link, status_code=303)
+        return await shown(parts, request, "search", "", lambda: {"finding": finding, "looked_at": LOOKED_AT})
 
     @router.get("/settings")
     async def settings(request: Request, *, all: bool = False) -> Response:  # noqa: A002 - in the URL
