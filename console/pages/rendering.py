@@ -2,7 +2,7 @@
 
 All that a template prints is escaped by Jinja, and goes through `visible` first: a control character, or one
 that reorders text, becomes a sign that can be seen. A template cannot get around it, since `visible` is the
-environment's `finalize`. Markup is made here and in `evidence_plot` alone.
+environment's `finalize`. Markup is made here, in `evidence_plot` and, of issues, in `markdown` alone.
 """
 
 import re
@@ -18,6 +18,7 @@ from markupsafe import Markup
 from console.output.cost_views import cost_cell, cost_words, usd
 from console.output.fields import ShownField
 from console.output.rendering import duration, evidence, iso, number, when
+from console.pages.markdown import markdown
 
 _HERE = Path(__file__).parent
 
@@ -92,7 +93,7 @@ def _environment() -> Environment:
     made.filters |= {
         "evidence": evidence, "number": number, "usd": usd, "words": words,
         "cost_cell": cost_cell, "cost_words": cost_words, "exact": when,
-        "truncate": _truncated,
+        "truncate": _truncated, "markdown": lambda text: markdown(visible(text)),
     }  # fmt: skip
     made.globals |= {"ago": ago}
     return made

@@ -27,7 +27,7 @@ from console.web.people.fleet_routes import fleet_routes
 from console.web.people.guard import AccessGuard
 from console.web.people.live_routes import live_routes
 from console.web.people.page_routes import page_routes
-from console.web.people.session import WebAccess
+from console.web.people.session import Right, TrustedProxy, WebAccess
 from console.web.people.sign_in_routes import sign_in_routes
 from console.web.webhook_routes import webhook_routes
 from routing.forges.config import RemoteConfig
@@ -35,6 +35,7 @@ from routing.webhook.door import Door
 from tasks.broker import DISPATCH, LAND, WATCH
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
+from tasks.settings.web_settings import WebSettings
 from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.tick import TickRequests
 
@@ -93,6 +94,7 @@ def web_of(parts: Coalmine, *, token: str | None = None, source: SettingsSource 
         acting_token=_revealed(settings.web.token) or token,
         reading_token=_revealed(settings.web.read_token),
         is_open=token is None,
+        proxy=_trusted_proxy(settings.web),
     )
 
     source = source or SettingsSource()
@@ -125,3 +127,10 @@ def web_of(parts: Coalmine, *, token: str | None = None, source: SettingsSource 
 
 def _revealed(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
+
+
+def _trusted_proxy(settings: WebSettings) -> TrustedProxy | None:
+    if not settings.user_header:
+        return None
+    right = Right.ACT if settings.user_header_acts else Right.READ
+    return TrustedProxy(header=settings.user_header, networks=settings.user_header_from, right=right)

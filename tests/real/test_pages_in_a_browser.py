@@ -132,7 +132,7 @@ axe.run(document, {runOnly: {type: "tag", values: tags}, resultTypes: ["violatio
 def test_every_page_is_accessible(
     web: Console, fleet: SteppedFleet, browser: Chromium, axe_script: str
 ) -> None:
-    """No rule of WCAG 2.2 AA is broken by axe's judgement, light and dark, on a phone and at a desk."""
+    """No rule of WCAG 2.2 AA is broken by axe's judgement, light and dark, narrow and wide."""
     found = []
     for path in paths(fleet):
         browser.open(web.address + path)

@@ -19,7 +19,7 @@ def fleet(fake_redis: redis.Redis) -> SteppedFleet:
     """A trial, two jobs and an issue."""
     made = SteppedFleet(fake_redis, draws=[0.9] * 50)
     made.on_trial()
-    made.enqueue(issue="local:shop#1", title="Mend the Checkout button")
+    made.enqueue(issue="local:shop#1", title="Repair the Checkout button")
     made.enqueue(title="Paint it red")
     backlog = Backlog(
         made.app.backlog_store, forges={"local": IssueForge()}, settings=BacklogSettings(),
@@ -59,7 +59,7 @@ def test_words_and_beginnings_find_too(fleet: SteppedFleet) -> None:
     red, button = (job.id for job in fleet.app.jobs.newest(most=2))
     if "red" not in fleet.app.jobs.find(red).request.title:
         red, button = button, red
-    assert ("job", button) in names(fleet, "CHECKOUT mend")
+    assert ("job", button) in names(fleet, "CHECKOUT repair")
     assert names(fleet, "red paint") == [("job", red)]
     assert ("job", red) in names(fleet, red[:6])
     assert ("issue", "local:shop#7") in names(fleet, "#7")

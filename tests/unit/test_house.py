@@ -196,6 +196,7 @@ LARGE_ROOMS = {
 SMALL_FILES = {
     "console/decisions/mail_decisions.py": "one file for each thing that people decide about",
     "console/decisions/worker_decisions.py": "one file for each thing that people decide about",
+    "console/pages/markdown.py": "what an issue may become on a page: one rule, apart from the templates",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
     "console/doctor/traces.py": "one file for each subject of the checks",
     "console/doctor/accounts.py": "one file for each subject of the checks",

@@ -38,7 +38,7 @@ class AccessGuard:
             await self._app(scope, receive, send)
             return
         headers, path = Headers(scope=scope), scope["path"]
-        viewer = self._access.viewer(headers)
+        viewer = self._access.viewer(headers, (scope.get("client") or ("",))[0])
         scope[VIEWER] = viewer
         if self._access.is_open and not _is_named_by_forges(path) and not _is_ours(headers.get("host", "")):
             await _refused_name()(scope, receive, send)

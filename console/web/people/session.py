@@ -5,29 +5,38 @@ loopback looking needs neither. The cookie holds a name, a right and an end, sig
 of the token that was shown: who may look cannot sign for one who decides, a token that is changed ends its
 sessions, and without a token there are none. Nothing about sessions is stored. A change needs the cookie's
 own CSRF token in its form besides.
+
+A third way is off unless it is set: a proxy that signs people in itself names them in a header. It counts
+from the proxy's own addresses alone.
 """
 
 import base64
 import hashlib
 import hmac
 import json
+import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
 from routing.errors import SettingsError
+from routing.printable import printable
 
 #: The name of the cookie.
 COOKIE = "coalmine_session"
 
 #: Seconds for which a person is signed in.
 SESSION_SECONDS = 12 * 3600
+
+#: Characters of a name.
+LONGEST_NAME = 60
 
 #: The name of a caller who has a token and no cookie.
 TOKEN_NAME = "token"  # noqa: S105 - a name
@@ -49,6 +58,7 @@ class Viewer:
     name: str = ""  # that is recorded with decisions; "" for one who has not signed in
     csrf: str = ""  # that forms of this viewer carry; "" without a cookie
     may_sign_in: bool = False  # whether there is a token to sign in with
+    by_proxy: bool = False  # whether a proxy has signed them in, which alone can sign them out
 
     @property
     def may_act(self) -> bool:
@@ -65,12 +75,42 @@ class _Session(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrustedProxy:
+    """A proxy that has signed people in, and says who they are."""
+
+    header: str  # that it sets, and takes out of what others send
+    networks: Sequence[IPv4Network | IPv6Network]  # it connects from; what comes from elsewhere counts not
+    right: Right  # of those whom it names
+    #: Of this process: a form of before its start is refused, and its page is loaded again.
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+
+    def names(self, headers: Headers, client: str) -> str:
+        """Whom it names; "" for nobody, and for a header that came twice or from elsewhere."""
+        given = headers.getlist(self.header)
+        if len(given) != 1 or not self._is_trusted(client):
+            return ""
+        return " ".join(printable(given[0]).split())[:LONGEST_NAME]
+
+    def csrf(self, name: str) -> str:
+        """The token of forms of a person, which no other site can know."""
+        return hmac.new(self.secret, name.encode(errors="replace"), hashlib.sha256).hexdigest()
+
+    def _is_trusted(self, client: str) -> bool:
+        try:
+            address = ip_address(client)
+        except ValueError:
+            return False
+        return any(address in network for network in self.networks)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WebAccess:
     """The rule of one web process."""
 
     acting_token: str | None = None  # None: nobody may decide
     reading_token: str | None = None
     is_open: bool = False  # whether everybody who can connect may read, as on loopback
+    proxy: TrustedProxy | None = None  # that signs people in itself
     clock: Callable[[], float] = time.time
 
     def right_of(self, token: str) -> Right:
@@ -82,13 +122,17 @@ class WebAccess:
             default=Right.NOTHING,
         )
 
-    def viewer(self, headers: Headers) -> Viewer:
-        """Who sent a request, by its headers."""
+    def viewer(self, headers: Headers, client: str = "") -> Viewer:
+        """Who sent a request, by its headers, and the address that it came from."""
         offer = self.acting_token is not None or self.reading_token is not None
         least = Right.READ if self.is_open else Right.NOTHING
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and (right := self.right_of(token)):
             return Viewer(right=right, name=TOKEN_NAME, may_sign_in=offer)
+        if self.proxy is not None and (named := self.proxy.names(headers, client)):
+            return Viewer(
+                right=max(self.proxy.right, least), name=named, csrf=self.proxy.csrf(named), by_proxy=True
+            )
         payload = _cookie(headers)
         session = self._session(payload)
         if session is None:

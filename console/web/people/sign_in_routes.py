@@ -13,14 +13,11 @@ from starlette.responses import RedirectResponse, Response
 
 from console.web.people.form import came_over_tls, read_form
 from console.web.people.page_answers import page
-from console.web.people.session import COOKIE, SESSION_SECONDS, WebAccess
+from console.web.people.session import COOKIE, LONGEST_NAME, SESSION_SECONDS, WebAccess
 from routing.printable import printable
 
 #: A path with its query: not the two slashes, of either kind, that begin the name of a host.
 _PATH = re.compile(r"/(?![/\\])[\x21-\x7e]*")
-
-#: Characters of a name.
-LONGEST_NAME = 60
 
 
 def sign_in_routes(access: WebAccess) -> APIRouter:
