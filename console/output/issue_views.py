@@ -203,6 +203,7 @@ ISSUE: tuple[ShownField[BacklogItem], ...] = (
         value=lambda item: item.requested_by or None,
         shown=lambda item: item.requested_by or "not known",
     ),
+    ShownField("works_in", "work goes to", value=lambda item: item.works_in or None),  # None: its own place
     ShownField("", "held", shown=lambda item: item.metadata.held),
     ShownField("", "cycle", shown=lambda item: ", ".join(item.ring)),
     ShownField(

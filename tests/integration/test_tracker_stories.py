@@ -1,4 +1,6 @@
-"""Issues of Jira that are worked on in a repository of a forge: the suite's Jira, and a forge in memory.
+"""Issues of a tracker that are worked on in a repository of a forge.
+
+The trackers are the suite's Jira and Linear, the forge is in memory.
 
 Tick by tick, in one process; `test_tracker_fleet.py` has the same with workers and git.
 """
@@ -10,35 +12,39 @@ import pytest
 import redis
 from pydantic import SecretStr
 
+from console.output.issue_views import issue_document
 from routing.backlog.item import BacklogState
 from routing.backlog.refusal import Gate
 from routing.http.settings import HttpLimits
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
 from routing.trackers.jira.document import as_markdown
-from routing.trackers.jira.kind import JiraConfig
+from routing.trackers.registry import TRACKER_KINDS
 from tasks.issues.request_text import change_text
 from tests.fakes.forge_world import OWN_LOGIN, TOKEN
 from tests.fakes.memory_forge import MemoryForge
 from tests.fakes.tracker_world import TrackedIssue, TrackerWorld
 from tests.fleets.forge_fleet import ForgeFleet
 from tests.fleets.stepped_fleet import SteppedClock
-from tests.servers.jira_server import EMAIL, FILTER, jira_server
+from tests.servers.jira_server import EMAIL, FILTER
+from tests.servers.served_trackers import TRACKER_SERVERS
 
 SHOP = "github:acme/shop"
 
 
-class JiraShop:
-    """The fleet, the project on Jira, and the forge where its work goes."""
+class TrackerShop:
+    """The fleet, the project on a tracker (Jira unless another is named), and the forge."""
 
-    def __init__(self, client: redis.Redis, **changes: Any) -> None:
+    def __init__(self, client: redis.Redis, kind: str = "jira", **changes: Any) -> None:
+        self.kind = kind
         self.world = TrackerWorld()
-        self.server = jira_server(self.world)
+        self.server = TRACKER_SERVERS[kind](self.world)
         forge_settings = changes.pop("forge", {})
-        self.config = JiraConfig(
-            base_url=self.server.address, email=EMAIL, token=SecretStr(TOKEN), project="SHOP",
-            **({"kill_switch": False, "repository": SHOP} | changes),
-        )  # fmt: skip
+        given = {
+            "base_url": self.server.address, "token": SecretStr(TOKEN), "project": "SHOP",
+            "kill_switch": False, "repository": SHOP, **({"email": EMAIL} if kind == "jira" else {}),
+        }  # fmt: skip
+        self.config = TRACKER_KINDS[kind].config.model_validate(given | changes)
         clock = SteppedClock()
         forges = [MemoryForge(clock, repos=("acme/shop", "acme/cart"))]
         http = HttpLimits(attempts=1, failures_to_open=100)
@@ -52,7 +58,7 @@ class JiraShop:
 
     def ref(self, issue: TrackedIssue) -> IssueRef:
         """Its name."""
-        return IssueRef(forge="jira", repo="SHOP", number=issue.number)
+        return IssueRef(forge=self.kind, repo="SHOP", number=issue.number)
 
     def state(self, issue: TrackedIssue) -> BacklogState:
         """Its state in the backlog."""
@@ -80,16 +86,16 @@ class JiraShop:
         self.server.stop()
 
 
-Shops = Callable[..., JiraShop]
+Shops = Callable[..., TrackerShop]
 
 
 @pytest.fixture
 def shop_of(fake_redis: redis.Redis) -> Iterator[Shops]:
     """Makes the test's shop."""
-    made: list[JiraShop] = []
+    made: list[TrackerShop] = []
 
-    def make(**changes: Any) -> JiraShop:
-        made.append(JiraShop(fake_redis, **changes))
+    def make(**changes: Any) -> TrackerShop:
+        made.append(TrackerShop(fake_redis, **changes))
         return made[0]
 
     yield make
@@ -97,12 +103,14 @@ def shop_of(fake_redis: redis.Redis) -> Iterator[Shops]:
         shop.close()
 
 
-def test_an_issue_of_jira_is_worked_on_a_forge_until_it_is_done(shop_of: Shops) -> None:
-    """Label to merge: the work is pushed to the repository, and Jira shows how far it is."""
-    shop = shop_of()
+@pytest.mark.parametrize("kind", list(TRACKER_SERVERS))
+def test_an_issue_is_worked_on_a_forge_until_it_is_done(shop_of: Shops, kind: str) -> None:
+    """Label to merge: the work is pushed to the repository, and the tracker shows how far it is."""
+    shop = shop_of(kind=kind)
     issue, job = shop.begin(title="Cart is slow")
-    assert (job.request.repository, job.request.issue) == (SHOP, "jira:SHOP#12")
+    assert (job.request.repository, job.request.issue) == (SHOP, f"{kind}:SHOP#12")
     assert (issue.state, set(issue.labels)) == ("In Progress", {"coalmine", "agent-in-progress"})
+    assert issue_document(shop.fleet.item(shop.ref(issue)))["works_in"] == SHOP
     shop.fleet.rounds(3)
     assert shop.jobs(issue)[0].state is JobState.SUCCEEDED
     assert (issue.state, issue.labels) == ("Done", ["coalmine"])
@@ -114,6 +122,7 @@ def test_an_issue_of_jira_is_worked_on_a_forge_until_it_is_done(shop_of: Shops) 
     assert issue.links == {change.url: "Cart is slow"}
     assert shop.forge.issues == {}
     assert shop.fleet.complaints == []
+    assert [answer.value for _, answer in shop.server.answered if answer.status >= 400] == []
 
 
 def test_its_change_request_names_it_by_its_key(shop_of: Shops) -> None:

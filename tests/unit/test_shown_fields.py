@@ -19,8 +19,8 @@ JOB_KEYS = {
     "account", "model", "fell_back", "held_at", "held_until", "held_seconds",
 }  # fmt: skip
 ISSUE_KEYS = {
-    "issue", "title", "state", "reason", "paused", "pausing", "priority", "refusal", "requested_by", "job",
-    "added_at", "changed_at", "started_at", "in_review",
+    "issue", "title", "state", "reason", "paused", "pausing", "priority", "refusal", "requested_by",
+    "works_in", "job", "added_at", "changed_at", "started_at", "in_review",
 }  # fmt: skip
 VERSION_KEYS = {
     "id", "template", "number", "state", "content_hash", "parent", "source_commit", "note", "created_at",
