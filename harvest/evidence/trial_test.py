@@ -201,6 +201,7 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
             canary_jobs=self.canary_jobs,
             elapsed_days=elapsed_days,
             spent_usd=spent.usd,
+            turns=spent.turns,
             unpriced_turns=spent.unknown,
             alarms=tuple(alarm.sentence for alarm in alarms if alarm.check.holds_rollback),
             doubts=tuple(alarm.sentence for alarm in alarms if not alarm.check.holds_rollback),

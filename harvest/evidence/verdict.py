@@ -51,7 +51,8 @@ class Readings(BaseModel):
     canary_jobs: int  # canary jobs that have a score; of pairs, those that were left out too
     elapsed_days: float  # since the trial was opened
     spent_usd: float = 0.0  # by its jobs, of both versions, as far as it is known
-    unpriced_turns: int = 0  # of these jobs: turns whose dollars are not known, or not all
+    turns: int = 0  # of these jobs
+    unpriced_turns: int = 0  # of these turns: those whose dollars are not known, or not all
     alarms: tuple[str, ...] = ()  # checks of the trial's health that have fired, in whole sentences
     doubts: tuple[str, ...] = ()  # those that hold a graduation alone
 
@@ -91,6 +92,7 @@ def _of_budget(policy: TrialPolicy, readings: Readings) -> dict[str, float]:
     """What was spent is a floor while there are unpriced turns: unknown is not 0."""
     return {
         "spent_usd": readings.spent_usd,
+        "turns": readings.turns,
         "unpriced_turns": readings.unpriced_turns,
         "budget_usd": policy.budget_usd,
     }

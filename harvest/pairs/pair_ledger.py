@@ -51,7 +51,7 @@ class PairSettlement(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    v: Literal[1] = 1  # form of this record
+    v: Literal[1, 2] = 2  # form of this record; under 1 dollars that nobody knew may stand as 0
     index: Index  # of the pair, in the order of dispatch
     kind: Literal["settled", "excluded"]
     champion: Score | None = None  # None when excluded, like the next

@@ -129,16 +129,19 @@ def _half(settled: PairSettlement | None, arm: Arm) -> PricedJob:
         return PricedJob(ending=ChangeEnding.EXCLUDED, cost=Cost())
     spent = settled.champion_spent if is_champion else settled.canary_spent
     ending = ChangeEnding.KEPT if score >= SOLVED else ChangeEnding.FAILED
-    return PricedJob(ending=ending, cost=_cost_of(spent))
+    return PricedJob(ending=ending, cost=_cost_of(spent, v=settled.v))
 
 
-def _cost_of(spent: Mapping[str, float]) -> Cost:
-    """What a ledger has of a half, as the cost of one turn, or of none where it took no time.
+def _cost_of(spent: Mapping[str, float], *, v: int) -> Cost:
+    """What a line of the form `v` has of a half, as the cost of one turn, or of none where it took no time.
 
-    A line of an earlier release has 0 dollars where nothing was known of them.
+    Dollars that nobody knew are not in it; under form 1 they may also stand as 0.
     """
     usd, seconds = spent.get("cost_usd"), spent.get("duration_seconds", 0.0)
     tokens = int(spent.get("tokens", 0.0))
     turns = int(usd is None or usd > 0 or seconds > 0 or tokens > 0)
-    unknown = int(turns > 0 and not usd)
-    return Cost(turns=turns, usd=usd or 0.0, unknown=unknown, seconds=seconds, input_tokens=tokens)
+    is_unknown = usd is None or (usd == 0 and v == 1)
+    return Cost(
+        turns=turns, usd=0.0 if usd is None else usd, unknown=int(turns > 0 and is_unknown), seconds=seconds,
+        input_tokens=tokens,
+    )  # fmt: skip

@@ -312,13 +312,14 @@ def test_a_trial_whose_jobs_have_cost_its_budget_expires(fake_redis: redis.Redis
 def test_a_budget_says_what_it_does_not_know(fake_redis: redis.Redis) -> None:
     """Turns that did not say their dollars are never 0: `?` where none did, `≥` where some did not."""
     fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"budget_usd": 5.0}))
-    for given, words in ((None, "? of 5 USD spent"), (5.5, "≥ 5.50 of 5 USD spent")):
+    said = ((None, "?"), (0.0, "≥ 0.00"), (5.5, "≥ 5.50"))
+    for given, words in said:
         assert said_of_budget(fleet.app, "implementer", QUICK) == []  # without a budget
         fleet.spend(fleet.claim(fleet.enqueue().job), usd=given)
         warned = said_of_budget(fleet.app, "implementer", QUICK.model_copy(update={"budget_usd": 5.0}))
         assert bool(warned) is (given is None)
         status = read_trials(fleet.app, [fleet.app.trials.find("implementer-t1")], fleet.clock())[0]
-        assert budget_words(status.decision.inputs) == words
+        assert budget_words(status.decision.inputs) == f"{words} of 5 USD spent"
         assert status.decision.inputs["unpriced_turns"] == 1
     assert [outcome.verdict for outcome in fleet.app.harvester.harvest().outcomes] == [Verdict.EXPIRE]
     assert "at least 5.50 USD (budget 5.00)" in fleet.app.trials.find("implementer-t1").reason

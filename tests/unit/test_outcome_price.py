@@ -12,6 +12,7 @@ from harvest.evidence.policy import TrialPolicy
 from harvest.settling.outcome_price import (
     ChangeEnding,
     OutcomePrice,
+    Price,
     PricedJob,
     ending_of,
     measures,
@@ -185,12 +186,14 @@ def test_a_sliding_window_would_pass_the_truth() -> None:
     assert passed >= 4
 
 
-def pair_of(made: SteppedFleet, *, champion_score: float, canary_score: float) -> None:
-    """Both hand work over for 0.5 USD and are judged; the champion spends more, and its work is not taken."""
+def pair_of(
+    made: SteppedFleet, *, champion_score: float, canary_score: float, usd: float | None = 0.5
+) -> None:
+    """Both hand work over for `usd` and are judged; the champion spends more, and its work is not taken."""
     champion = made.app.jobs.find(made.enqueue(repository="shop").job)
     halves = made.claim(champion.id), made.claim(champion.partner)
     for claim in halves:
-        made.spend(claim, usd=0.5, seconds=60)
+        made.spend(claim, usd=usd, seconds=60)
         work = HandedWork(
             commit="a" * 40, neutral="b" * 40, base_branch="main", base_commit="c" * 40, bundle=""
         )  # fmt: skip
@@ -284,6 +287,28 @@ def test_the_price_of_pairs_is_by_the_judge_for_both_arms(fake_redis: redis.Redi
     assert (canary.jobs[ChangeEnding.KEPT], canary.settled) == (3, 3)
     assert (champion.prices["usd"].spent, canary.prices["usd"].spent) == (1.5, 1.5)
     assert (champion.prices["usd"].each, canary.prices["usd"].each) == (0.75, 0.5)
+
+
+def test_pairs_that_cost_nothing_are_not_unknown(fake_redis: redis.Redis) -> None:
+    """A model of one's own may cost 0 dollars; a line of before may have a 0 that nobody said."""
+    made = SteppedFleet(
+        fake_redis, draws=[0.75] * 20, judge=JudgeSettings(command="true"),
+        policy=TrialPolicy(mode=Mode.SHADOW, revert_window_seconds=0.0),
+    )  # fmt: skip
+    trial = made.on_trial()
+    for usd in (0.0, 0.0, None):
+        pair_of(made, champion_score=1.0, canary_score=1.0, usd=usd)
+
+    def canary(reader: SteppedFleet) -> Price:
+        found = reader.app.outcome_prices.of_arms(reader.app.trials.find("implementer"))
+        return found[Arm.CANARY].prices["usd"]
+
+    assert (canary(made).spent, canary(made).each, canary(made).whole) == (0.0, 0.0, False)
+    key = made.app.keys.settlements(trial.id)
+    for place, line in enumerate(made.redis.lrange(key, 0, -1)):
+        made.redis.lset(key, place, line.replace('"v":2', '"v":1'))
+    later = canary(SteppedFleet(fake_redis))
+    assert (later.spent, price_cell(later, "usd")) == (None, "?")
 
 
 def test_metrics_have_no_price_of_which_a_part_is_unknown(fleet: SteppedFleet) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from console.output.cost_views import cost_cell, cost_document, usd
+from console.output.cost_views import cost_cell, cost_document
 from console.output.rendering import (
     Prose,
     bar,
@@ -174,10 +174,8 @@ def budget_words(inputs: Mapping[str, float]) -> str:
 
 def spent_words(inputs: Mapping[str, float]) -> str:
     """What was spent of a budget, as far as it is known."""
-    unpriced, known = inputs.get("unpriced_turns", 0), inputs["spent_usd"]
-    if unpriced and not known:
-        return "?"
-    return f"{'≥ ' if unpriced else ''}{usd(known)}"
+    turns, unpriced = inputs.get("turns", 0), inputs.get("unpriced_turns", 0)
+    return cost_cell(Cost(turns=int(max(turns, unpriced, 1)), usd=inputs["spent_usd"], unknown=int(unpriced)))
 
 
 def status_view(statuses: Sequence[TrialStatus]) -> Iterator[RenderableType]:
