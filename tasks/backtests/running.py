@@ -20,6 +20,7 @@ from harvest.evidence.verdict import Decision, Verdict
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
 from harvest.settling.score import ScoreRules
+from routing.cost import NO_COST, Cost
 from routing.errors import CoalmineError, ConflictError, CorruptRecordError, NotFoundError, UnavailableError
 from routing.generator import Generator
 from routing.jobs.job import JobRequest, Priority
@@ -232,21 +233,28 @@ class BacktestRuns:
         if not state.worse.open and state.dispatched >= len(run.cases):
             return BacktestState.UNDECIDED, f"all {len(run.cases)} cases were worked on, and do not decide it"
         if run.budget_usd is not None:
-            used = self._spent_usd(run, seen, found)
-            if used >= run.budget_usd:
-                return BacktestState.UNDECIDED, f"it has spent ${used:.2f} of ${run.budget_usd:.2f}"
+            used = self._spent(run, seen, found)
+            if used.usd >= run.budget_usd:
+                least = "" if used.is_whole else "at least "
+                return (
+                    BacktestState.UNDECIDED,
+                    f"it has spent {least}${used.usd:.2f} of ${run.budget_usd:.2f}",
+                )
         return None, ""
 
-    def _spent_usd(self, run: Backtest, seen: "PairsSeen", found: Found) -> float:
+    def _spent(self, run: Backtest, seen: "PairsSeen", found: Found) -> Cost:
         """What its own jobs have spent so far, those at work with their turns that have ended.
 
-        A kept result was paid for by an earlier backtest.
+        A kept result was paid for by an earlier backtest. A half whose dollars nobody said counts as a turn
+        of which they are unknown.
         """
-        used = 0.0
+        used = sum((job.cost for job, _ in found.values() if job is not None), NO_COST)
         for line in map(PairSettlement.model_validate_json, self._store.settlements(run.id)):
-            used += line.canary_spent.get("cost_usd", 0.0)
-            used += 0.0 if line.index in seen.kept else line.champion_spent.get("cost_usd", 0.0)
-        return used + sum(job.cost.usd for job, _ in found.values() if job is not None)
+            for spent in (line.canary_spent, {} if line.index in seen.kept else line.champion_spent):
+                if spent:
+                    dollars = spent.get("cost_usd")
+                    used += Cost(turns=1, usd=dollars or 0.0, unknown=int(dollars is None))
+        return used
 
     def _refuse(self, name: str) -> None:
         """Reject the version of a backtest that has ended; a tick does it again if we die here.

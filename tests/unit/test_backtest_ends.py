@@ -126,6 +126,16 @@ def test_money_that_was_not_spent_is_not_counted(fleet: SteppedFleet) -> None:
     assert sum(job.cost.usd for job in jobs) == pytest.approx(2.0)
 
 
+def test_money_that_nobody_said_is_not_nothing(fleet: SteppedFleet) -> None:
+    """A turn without dollars makes of what was spent a floor."""
+    made = SteppedBacktest(fleet, budget_usd=2.0)
+    made.tick()
+    for job, usd in zip(made.jobs(), (2.5, None), strict=True):
+        fleet.spend(fleet.claim(job.id), usd=usd)
+    made.tick()
+    assert made.now.reason == "it has spent at least $2.50 of $2.00"
+
+
 def test_money_of_jobs_at_work_is_counted(fleet: SteppedFleet) -> None:
     """Turns that have ended are paid for, whatever becomes of the job; its work ends then."""
     made = SteppedBacktest(fleet, budget_usd=2.0)

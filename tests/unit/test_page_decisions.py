@@ -4,6 +4,7 @@ import html
 import json
 import re
 import threading
+from pathlib import Path
 
 import anyio
 import httpx
@@ -34,6 +35,7 @@ from tasks.composition.composition import Coalmine
 from tasks.settings.web_settings import WebSettings
 from tests.fakes.issues import IssueForge, issue
 from tests.fleets.stepped_fleet import SteppedFleet
+from tests.fleets.walks import Walk
 from tests.servers.web_client import WebClient
 
 TOKEN, READING = "0123456789abcdef", "fedcba9876543210"
@@ -114,6 +116,17 @@ def test_a_job_is_cancelled_tried_again_and_judged(fleet: SteppedFleet) -> None:
     before = fleet.everything()
     assert ada.decides(f"/jobs/{failed}", f"/jobs/{failed}/thumb").status_code == 303
     assert fleet.everything() == before, "the same thumb twice is one decision"
+
+
+def test_a_way_is_stopped_where_no_trial_is_open(fake_redis: redis.Redis, tmp_path: Path) -> None:
+    """In a backtest the page of the template offers it."""
+    web = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING))
+    walk = Walk(fake_redis, tmp_path / "cases", cases=3, web=web)
+    page = "/templates/implementer"
+    assert Browser(walk.fleet).forms(page) == {}
+    walk.tick()
+    answer = Browser(walk.fleet).decides(page, "/trials/implementer/stop", reason="wrong cases")
+    assert (answer.status_code, answer.headers["location"], walk.way) == (303, page, "")
 
 
 def test_an_issue_leaves_the_queue_and_goes_back(fleet: SteppedFleet) -> None:
