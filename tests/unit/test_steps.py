@@ -39,7 +39,7 @@ def walk(fake_redis: redis.Redis, tmp_path: Path) -> Any:
 
 
 def test_three_steps_one_after_the_other(walk: Walk) -> None:
-    """From the settings alone; the champion stays until the last one is passed."""
+    """From the settings alone; the champion stays until the last one is passed, and people hear of each."""
     seen: list[str] = []
 
     def done() -> bool:
@@ -68,11 +68,21 @@ def test_three_steps_one_after_the_other(walk: Walk) -> None:
     assert said == ["graduate"] * 3
     for trial in (first, second):
         assert app.harvester.replayed(trial).to_json() == app.harvester.evidence(trial).to_json()
+    notices = [one for event in walk.fleet.events() if (one := translated(event)) and "job" not in one.fields]
+    assert [notice.title for notice in notices] == [
+        "implementer@v2 passed step 1 of 3; the next one begins, and the champion stays",
+        "implementer@v2 passed step 2 of 3; the next one begins, and the champion stays",
+        "implementer@v2 graduated at step 3 of 3: it is champion now",
+    ]
 
 
 @pytest.mark.parametrize(
     ("step", "run"),
-    [("backtest", "implementer-b1"), ("shadow", "implementer-t1"), ("draw", "implementer-t2")],
+    [
+        ("backtest", "implementer-b1"),
+        ("shadow", "implementer-t1"),
+        pytest.param("draw", "implementer-t2", marks=pytest.mark.long),
+    ],
 )
 def test_a_step_that_is_not_passed_ends_the_way(walk: Walk, step: str, run: str) -> None:
     """The version is rejected there, and no later step is begun."""
@@ -222,17 +232,6 @@ def test_a_backtest_without_a_verdict_ends_the_way(fake_redis: redis.Redis, tmp_
     assert (notice.kind, notice.title) == (
         "needs-human", "implementer@v2 came to no verdict at step 1 of 3: decide yourself",
     )  # fmt: skip
-
-
-def test_people_hear_of_each_step(walk: Walk) -> None:
-    """By notifications that say which one of how many."""
-    walk.until(lambda: walk.state is VersionState.CHAMPION, all_good)
-    notices = [one for event in walk.fleet.events() if (one := translated(event)) and "job" not in one.fields]
-    assert [notice.title for notice in notices] == [
-        "implementer@v2 passed step 1 of 3; the next one begins, and the champion stays",
-        "implementer@v2 passed step 2 of 3; the next one begins, and the champion stays",
-        "implementer@v2 graduated at step 3 of 3: it is champion now",
-    ]
 
 
 def test_the_policy_of_a_step() -> None:
