@@ -174,6 +174,8 @@ class ChildProcess:
         """Return how many processes could not be ended. `pause(seconds)` waits."""
         left = self._left()
         if left and grace_seconds > 0:
+            if self._command.is_wrapper and (wrapped := Wrapped.among(left, wrapper=self.pid)):
+                wrapped.hold()
             self._signal(signal.SIGTERM, left)
             kill_at = self._clock() + grace_seconds
             last_word_at = kill_at - grace_seconds / 2
@@ -200,7 +202,7 @@ class ChildProcess:
         wrapped = None if self._has_last_word else Wrapped.among(self._left(), wrapper=self.pid)
         if wrapped is not None and (is_late or not wrapped.others):
             self._has_last_word = True
-            signal_process(wrapped.program, signal.SIGTERM)
+            wrapped.let_end()
 
     def _reap(self) -> int | None:
         """Collect the exit code, when everything has been ended; None when it does not exit at all."""

@@ -2,7 +2,8 @@
 
 Bubblewrap, its first process in the sandbox, and the program are parent, child and grandchild. When it
 gets SIGTERM, or the program exits, all end at once, whatever the program has started. So that is signalled
-first, and the program when it has ended: a shell that waits for an agent does not take the agent's last
+first, and the program when it has ended. Until then the program is held (SIGSTOP): a shell that runs
+an agent, or runs another shell that does, would exit as soon as its own child has, and take the agent's last
 seconds.
 """
 
@@ -38,3 +39,13 @@ class Wrapped:
         """Signal what the program has started; the program itself when there is nothing else."""
         for entry in self.others or [self.program]:
             signal_process(entry, number)
+
+    def hold(self) -> None:
+        """Have the program do nothing, and not exit, while what it has started ends; then call `let_end`."""
+        if self.others:
+            signal_process(self.program, signal.SIGSTOP)
+
+    def let_end(self) -> None:
+        """Ask the program itself to end, held or not."""
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            signal_process(self.program, number)

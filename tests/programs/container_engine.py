@@ -1,8 +1,9 @@
 """An engine of containers for tests: takes the command line of one, and runs containers by bubblewrap.
 
 Started as `python container_engine.py run|ps|image|rm …`. It has one image, `system`, which is this machine's
-system. As with an engine, a container does not end with the command line that is killed; signals are passed
-on. The limits of memory and processes are kept by looking.
+system. As with an engine, a container belongs to a process of the engine's own, which has neither the command
+line's session nor its marker. So it goes on when the command line, and all that descends from it, is killed.
+Signals are passed on. The limits of memory and processes are kept by looking.
 """
 
 import argparse
@@ -12,11 +13,16 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
+
+#: The variable by which a worker knows its agents' processes: those of an engine have none.
+MARKER = "COALMINE_TURN"
 
 IMAGE = "system"
 
@@ -40,6 +46,9 @@ def main(words: list[str]) -> int:
             return 0
         case ["run", *rest]:
             return run(rest)
+        case ["shim", descriptor, *rest]:
+            keep(parser().parse_args(rest), socket.socket(fileno=int(descriptor)))
+            return 0
     return 125
 
 
@@ -71,6 +80,29 @@ def run(rest: list[str]) -> int:
     if asked.cap_drop != ["ALL"] or "no-new-privileges" not in asked.security_opt:
         sys.stderr.write("this engine runs nothing with rights\n")
         return 125
+    ours, theirs = socket.socketpair()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ours.send(b"T"))
+    detached([sys.executable, __file__, "shim", str(theirs.fileno()), *rest], theirs)
+    return int(ours.recv(16) or 125)
+
+
+def detached(argv: list[str], channel: socket.socket) -> None:
+    """Start a program that does not descend from us, with another session and without our marker."""
+    between = os.fork()
+    if not between:
+        os.setsid()
+        if not os.fork():
+            channel.set_inheritable(True)
+            os.environ.pop(MARKER, None)
+            os.execv(argv[0], argv)  # noqa: S606 - there is no shell to be had
+        os._exit(0)
+    os.waitpid(between, 0)
+    channel.close()
+
+
+def keep(asked: argparse.Namespace, command_line: socket.socket) -> None:
+    """Run a container to its end, whatever becomes of its command line."""
     for limit in asked.ulimit:
         soft, _, hard = limit.removeprefix("fsize=").partition(":")
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(soft), int(hard)))
@@ -78,32 +110,28 @@ def run(rest: list[str]) -> int:
     (groups / "memory.events").write_text("low 0\noom_kill 0\n")
     (groups / "pids.events").write_text("max 0\n")
     heard, says = os.pipe()
-    known, early = list[int](), list[int]()  # the first process; signals that came before it was known
-
-    def passed_on(number: int, _frame: object) -> None:
-        if known:
-            os.kill(known[0], signal.SIGTERM)
-        else:
-            early.append(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, passed_on)
     argv = [*bubblewrap(asked, groups, says), "--", asked.entrypoint, *asked.words]
     process = subprocess.Popen(argv, start_new_session=True, pass_fds=[says], env={})
     os.close(says)
     with os.fdopen(heard) as said:
         first = int(json.load(said)["child-pid"])
-    known.append(first)
-    if early:
-        os.kill(first, signal.SIGTERM)
     ended = threading.Event()
     watch = threading.Thread(target=watched, args=(first, asked, groups, ended))
     watch.start()
+    threading.Thread(target=passed_on, args=(command_line, first), daemon=True).start()
     code = process.wait()
     ended.set()
     watch.join()
     shutil.rmtree(groups)
-    return code
+    with suppress(OSError):  # the command line has gone
+        command_line.send(str(code).encode())
+
+
+def passed_on(command_line: socket.socket, first: int) -> None:
+    """Have a container's first process hear each signal to its command line."""
+    with suppress(OSError):
+        while command_line.recv(1):
+            os.kill(first, signal.SIGTERM)
 
 
 def bubblewrap(asked: argparse.Namespace, groups: Path, info: int) -> list[str]:

@@ -174,12 +174,24 @@ def test_no_process_outlives_its_turn(bench: SandboxBench) -> None:
     assert set(_sleepers()) <= before
 
 
-def test_an_agent_that_is_stopped_has_time_to_end(bench: SandboxBench) -> None:
+#: How an agent, a shell file, is run: as the program itself, or by shells that end as soon as they are asked.
+SHELLS = {
+    "none": "exec sh ./work.sh",
+    "one": "sh ./work.sh; true",
+    "two": "sh -c 'sh ./work.sh; true'; true",
+    "three": "sh -c \"sh -c 'sh ./work.sh; true'; true\"; true",
+    "detached": "setsid sh -c 'sh ./work.sh; true' & wait; true",
+}
+
+
+@pytest.mark.parametrize("shells", SHELLS)
+def test_an_agent_that_is_stopped_has_time_to_end(bench: SandboxBench, shells: str) -> None:
     """It hears SIGTERM, as it does without a sandbox, and is not killed with what confines it."""
-    ends = "sleep 0.3; echo ended > ended; exit 0"  # by then the shell that runs the line has ended
-    line = f'trap "{ends}" TERM; echo started > started; while :; do sleep 0.1; done'
+    ends = "sleep 0.3; echo ended > ended; exit 0"  # by then the shells that run it have ended
     stop, tree = StopSignal(), bench.folder / "tree"
     tree.mkdir()
+    (tree / "work.sh").write_text(f'trap "{ends}" TERM; echo started > started; while :; do sleep 0.1; done')
+    line = SHELLS[shells]
 
     def ask() -> None:
         wait_until((tree / "started").exists, description="the agent runs", timeout=30)
@@ -251,7 +263,7 @@ def served_folder(folder: Path) -> Iterator[str]:
 
 
 def test_nothing_outlives_a_killed_worker(bench: SandboxBench) -> None:
-    """Not even what an engine runs, though no child of ours."""
+    """Not even what an engine runs, which descends from no process of ours: its link has ended."""
     worker = os.fork()
     if not worker:  # a worker that waits for its agent
         try:
