@@ -15,7 +15,7 @@ RUN python -m venv /opt/coalmine \
 
 FROM ${PYTHON_IMAGE}
 RUN apt-get update \
- && apt-get install -y --no-install-recommends bubblewrap git openssl \
+ && apt-get install -y --no-install-recommends bubblewrap git libseccomp2 openssl \
  && rm -rf /var/lib/apt/lists/*
 # Other users than ours may be chosen when it is run, hence the open folders, and a home for whichever it is.
 RUN useradd --uid 10001 --home-dir /var/lib/coalmine/home coalmine \

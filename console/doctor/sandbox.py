@@ -23,7 +23,8 @@ def sandboxes(bubblewrap: Bubblewrap, settings: Settings) -> list[HealthFinding]
 def sandbox_here(bubblewrap: Bubblewrap, settings: Settings) -> HealthFinding:
     """Whether this machine can confine agents. It is a problem when the settings require that."""
     if bubblewrap.works:
-        return ok("sandbox", f"agents can be confined with bubblewrap ({bubblewrap.program})")
+        calls = "" if bubblewrap.filters.alone else "; system calls are not filtered: install libseccomp"
+        return ok("sandbox", f"agents can be confined with bubblewrap ({bubblewrap.program}){calls}")
     required = settings.agent.require_sandbox.is_at_least(SandboxKind.AUTO)
     found = problem if required else warning
     result = (
@@ -82,7 +83,8 @@ def sandbox_probes(bubblewrap: Bubblewrap, settings: Settings) -> list[HealthFin
     """Attacks from inside a sandbox: which were held. Nothing where there is no sandbox."""
     if not bubblewrap.works:
         return []
-    done = probe(AgentSandboxes(), store=_store(settings), environment=os.environ)
+    filters = bool(bubblewrap.filters.alone)
+    done = probe(AgentSandboxes(), store=_store(settings), environment=os.environ, filters_calls=filters)
     if done.fault:
         return [problem("sandbox-probes", done.fault, "see that bubblewrap runs `true` for this user")]
     if done.reached:

@@ -21,12 +21,13 @@ EMPTY_BYTES = 64 * 1024 * 1024
 
 
 def bubblewrap_argv(
-    program: str, confined: Confinement, argv: Sequence[str], *, cwd: str, blocks_nesting: bool = True
-) -> list[str]:
+    program: str, confined: Confinement, argv: Sequence[str], *, cwd: str, blocks_nesting: bool = True,
+    filter_at: int | None = None,
+) -> list[str]:  # fmt: skip
     """The command that runs `argv` in a sandbox; `program` is bubblewrap's own path.
 
     The environment is passed on as bubblewrap itself gets it. `blocks_nesting`: whether this bubblewrap knows
-    `--disable-userns`.
+    `--disable-userns`. `filter_at` is a descriptor that it inherits, with a filter of system calls.
     """
     line = [program, "--die-with-parent", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
     line += ["--unshare-cgroup-try", "--hostname", HOST_NAME, "--cap-drop", "ALL"]
@@ -34,6 +35,8 @@ def bubblewrap_argv(
         line.append("--unshare-net")
     if blocks_nesting and not confined.may_nest:
         line.append("--disable-userns")
+    if filter_at is not None:
+        line += ["--seccomp", str(filter_at)]
     line += ["--proc", "/proc", *_guarded(), "--dev", "/dev"]
     for mount in in_order((Mount(kind=MountKind.EMPTY, at="/dev/shm"), *confined.mounts)):  # noqa: S108
         line += _mounted(mount)

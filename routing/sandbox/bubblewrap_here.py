@@ -3,7 +3,7 @@
 import importlib.util
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from routing.process.bounded_command import capture
@@ -12,6 +12,7 @@ from routing.sandbox.bubblewrap import bubblewrap_argv
 from routing.sandbox.machine_files import system_mounts
 from routing.sandbox.mount import Confinement
 from routing.sandbox.profile import NetworkMode
+from routing.sandbox.system_calls import SystemCallFilters, as_descriptor, system_call_filters
 
 #: Seconds that the trial may take.
 _TRIAL_SECONDS = 20.0
@@ -29,6 +30,7 @@ class Bubblewrap:
 
     program: str = ""  # its path; "" where it does not work
     blocks_nesting: bool = False  # whether it knows `--disable-userns` (0.8 and newer)
+    filters: SystemCallFilters = field(default_factory=SystemCallFilters)  # of system calls
     why_not: str = ""  # why it does not work, in words; "" where it does
     remedy: str = ""  # what to do about that
 
@@ -37,18 +39,27 @@ class Bubblewrap:
         """Whether programs can be confined here."""
         return not self.why_not
 
+    def filter_at(self, *, may_nest: bool) -> int | None:
+        """A descriptor with the filter of system calls for one program, which the caller closes; or None."""
+        content = self.filters.of(may_nest=may_nest)
+        return as_descriptor(content) if content else None
+
 
 def find_bubblewrap(search_path: str | None = None) -> Bubblewrap:
     """Look for the program on a PATH, by default this process's, or beside us; run `true` in a sandbox."""
     program = shutil.which("bwrap", path=search_path) or _bundled()
     if program is None:
         return Bubblewrap(why_not="bwrap is not installed", remedy=_INSTALL)
-    program = os.path.realpath(program)
-    for blocks_nesting in (True, False):
-        said = _tried(program, blocks_nesting=blocks_nesting)
-        if said == "":
-            return Bubblewrap(program=program, blocks_nesting=blocks_nesting)
-        if "--disable-userns" not in said:
+    program, said = os.path.realpath(program), ""
+    for filters in (system_call_filters(), SystemCallFilters()):
+        for blocks_nesting in (True, False):
+            here = Bubblewrap(program=program, blocks_nesting=blocks_nesting, filters=filters)
+            said = _tried(here)
+            if said == "":
+                return here
+            if "--disable-userns" not in said:
+                break
+        if "seccomp" not in said.lower():  # the kernel, or this bubblewrap, takes no filter
             break
     return Bubblewrap(why_not=f"bwrap cannot make a sandbox here: {said}", remedy=_ALLOW)
 
@@ -62,15 +73,23 @@ def _bundled() -> str | None:
     return str(program) if os.access(program, os.X_OK) else None
 
 
-def _tried(program: str, *, blocks_nesting: bool) -> str:
+def _tried(here: Bubblewrap) -> str:
     """What bubblewrap said; "" when the trial succeeded."""
     confined = Confinement(mounts=tuple(system_mounts()), network=NetworkMode.NONE, home="/")
-    argv = bubblewrap_argv(program, confined, ["/bin/true"], cwd="/", blocks_nesting=blocks_nesting)
+    filter_at = here.filter_at(may_nest=False)
+    argv = bubblewrap_argv(
+        here.program, confined, ["/bin/true"], cwd="/", blocks_nesting=here.blocks_nesting,
+        filter_at=filter_at,
+    )  # fmt: skip
+    given = () if filter_at is None else (filter_at,)
     try:
         done = capture(
-            Command(argv=argv, cwd=Path("/"), environment={"PATH": os.defpath}),
+            Command(argv=argv, cwd=Path("/"), environment={"PATH": os.defpath}, descriptors=given),
             timeout_seconds=_TRIAL_SECONDS,
         )
     except SpawnError as error:
         return str(error)
+    finally:
+        for descriptor in given:
+            os.close(descriptor)
     return done.complaint

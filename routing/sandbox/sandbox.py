@@ -114,12 +114,13 @@ class BubblewrapSandbox:
         mounts = (*system_mounts(), *shown, *self.confined.mounts)
         channel = self.gate.connect() if self.gate is not None else None
         ports = self.gate.ports if self.gate is not None else ()
+        filter_at = self.bubblewrap.filter_at(may_nest=self.confined.may_nest)
         line = bubblewrap_argv(
             self.bubblewrap.program, replace(self.confined, mounts=mounts),
             launched(argv, limits=self.confined.limits, ports=ports, channel=channel),
-            cwd=str(cwd), blocks_nesting=self.bubblewrap.blocks_nesting,
+            cwd=str(cwd), blocks_nesting=self.bubblewrap.blocks_nesting, filter_at=filter_at,
         )  # fmt: skip
-        given = () if channel is None else (channel,)
+        given = tuple(one for one in (channel, filter_at) if one is not None)
         return SandboxCommand(argv=line, environment=inside, descriptors=given)
 
     def broken_limit(self) -> LimitBroken | None:

@@ -21,6 +21,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from routing.sandbox.system_calls import as_descriptor, system_call_filters
+
 #: The variable by which a worker knows its agents' processes: those of an engine have none.
 MARKER = "COALMINE_TURN"
 
@@ -110,9 +112,12 @@ def keep(asked: argparse.Namespace, command_line: socket.socket) -> None:
     (groups / "memory.events").write_text("low 0\noom_kill 0\n")
     (groups / "pids.events").write_text("max 0\n")
     heard, says = os.pipe()
-    argv = [*bubblewrap(asked, groups, says), "--", asked.entrypoint, *asked.words]
-    process = subprocess.Popen(argv, start_new_session=True, pass_fds=[says], env={})
+    refuses = as_descriptor(system_call_filters().alone)  # engines have such a list, too
+    line = [*bubblewrap(asked, groups, says), "--seccomp", str(refuses)]
+    argv = [*line, "--", asked.entrypoint, *asked.words]
+    process = subprocess.Popen(argv, start_new_session=True, pass_fds=[says, refuses], env={})
     os.close(says)
+    os.close(refuses)
     with os.fdopen(heard) as said:
         first = int(json.load(said)["child-pid"])
     ended = threading.Event()

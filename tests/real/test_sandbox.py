@@ -6,6 +6,7 @@ command line and holds containers to it by bubblewrap: no engine runs where the 
 
 import ctypes
 import os
+import platform
 import signal
 import socket
 import threading
@@ -35,6 +36,9 @@ from tests.waiting import wait_until
 CONNECT = "python3 -c 'import socket; socket.socket({family}).connect({address})' && echo reached"
 
 #: Shell lines that print `reached` when they reach something, by what that is.
+#: The number of the call `keyctl`, by the machine's kind.
+KEYCTL = {"x86_64": 250, "aarch64": 219}[platform.machine()]
+
 READS = {
     "a secret in the home": 'cat "$HOME/.ssh/id" && echo reached',
     "a secret by its full path": 'cat "{secret}" && echo reached',
@@ -58,6 +62,10 @@ OF_THE_MACHINE = {
         "for s in /var/run/docker.sock /run/dbus/system_bus_socket {folder}/agent.sock; do "
         "test -e $s && echo reached; done; "
         'test -n "$SSH_AUTH_SOCK$DBUS_SESSION_BUS_ADDRESS$DOCKER_HOST" && echo reached'
+    ),
+    "the keys of the worker's session": (
+        f"python3 -c 'import ctypes as c; c.CDLL(None).syscall({KEYCTL}, 0, -3, 0) > 0 or exit(1)'"
+        " && echo reached"
     ),
     "memory that is shared by name": "ls /dev/shm | grep {shared} && echo reached",
     "memory that is shared by number": "grep -q {memory} /proc/sysvipc/shm && echo reached",

@@ -53,6 +53,13 @@ def test_sandboxes_within_are_made_only_where_the_profile_says_so() -> None:
     assert "--disable-userns" not in line(blocks_nesting=False)
 
 
+def test_a_filter_of_system_calls_is_read_from_a_descriptor() -> None:
+    """Where there is one; bubblewrap loads it right before the program."""
+    assert "--seccomp" not in line()
+    confined = Confinement(mounts=(), network=NetworkMode.NONE, home="/home/a")
+    assert ("--seccomp", "7") in pairwise(bubblewrap_argv("bwrap", confined, ["a"], cwd="/", filter_at=7))
+
+
 def test_folders_come_before_what_is_in_them() -> None:
     """Else a folder would cover what was mounted before."""
     mounts = (read("/home/a/tools"), write("/home/a", "/own/home"), write("/scratch/w/tree"))

@@ -19,7 +19,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from glob import escape
@@ -217,15 +217,18 @@ class LocalCI:
         `stop` ends it before its time.
         """
         try:
-            with self._clone(commit) as folder, log_file.open("wb") as file:
+            with self._clone(commit) as folder, log_file.open("wb") as file, ExitStack() as held:
                 environment = self._environment_of(commit)
                 own = folder.parent / ".coalmine-own"
                 inside, said = self.sandbox.command(self.command, folder, own, self.repo, environment)
+                for descriptor in inside.descriptors if inside else ():
+                    held.callback(os.close, descriptor)
                 command = Command(
                     argv=inside.argv if inside else ["sh", "-c", self.command],
                     cwd=folder,
                     environment=inside.environment if inside else environment,
                     death_signal=signal.SIGKILL,
+                    descriptors=inside.descriptors if inside else (),
                     is_wrapper=inside is not None,
                 )
                 log = BoundedLog(file=file, max_bytes=MAX_LOG_BYTES)

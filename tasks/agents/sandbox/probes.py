@@ -7,6 +7,7 @@ that is not ours.
 
 import json
 import os
+import platform
 import secrets
 import socket
 import sys
@@ -29,6 +30,9 @@ PROBE_SECONDS = 30.0
 #: A host that no version names.
 REFUSED = "refused.example.invalid"
 
+#: The number of the call `keyctl`, by the machine's kind.
+_KEYCTL = {"x86_64": 250, "aarch64": 219}
+
 # Runs inside. Prints one line of JSON: each attack, and whether it reached its aim.
 _ATTACKS = """\
 import glob, json, os, socket, sys, urllib.request
@@ -50,6 +54,9 @@ def spied():
         if "/%d/" % os.getpid() not in file and tried(lambda: mine in open(file, "rb").read()):
             return True
     return False
+def held_keys():
+    import ctypes
+    return ctypes.CDLL(None).syscall(aims["keyctl"], 0, -3, 0) > 0  # the keyring of the worker's session
 def left():
     if os.fork() == 0:
         os.setsid()
@@ -67,6 +74,8 @@ reached = {
     "a host that is not named": tried(lambda: urllib.request.urlopen("http://%s/" % aims["host"], timeout=5)),
     "a process that stays": tried(left),
 }
+if aims["keyctl"]:
+    reached["the keys of this session"] = tried(held_keys)
 print(json.dumps(reached))
 """
 
@@ -81,9 +90,13 @@ class Probed:
 
 
 def probe(
-    sandboxes: AgentSandboxes, *, store: str | tuple[str, int], environment: Mapping[str, str]
-) -> Probed:
-    """Run all attacks. `store` is the path of the server's socket, or its host and port."""
+    sandboxes: AgentSandboxes, *, store: str | tuple[str, int], environment: Mapping[str, str],
+    filters_calls: bool = True,
+) -> Probed:  # fmt: skip
+    """Run all attacks. `store` is the path of the server's socket, or its host and port.
+
+    `filters_calls`: whether system calls are filtered here; else that is said elsewhere, and not attacked.
+    """
     nonce, mark = secrets.token_hex(16), secrets.token_hex(16)
     with ExitStack() as held:
         base = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="coalmine-probe-"))).resolve()
@@ -98,6 +111,7 @@ def probe(
         aims = {
             "nonce": nonce, "left": mark, "store": store, "host": REFUSED, "secret": str(home / "key"),
             "tree": str(base / "work" / "other" / "file"), "listening": listening.getsockname(),
+            "keyctl": _KEYCTL.get(platform.machine(), 0) if filters_calls else 0,
         }  # fmt: skip
         given = {"PATH": environment.get("PATH", os.defpath), "HOME": str(home)}
         said = _run(sandboxes, base / "work", tree, given, json.dumps(aims))
