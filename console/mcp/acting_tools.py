@@ -4,13 +4,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from console.decisions.mail_decisions import answer_mail
 from console.decisions.noting import DecisionDoor, note_decision
 from console.mcp.tool import Arguments, Caller, Document, Tool
 from console.output.job_views import enqueued_document
 from console.output.mail_views import receipt_document
 from routing.errors import ConflictError
 from routing.jobs.job import JobRequest, Priority
-from tasks.agents.mail.address import Author
 from tasks.agents.mail.mail import MailType
 from tasks.composition.composition import Coalmine
 
@@ -32,8 +32,11 @@ class EnqueueArguments(Arguments):
 class AnswerArguments(Arguments):
     """An answer to an agent."""
 
-    mail: str = Field(description="The id of the gate, from list_gates.")
-    answer: str = Field(description="What was decided, for instance one of the gate's options.")
+    mail: str = Field(description="The id of the gate's mail, from list_gates.")
+    option: str = Field(default="", description="One of those that the gate offers.")
+    words: Annotated[str, StringConstraints(max_length=8_000)] = Field(
+        default="", description="The answer in words, or what is to be said beside the option."
+    )
     reason: Reason = Field(default="", description="Why; kept with the decision.")
 
 
@@ -51,10 +54,15 @@ def _answer(parts: Coalmine, asked: AnswerArguments, caller: Caller) -> Document
     if gate.type is not MailType.DECISION_GATE:
         message = f"mail {gate.id} asks for no decision; nothing was sent: list_gates has those that do"
         raise ConflictError(message)
-    receipts = parts.post_office.reply(
-        Author.of_person(caller.name), gate.id, body=asked.answer, if_undecided=True
+    receipts = answer_mail(parts, gate.id, option=asked.option, words=asked.words, by=caller.name)
+    note_decision(
+        parts,
+        "mail answer",
+        gate.id,
+        by=caller.name,
+        way=DecisionDoor.MCP,
+        reason=asked.reason or asked.option,
     )
-    note_decision(parts, "mail reply", gate.id, by=caller.name, way=DecisionDoor.MCP, reason=asked.reason)
     return {"sent": [receipt_document(each) for each in receipts]}
 
 

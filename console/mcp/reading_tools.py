@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from console.details.account_lines import account_document, account_lines
+from console.details.fleet_lines import read_fleet_lines
+from console.details.gate_lines import gate_document, shut_gates
 from console.details.job_detail import log_document, read_job
 from console.details.template_detail import read_difference, read_template, read_version
 from console.details.trial_detail import read_trial
@@ -13,7 +15,6 @@ from console.mcp.tool import Arguments, Caller, Document, Tool
 from console.output.issue_detail import detail_of
 from console.output.issue_views import detail_document, issue_document
 from console.output.job_views import job_document
-from console.output.mail_views import mail_document
 from console.output.template_views import template_documents
 from console.output.trials.trial_attention import trial_documents
 from console.status.fleet_reading import read_status
@@ -105,12 +106,6 @@ def _issues(parts: Coalmine, asked: IssueQuery, _: Caller) -> Document:
     }
 
 
-def _gates(parts: Coalmine, _asked: Arguments, _caller: Caller) -> Document:
-    now = parts.now()
-    waiting = [agent for agent in parts.agents.live() if agent.waits_for_person(now)]
-    return {"gates": [mail_document(parts.post_office.find(agent.gate)) for agent in waiting]}
-
-
 def _accounts(parts: Coalmine, _asked: Arguments, _caller: Caller) -> Document:
     now = parts.now()
     return {"accounts": [account_document(line, now) for line in account_lines(parts)]}
@@ -122,6 +117,11 @@ READING: tuple[Tool[Any], ...] = (
         description="The fleet now: agents at work, worker processes, queues, what is held and why, open "
         "trials, what today cost.",
         call=lambda parts, _, __: status_document(read_status(parts)),
+    ),
+    Tool(
+        name="list_workers", form=Arguments,
+        description="Queues with what waits there and since when; workers, and what they run.",
+        call=lambda parts, _, __: read_fleet_lines(parts).document(),
     ),
     Tool(name="list_jobs", form=JobQuery, call=_jobs, description="Jobs, the newest first."),
     Tool(
@@ -171,8 +171,9 @@ READING: tuple[Tool[Any], ...] = (
         ),
     ),
     Tool(
-        name="list_gates", form=Arguments, call=_gates,
-        description="Questions of agents that wait for a person's answer.",
+        name="list_gates", form=Arguments,
+        description="Questions of agents that wait for a person: the one that ends first, first.",
+        call=lambda parts, _, __: {"gates": [gate_document(each) for each in shut_gates(parts)]},
     ),
     Tool(
         name="list_accounts", form=Arguments, call=_accounts,

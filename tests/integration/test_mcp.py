@@ -126,7 +126,14 @@ def test_an_agent_reads_acts_and_is_noted(
         assert client.call("show_job", job=job["id"])["version"] == "implementer@v1"
         assert client.call("job_log", job=job["id"]) == {"lines": [], "left_out": 0}
         assert client.call("show_trial", trial="implementer")["state"] == "open"
-        for tool in ("fleet_status", "list_trials", "list_templates", "list_issues", "list_accounts"):
+        for tool in (
+            "fleet_status",
+            "list_workers",
+            "list_trials",
+            "list_templates",
+            "list_issues",
+            "list_accounts",
+        ):
             client.call(tool)
         client.call("show_template", template="implementer")
         client.call("show_version", version="implementer@v2")
@@ -136,9 +143,12 @@ def test_an_agent_reads_acts_and_is_noted(
             client.call("enqueue", template="implementer", task="Make it pass", key="k")["created"] is False
         )
         (gate,) = client.call("list_gates")["gates"]
-        client.call("answer_gate", mail=gate["id"], answer="keep")
+        assert (gate["agent"], gate["job"]) == (builder, "0123456789abcdef")
+        gate = gate["mail"]
+        assert "does not offer" in client.error("answer_gate", mail=gate["id"], option="sell")
+        client.call("answer_gate", mail=gate["id"], option="keep", words="for a year")
         assert client.call("list_gates") == {"gates": []}
-        assert "no longer waits" in client.error("answer_gate", mail=gate["id"], answer="drop")
+        assert "no longer waits" in client.error("answer_gate", mail=gate["id"], option="drop")
         assert "0123456789abcdef" in client.error("show_job", job="0123456789abcdef")
         assert "job: Field required" in client.error("show_job", id="x")
         assert "FORGE" in client.error("show_issue", ref="x")
@@ -152,7 +162,7 @@ def test_an_agent_reads_acts_and_is_noted(
     noted = [(each.act, each.thing, each.by, each.way, each.reason) for each in fleet.app.decisions.newest(9)]
     who = f"{getuser()} by editor"
     assert noted == [
-        ("mail reply", gate["id"], who, "mcp", ""), ("enqueue", made["job"], who, "mcp", "asked"),
+        ("mail answer", gate["id"], who, "mcp", "keep"), ("enqueue", made["job"], who, "mcp", "asked"),
     ]  # fmt: skip
 
 

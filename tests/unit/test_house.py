@@ -194,7 +194,6 @@ LARGE_ROOMS = {
 
 #: Files under SMALL_LINES with one importer, and why each is a file all the same.
 SMALL_FILES = {
-    "console/decisions/mail_decisions.py": "one file for each thing that people decide about",
     "console/decisions/worker_decisions.py": "one file for each thing that people decide about",
     "console/pages/markdown.py": "what an issue may become on a page: one rule, apart from the templates",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",

@@ -138,9 +138,8 @@ class PostOffice:
     def reply(
         self, author: Author, mail: str, *, body: str, type_: str = "", subject: str = "",
         payload: Mapping[str, Any] | None = None, priority: str = "", dedupe_key: str = "",
-        if_undecided: bool = False,
     ) -> list[Receipt]:  # fmt: skip
-        """Answer the other side of a mail, in its thread. `if_undecided`: as in `send`.
+        """Answer the other side of a mail, in its thread.
 
         Without a type the answer has the first mail's, unless that one ends a task or lacks its payload.
         """
@@ -154,7 +153,7 @@ class PostOffice:
             priority=priority or first.priority,
             dedupe_key=dedupe_key,
         )
-        made = self.send(author, letter, replied=first, if_undecided=if_undecided)
+        made = self.send(author, letter, replied=first)
         if author.address == OPERATOR:
             self.seen(first, by=author.person)
         return made
