@@ -37,6 +37,8 @@ from kombu.transport.base import Transport
 from kombu.utils.json import dumps
 from redis.exceptions import RedisError
 
+from tasks.places import Places
+
 _log = structlog.get_logger(__name__)
 
 #: Seconds after which an answer counts as lost; longer than the second for which a message is waited for.
@@ -55,6 +57,15 @@ _LEFT: deque[Any] = deque(maxlen=1000)
 
 class HintQoS(virtual.QoS):
     """Counts the messages that a worker holds, in its memory alone."""
+
+    #: Of the worker whose messages these are; None for commands, events, and all who are no worker.
+    places: Places | None = None
+
+    def can_consume(self) -> bool:
+        """Whether another message may be taken now."""
+        if self.places is not None and self.places.is_full():
+            return False
+        return bool(super().can_consume())
 
     def restore_unacked(self) -> Any:
         """Put back what the worker holds; reports no failure, for which kombu would write a file."""

@@ -18,11 +18,14 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
+from celery import signals
+from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
-from tasks.broker_connection import CONNECT_SECONDS, put_back
+from tasks.broker_connection import CONNECT_SECONDS, HintQoS, put_back
 from tasks.broker_faults import is_servers
+from tasks.places import Places
 from tasks.work.outage import BROKER
 
 #: Seconds before the second attempt to connect, what each further one waits longer, and the longest wait.
@@ -40,6 +43,9 @@ EVENTS_SECONDS = 0.05
 #: A list that nobody writes to: taking from it changes nothing, and is refused as any write is.
 PROBE = "probe"
 
+#: Seconds after a job in a thread has ended at which the loop looks whether its place is free.
+LOOK_SECONDS = (0.01, 0.1)
+
 #: The name under which all of this speaks of its waiting.
 PART = "consumer"
 
@@ -52,6 +58,10 @@ class PatientConsumer(Consumer):
     hub: Any  # this and the next are not in the stubs of Celery
     event_dispatcher: Any
 
+    #: Its places are minded. Not those of processes: what Celery knows of them after a lost connection is not
+    #: what they do.
+    _has_threads = False
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.connection_errors = (Exception,)  # `_lost` tells them apart
@@ -59,6 +69,14 @@ class PatientConsumer(Consumer):
         self._ready_at = 0.0  # by the monotonic clock, when messages were last waited for
         self._faults = 0  # of the program, since the last connection that served for a while
         self._sends_events = False  # whether what waits will be sent without being asked for
+        self._places = Places(
+            lambda: int(self.pool.num_processes),
+            held=_held,
+            begun=lambda: int(state.all_total_count[0]),
+        )
+        self._has_threads = isinstance(self.pool, ThreadPool)
+        if self._has_threads:
+            signals.task_postrun.connect(self._tell_of_place)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Return the connection when the server serves it; WorkerShutdown when the worker is to end."""
@@ -81,6 +99,7 @@ class PatientConsumer(Consumer):
         """Messages are waited for; those that were in hand when the connection was lost are among them."""
         if self.connection is not None:
             put_back(self.connection.default_channel)
+        self._mind_places()
         self._ready_at = time.monotonic()
         self._sends_events = False  # the loop may have forgotten
         BROKER.ends(PART)
@@ -102,6 +121,23 @@ class PatientConsumer(Consumer):
         self._sends_events = False
         if self.event_dispatcher is not None:
             self.event_dispatcher.flush()
+
+    def _mind_places(self) -> None:
+        """Have the channel of messages ask for none while all places are busy."""
+        ours: Any = self
+        if self._has_threads and isinstance(qos := ours.task_consumer.channel.qos, HintQoS):
+            qos.places = self._places
+
+    def _tell_of_place(self, **_given: Any) -> None:
+        """A thread has done its job: have the loop look for the next message, if it found no room before."""
+        if self.hub is not None and self._places.turned_away:
+            self._places.turned_away = False
+            self.hub.call_soon(self._look_soon)
+
+    def _look_soon(self) -> None:
+        """Look now, and when the job is surely off the list of those that are held."""
+        for seconds in LOOK_SECONDS:
+            self.hub.call_later(seconds, bool)
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """The next connection is made by `ensure_connected`."""
@@ -130,6 +166,11 @@ class PatientConsumer(Consumer):
             self._waits = _waits()
         else:
             _pause(next(self._waits))
+
+
+def _held() -> int:
+    """Jobs that this worker has; after a lost connection Celery lists those that run as active alone."""
+    return max(len(state.reserved_requests), len(state.active_requests))
 
 
 def _probe(conn: Any) -> None:

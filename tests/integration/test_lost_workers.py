@@ -155,3 +155,21 @@ def test_a_woken_worker_ends_the_agent_of_a_job_that_it_lost(made: WorkerFleet, 
     made.thaw("w1")
     until_gone(agent, timeout=3.0)
     assert parts.jobs.find(job).state is JobState.FAILED
+
+
+def test_a_worker_whose_places_are_taken_leaves_messages_to_others(made: WorkerFleet, book: Book) -> None:
+    """A message that it took would wait for its agents; it takes one as soon as one of them has ended."""
+    parts = made.coalmine()
+    parts.templates.add("implementer", book.snapshot("sleep 60"))
+    made.worker("w1", concurrency=1, queues="champion")
+    first = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+    book.until_started(first)
+    second = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+    made.worker("w2", concurrency=1, queues="champion")
+    book.until_started(second, timeout=3)  # no sweep runs, which would repeat the message
+    third = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
+    parts.jobs.cancel(first, by="ada", at=parts.now())
+    book.until_started(third, timeout=3)
+    for job in (second, third):
+        parts.jobs.cancel(job, by="ada", at=parts.now())
+        until_state(parts, job, JobState.CANCELLED)

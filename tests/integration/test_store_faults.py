@@ -90,10 +90,10 @@ def test_a_killed_server_costs_no_work(
 
 
 @pytest.mark.parametrize("pool", [pytest.param("threads", marks=pytest.mark.long), "prefork"])
-def test_a_worker_that_holds_a_message_outlives_its_server(
+def test_a_worker_whose_places_are_taken_outlives_its_server(
     made: WorkerFleet, server: PrivateServer, tmp_path: Path, pool: str
 ) -> None:
-    """Its places are taken and one more message is in its hands when the server dies: it works on."""
+    """Its places are taken, and one more message waits or is in its hands: it works on."""
     book, gate = Book(tmp_path / "book"), tmp_path / "gate"
     parts = made.coalmine()
     parts.templates.add("implementer", book.snapshot(f"while [ ! -e {gate} ]; do sleep 0.05; done"))
@@ -102,7 +102,8 @@ def test_a_worker_that_holds_a_message_outlives_its_server(
     made.beat()
     jobs = [parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job for _ in range(3)]
     wait_until(lambda: len(book.pids("start")) == 2, description="both places are taken")
-    wait_until(lambda: parts.publisher.depth("champion") == 0, description="the third message is taken, too")
+    left = 1 if pool == "threads" else 0  # a worker with processes has taken it already
+    wait_until(lambda: parts.publisher.depth("champion") == left, description="the third message is there")
     for _ in range(8):
         kill(server)
         server.start()
