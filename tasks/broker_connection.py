@@ -58,7 +58,7 @@ _LEFT: deque[Any] = deque(maxlen=1000)
 class HintQoS(virtual.QoS):
     """Counts the messages that a worker holds, in its memory alone."""
 
-    #: Of the worker whose messages these are; None for commands, events, and all who are no worker.
+    #: Of the worker whose messages these are; None for commands, events, and all who do not work.
     places: Places | None = None
 
     def can_consume(self) -> bool:

@@ -112,6 +112,10 @@ def test_the_next_message_of_each_priority_is_shown(coalmine: Coalmine) -> None:
         publisher.publish(job, "champion", Priority.LOW)
     publisher.publish(later, "champion", Priority.URGENT)
     assert publisher.heads("champion") == {Priority.URGENT: later, Priority.LOW: JOB}
+    pushed = coalmine.publisher.prepared(JOB, "backtest", Priority.NORMAL)
+    assert pushed is not None
+    coalmine.redis.lpush(*pushed)
+    assert publisher.heads("backtest") == {Priority.NORMAL: JOB}
     coalmine.redis.lpush("coalmine:canary", "something else")
     assert publisher.heads("canary") == {Priority.URGENT: ""}
 

@@ -22,7 +22,7 @@ VERDICTS = {"graduate": ("graduated", "champion"), "roll_back": ("rolled_back", 
             "expire": ("expired", "pending")}  # fmt: skip
 
 #: The event of each end that is not a person's wish about a version.
-TOLD = {"candidate.auto_promoted", "candidate.rolled_back", "trial.stopped", "trial.expired"}
+ENDS = {"candidate.auto_promoted", "candidate.rolled_back", "trial.stopped", "trial.expired"}
 
 #: A version, by its age: 0 for the newest.
 AGO = integers(0, 4)
@@ -46,7 +46,7 @@ class TrialMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Each trial began and ended with one event."""
         ended = sum(state != "open" for state in self.trials) - self.graduated_by_people
-        assert sum(event.kind in TOLD for event in self.fleet.events()) == ended
+        assert sum(event.kind in ENDS for event in self.fleet.events()) == ended
         assert len(self.fleet.events("candidate.canary_started")) == len(self.trials)
         self.client.close()
 
@@ -129,12 +129,12 @@ class TrialMachine(RuleBasedStateMachine):
         answer = self.app.trial_store.advance(trial, step)
         if late:
             assert answer is AdvanceAnswer.STALE
-        elif not self.canary and verdict != "hold":
+        elif not self.canary and verdict in VERDICTS:
             assert answer is AdvanceAnswer.CLOSED
         else:
             assert answer is AdvanceAnswer.OK
             self.revision += 1
-            if verdict != "hold":
+            if verdict in VERDICTS:
                 number, (ends, becomes) = self.canary, VERDICTS[verdict]
                 self._end(ends, becomes if becomes != "champion" else "pending")
                 if becomes == "champion":
