@@ -181,7 +181,7 @@ def test_containers_end_after_their_jobs_were_given_back() -> None:
 def units() -> dict[str, configparser.SectionProxy]:
     """The services of systemd, without the beginning of their names."""
     found = {}
-    for file in sorted((ROOT / "docs" / "systemd").glob("coalmine-*.service")):
+    for file in sorted((ROOT / "deploy" / "systemd").glob("coalmine-*.service")):
         parser = configparser.ConfigParser(interpolation=None, strict=False)
         parser.optionxform = str  # type: ignore[assignment, method-assign]
         parser.read(file)
@@ -213,7 +213,7 @@ def test_units_run_what_the_procfile_runs() -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="the machine has no systemd")
 def test_units_are_accepted_by_systemd(tmp_path: Path) -> None:
     """As `systemd-analyze verify` reads them, with programs that are there."""
-    for file in (ROOT / "docs" / "systemd").iterdir():
+    for file in (ROOT / "deploy" / "systemd").iterdir():
         text = file.read_text(encoding="utf-8").replace("/opt/coalmine/bin", str(Path(sys.executable).parent))
         (tmp_path / file.name).write_text(text)
     argv = ["systemd-analyze", "verify", *map(str, sorted(tmp_path.iterdir()))]
