@@ -16,6 +16,7 @@ from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.store.events.decision_store import NotedDecision
+from routing.store.fleet.clock_store import ClockStore
 from tasks.agents.mail.address import Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.role import Role
@@ -36,6 +37,8 @@ def fleet(redis_server: PrivateServer, redis_client: redis.Redis) -> SteppedFlee
     assert redis_server.url
     made = SteppedFleet(redis_client, draws=[0.1, 0.9] * 40, policy=TrialPolicy(share=0.5))
     made.on_trial()
+    markdown = f"# What\n\n- **bold** {EVIL}\n- `code`\n\n|a|b|\n|-|-|\n|1|2|\n\n[out](https://example.org)"
+    made.enqueue(issue="local:shop#99", title="An issue in markdown", task=markdown)
     for number in range(30):
         job = made.enqueue(issue=f"local:shop#{number}", title=f"{number} {EVIL}", task=EVIL * 3).job
         made.clock.forward(600)
@@ -52,8 +55,10 @@ def fleet(redis_server: PrivateServer, redis_client: redis.Redis) -> SteppedFlee
     asked = {"options": ["keep", EVIL[:60]], "context": EVIL}
     letter = Letter.checked(to="operator", type_="decision_gate", subject=EVIL, body=EVIL, payload=asked)
     made.app.post_office.send(Author(address=agent.name), letter)
-    made.app.clocks.report("jobs@here", 0.25, version="0.1.0", queues=["champion", "canary"])
-    made.app.clocks.report("old@there", 61.0)
+    clocks = ClockStore(redis_client, made.app.keys)  # by the server's time, which the web process goes by
+    clocks.report("jobs@here", 0.25, version="0.1.0", queues=["champion", "canary"])
+    clocks.report("jobs@there", -1.5, version="0.2.0", queues=["control"])
+    clocks.report("beat@here", 0.0, version="0.1.0")
     made.app.harvester.harvest()
     return made
 
@@ -84,9 +89,11 @@ def axe_script() -> str:
 
 def paths(fleet: SteppedFleet) -> list[str]:
     """Every kind of page."""
-    job = fleet.app.jobs.newest(most=1)[0].id
+    jobs = fleet.app.jobs.newest(most=100)
+    issue = next(each.id for each in jobs if each.request.issue == "local:shop#99")
     return [
-        "/", "/trials", "/trials/implementer", "/jobs", f"/jobs/{job}", "/issues", "/templates",
+        "/", "/trials", "/trials/implementer", "/jobs", f"/jobs/{jobs[0].id}", f"/jobs/{issue}",
+        "/issues", "/templates",
         "/templates/implementer", "/versions/implementer@v2", "/versions/implementer@v2/diff", "/accounts",
         "/events", "/audit", "/sign-in", "/jobs/0123456789abcdef", "/workers", "/mail", "/mail?of=all",
         f"/mail/{fleet.app.post_office.newest(1)[0].id}", "/settings?all=1", "/health", "/search?q=alert",
