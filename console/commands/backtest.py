@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from console.boundary import ExitCode
 from console.completion import complete_version
+from console.details.backtest_detail import list_backtests, report_of
 from console.invocation import AsJson, Reason, examples, noted, opened, started
 from console.output.terminal import Terminal
 from console.output.trials.backtest_views import (
@@ -34,7 +35,6 @@ from tasks.backtests.collecting import Collected, Looked
 from tasks.backtests.common_form import case_of, common_lines, common_of, true_change, written
 from tasks.backtests.opening import BacktestOrder
 from tasks.backtests.proving import prove
-from tasks.backtests.report import BacktestReport, read_report
 from tasks.broker import HARVEST
 from tasks.composition.backtest_parts import CaseParts
 from tasks.composition.composition import Coalmine
@@ -224,7 +224,7 @@ def run(
     _ask_for_harvest(coalmine)
     if not detach:
         _follow(coalmine, begun, terminal)
-    report = _report(coalmine, begun.id)
+    report = report_of(coalmine, begun.id)
     terminal.answer(report_document(report), *report_view(report))
     if report.run.state is BacktestState.WORSE:
         raise typer.Exit(ExitCode.FAILED)
@@ -234,7 +234,7 @@ def run(
 def show(ctx: typer.Context, backtest: Reference, *, as_json: AsJson = False) -> None:
     """Print the report of a backtest: verdict, who solved what, cost, and the cases that the version lost."""
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
-    report = _report(coalmine, backtest)
+    report = report_of(coalmine, backtest)
     terminal.answer(report_document(report), *report_view(report))
 
 
@@ -247,8 +247,7 @@ def list_(
 ) -> None:
     """List all backtests, running and ended."""
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
-    names = [coalmine.templates.champion(template).template] if template else coalmine.templates.names()
-    found = [one for name in names for one in coalmine.backtest_opening.of_template(name)]
+    found = list_backtests(coalmine, template or "")
     terminal.answer({"backtests": [backtest_document(one) for one in found]}, backtests_view(found))
 
 
@@ -264,12 +263,6 @@ def stop(ctx: typer.Context, backtest: Reference, *, reason: Reason = "", as_jso
     terminal.answer({"changed": changed, "backtest": backtest_document(ended)}, f"{ended.id} {done}")
 
 
-def _report(coalmine: Coalmine, reference: str) -> BacktestReport:
-    found = coalmine.backtest_opening.find(reference)
-    trials = coalmine.trials.history(found.template)
-    return read_report(coalmine.backtest_store, coalmine.log_store, found, trials)
-
-
 def _ask_for_harvest(coalmine: Coalmine) -> None:
     """Have the first case given out now; without that, at the next harvest."""
     with suppress(KombuError, OSError, RedisError):
@@ -282,7 +275,7 @@ def _follow(coalmine: Coalmine, begun: Backtest, terminal: Terminal) -> None:
     seen, last = 0, newest[0].id if newest else "0-0"
     while True:
         ended = not coalmine.backtest_opening.find(begun.id).is_running
-        report = _report(coalmine, begun.id)
+        report = report_of(coalmine, begun.id)
         for line in report.lines[seen:]:
             terminal.note(pair_words(report, line))
         seen = len(report.lines)

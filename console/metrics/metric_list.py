@@ -126,6 +126,20 @@ TRIAL_THRESHOLD = Metric(
     labels=("template", "question"),
 )
 
+BACKTEST = Metric(
+    name="coalmine_backtest",
+    meaning="1 for the state of the template's last backtest; absent where it has had none",
+    labels=("template", "state"),
+)
+BACKTEST_CASES = Metric(
+    name="coalmine_backtest_cases", meaning="cases of the last backtest", labels=("template",)
+)
+BACKTEST_PAIRS = Metric(
+    name="coalmine_backtest_pairs",
+    meaning="pairs of the last backtest that have ended, by which version solved the case",
+    labels=("template", "outcome"),
+)
+
 TURNS = Metric(name="coalmine_turns_total", meaning="turns of agents that have ended", labels=("template",))
 TURN_SECONDS = Metric(
     name="coalmine_turn_seconds_total", meaning="time that these turns took", labels=("template",)

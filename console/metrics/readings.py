@@ -18,8 +18,10 @@ from routing.backlog.item import BacklogState
 from routing.cost import NO_COST
 from routing.errors import CorruptRecordError, NotFoundError
 from routing.jobs.job import Job, JobState
+from routing.store.backtests.backtest_store import Backtest, BacktestState
 from routing.store.redis.health import memory_use
 from routing.templates.trial import Trial, TrialState
+from tasks.backtests.running import evidence_of
 from tasks.composition.composition import Coalmine
 
 _log = structlog.get_logger(__name__)
@@ -52,6 +54,7 @@ def read_metrics(parts: Coalmine) -> list[MetricReading]:
         "fleet": _fleet,
         "store": _store,
         "trials": _trials,
+        "backtests": _backtests,
         "ways": _ways,
     }
     for name, read in parts_read.items():
@@ -178,6 +181,32 @@ def _ways(parts: Coalmine) -> Iterator[MetricReading]:
         if way is not None:
             yield MetricReading(m.WAY_STEP, way.at, (name, way.step.value))
             yield MetricReading(m.WAY_STEPS, len(way.steps), (name,))
+
+
+def _backtests(parts: Coalmine) -> Iterator[MetricReading]:
+    """The last backtest of each template; one without any has no numbers.
+
+    One that cannot be read is reported after the others.
+    """
+    damage: CorruptRecordError | None = None
+    for name in parts.templates.names():
+        try:
+            yield from _backtest(name, parts.backtest_opening.find(name))
+        except NotFoundError:
+            continue
+        except CorruptRecordError as error:
+            damage = error
+    if damage is not None:
+        raise damage
+
+
+def _backtest(name: str, run: Backtest) -> Iterator[MetricReading]:
+    counts = evidence_of(run).counts
+    for state in BacktestState:
+        yield MetricReading(m.BACKTEST, run.state is state, (name, state.name.lower()))
+    yield MetricReading(m.BACKTEST_CASES, len(run.cases), (name,))
+    for outcome in ("both", "champion_only", "canary_only", "neither", "excluded"):
+        yield MetricReading(m.BACKTEST_PAIRS, getattr(counts, outcome), (name, outcome))
 
 
 def _trial(parts: Coalmine, trial: Trial) -> Iterator[MetricReading]:

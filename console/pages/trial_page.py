@@ -116,7 +116,7 @@ def _gauges(status: TrialStatus) -> list[Gauge]:
             said=asked.get(name, name.replace("guardrail:", "spends more: ")),
             value=evidence_words(value),
             threshold=f"{threshold:g}",
-            progress=_progress(value, threshold),
+            progress=progress(value, threshold),
             then=_THEN.get(name, "rolled back"),
         )
         for name, value in status.decision.evidence.items()
@@ -124,7 +124,8 @@ def _gauges(status: TrialStatus) -> list[Gauge]:
     ]
 
 
-def _progress(value: float, threshold: float) -> int:
+def progress(value: float, threshold: float) -> int:
+    """How far evidence has come from 1 to its threshold, in percent, on a logarithmic scale."""
     part = math.log(max(value, 1.0)) / math.log(threshold) if threshold > 1 else 1.0
     return int(100 * min(max(part, 0.0), 1.0))
 

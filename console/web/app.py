@@ -18,10 +18,12 @@ from console.metrics.delivery_counts import DeliveryCounts
 from console.metrics.readings import MetricReading, read_metrics
 from console.web.api.act_routes import act_routes
 from console.web.api.api_routes import ERRORS, PREFIX, api_routes
+from console.web.api.backtest_api_routes import backtest_api_routes
 from console.web.api.fleet_api_routes import fleet_api_routes
 from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders
 from console.web.machine_routes import machine_routes
+from console.web.people.backtest_routes import backtest_routes
 from console.web.people.decision_routes import decision_routes
 from console.web.people.fleet_routes import fleet_routes
 from console.web.people.guard import AccessGuard
@@ -114,9 +116,11 @@ def web_of(parts: Coalmine, *, token: str | None = None, source: SettingsSource 
         routes=[
             api_routes(parts),
             fleet_api_routes(parts, board, source),
+            backtest_api_routes(parts),
             act_routes(parts, prefix=PREFIX, errors=ERRORS),
             page_routes(parts),
             fleet_routes(parts, board, source),
+            backtest_routes(parts),
             decision_routes(parts),
             sign_in_routes(access),
             live_routes(parts),

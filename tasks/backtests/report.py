@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harvest.backtests.case_pair import CasePair
+from harvest.evidence.difference import Difference, difference_of
 from harvest.evidence.trial_test import parsed_lines
 from harvest.pairs.pair_counts import SOLVED
 from harvest.pairs.pair_evidence import PairEvidence
@@ -60,6 +61,7 @@ class BacktestReport:
     champion: ArmCost
     canary: ArmCost
     kept: int  # pairs in which a kept result stood for the champion
+    difference: Difference  # of all pairs that have ended, with its interval
     lost: Sequence[LostCase]
     unconfined: int  # jobs whose agent could reach the whole network, and so perhaps the answer
     looked: int = 0  # jobs of which that is known
@@ -90,8 +92,11 @@ def read_report(
         if line.champion is not None and line.canary is not None and line.canary < SOLVED <= line.champion:
             lost.append(_lost(logs, pair, line, reads=len(lost) < MOST_LOST))
     reaches = store.reaches(run.id)
+    evidence = evidence_of(run)
+    ledger = [*(pair.dispatched for pair in pairs), *lines]
     return BacktestReport(
-        run=run, evidence=evidence_of(run), pairs=pairs, champion=champion, canary=canary,
+        run=run, evidence=evidence, difference=difference_of(PairEvidence, evidence.policy, ledger),
+        pairs=pairs, champion=champion, canary=canary,
         kept=sum(pair.kept is not None for pair in pairs), lost=lost,
         unconfined=sum(reach == _MACHINE for reach in reaches.values()), looked=len(reaches),
         lines=lines, beyond=_beyond(reaches.values()),

@@ -8,6 +8,7 @@ from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import judgement
 from routing.store.backtests.backtest_store import Backtest
+from routing.templates.trial import Arm
 from routing.templates.version import Version
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.backtests.opening import BacktestOrder
@@ -96,3 +97,26 @@ class SteppedBacktest:
             self.work(score, usage=usage)
             self.fleet.clock.forward(1.0)
         return self.now
+
+
+def every_kind_of_pair(
+    fleet: SteppedFleet, template: str = "implementer", *, printed: str = ""
+) -> SteppedBacktest:
+    """A backtest of nine cases: solved by both, either and neither, one left out, one at work.
+
+    `printed` is what the judge printed of the canary's work that lost.
+    """
+    made = SteppedBacktest(fleet, template=template, cases=some_cases(9))
+    solved = ({*Arm}, {Arm.CHAMPION}, {Arm.CANARY}, set[Arm]())
+    for place, winners in enumerate(solved):
+        made.tick()
+        for job in made.jobs():
+            if place == 1 and job.pair_arm is Arm.CANARY:
+                fleet.app.log_store.say(job.id, "judge", printed)
+        made.work(lambda job, winners=winners: float(job.pair_arm in winners))  # type: ignore[misc]
+    made.tick()
+    for job in made.jobs():
+        made.judged(fleet.claim(job.id), None if job.pair_arm is Arm.CANARY else 1.0)
+    made.tick()
+    fleet.app.log_store.flush()
+    return made

@@ -20,6 +20,8 @@ from routing.store.fleet.clock_store import ClockStore
 from tasks.agents.mail.address import Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.role import Role
+from tasks.settings.settings import JudgeSettings
+from tests.fleets.backtests import every_kind_of_pair
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.programs.browser import Chromium, chromium
 from tests.programs.web_process import Console, console
@@ -35,7 +37,12 @@ WIDTHS = {"phone": (360, 800), "desktop": (1440, 1000)}
 def fleet(redis_server: PrivateServer, redis_client: redis.Redis) -> SteppedFleet:
     """A fleet on a real server, with a trial of 30 jobs and hostile texts in all of them."""
     assert redis_server.url
-    made = SteppedFleet(redis_client, draws=[0.1, 0.9] * 40, policy=TrialPolicy(share=0.5))
+    made = SteppedFleet(
+        redis_client,
+        draws=[0.1, 0.9] * 60,
+        policy=TrialPolicy(share=0.5),
+        judge=JudgeSettings(command="true"),
+    )
     made.on_trial()
     markdown = f"# What\n\n- **bold** {EVIL}\n- `code`\n\n|a|b|\n|-|-|\n|1|2|\n\n[out](https://example.org)"
     made.enqueue(issue="local:shop#99", title="An issue in markdown", task=markdown)
@@ -60,6 +67,11 @@ def fleet(redis_server: PrivateServer, redis_client: redis.Redis) -> SteppedFlee
     clocks.report("jobs@there", -1.5, version="0.2.0", queues=["control"])
     clocks.report("beat@here", 0.0, version="0.1.0")
     made.app.harvester.harvest()
+    made.add("reviewer")
+    made.propose(name="reviewer")
+    made.broker.queues["champion"].clear()  # a case waits for real work
+    made.broker.queues["canary"].clear()
+    every_kind_of_pair(made, "reviewer", printed=EVIL * 5)
     return made
 
 
@@ -97,6 +109,7 @@ def paths(fleet: SteppedFleet) -> list[str]:
         "/templates/implementer", "/versions/implementer@v2", "/versions/implementer@v2/diff", "/accounts",
         "/events", "/audit", "/sign-in", "/jobs/0123456789abcdef", "/workers", "/mail", "/mail?of=all",
         f"/mail/{fleet.app.post_office.newest(1)[0].id}", "/settings?all=1", "/health", "/search?q=alert",
+        "/backtests/reviewer", "/templates/reviewer",
     ]  # fmt: skip
 
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 
 from console.output.rendering import Prose, duration, evidence, iso, number, one_line, table, when
+from console.output.trials.difference_words import difference_words
 from console.output.trials.pair_picture import pairs_document, pairs_view
 from harvest.backtests.case import Case
 from harvest.backtests.case_proof import Dropped
 from harvest.pairs.pair_counts import SOLVED
 from harvest.pairs.pair_ledger import PairSettlement
 from routing.store.backtests.backtest_store import Backtest, BacktestState
+from routing.templates.trial import Trial, TrialState
 
 if TYPE_CHECKING:  # lists of versions are shown without what runs backtests
     from tasks.backtests.collecting import Collected
@@ -52,11 +54,20 @@ def cases_view(cases: Sequence[Case]) -> RenderableType:
 
 
 #: How a backtest ended, in words.
-_VERDICTS = {
+VERDICTS = {
     BacktestState.RUNNING: "it is running",
     BacktestState.NOT_WORSE: "the version is not worse",
     BacktestState.WORSE: "the version is worse",
     BacktestState.UNDECIDED: "undecided",
+    BacktestState.STOPPED: "stopped",
+}
+
+#: How the state of a backtest is shown: a class of the style sheet.
+TONES = {
+    BacktestState.RUNNING: "running",
+    BacktestState.NOT_WORSE: "ok",
+    BacktestState.WORSE: "problem",
+    BacktestState.UNDECIDED: "warning",
     BacktestState.STOPPED: "stopped",
 }
 
@@ -107,6 +118,7 @@ def report_document(report: "BacktestReport") -> dict[str, Any]:
         "evidence": dict(decision.evidence),
         "thresholds": dict(decision.thresholds),
         "pairs": pairs_document(report.evidence),
+        "difference": report.difference.document(),
         "kept_results": report.kept,
         "cost": {"champion": _cost(report.champion), "canary": _cost(report.canary)},
         "lost": [
@@ -125,7 +137,11 @@ def report_document(report: "BacktestReport") -> dict[str, Any]:
         "network_known": report.looked,
         "network_beyond_models": list(report.beyond),
         "later_trials": [
-            {"trial": one.id, "mode": one.mode.value, "state": one.state.value} for one in report.later
+            {
+                "trial": one.id, "mode": one.mode.value, "state": one.state.value,
+                "foretold": foretold(report.run, one),
+            }
+            for one in report.later
         ],
     }  # fmt: skip
 
@@ -134,8 +150,10 @@ def report_view(report: "BacktestReport") -> Iterator[RenderableType]:
     """The report for people."""
     run, decision = report.run, report.evidence.decide(elapsed_days=0.0)
     because = f" ({run.reason})" if run.reason else ""
-    yield f"{run.id}: {run.canary_id} against {run.champion_id}: {_VERDICTS[run.state]}{because}"
+    yield f"{run.id}: {run.canary_id} against {run.champion_id}: {VERDICTS[run.state]}{because}"
     yield from pairs_view(report.evidence)
+    if said := difference_words(report.difference):
+        yield Prose(said)
     rows = [
         (name.replace("_", " "), evidence(value), evidence(decision.thresholds[name]))
         for name, value in decision.evidence.items()
@@ -151,32 +169,42 @@ def report_view(report: "BacktestReport") -> Iterator[RenderableType]:
             for arm, version, cost in costs
         ],
     )
-    yield from _remarks(report)
+    yield from map(Prose, remarks(report))
+    for trial in report.later:
+        agrees = {None: "", True: ", as foretold", False: ", not as foretold"}[foretold(run, trial)]
+        yield Prose(
+            f"Since then trial {trial.id} ({trial.mode}) is {trial.state}{agrees}; this backtest: "
+            f"{VERDICTS[run.state]}."
+        )
     for one in report.lost:
         yield ""
         yield f"lost: {one.name} (coalmine job logs {one.canary_job}; coalmine job logs {one.champion_job})"
         yield from (f"    {line}" for line in one.judge)
 
 
-def _remarks(report: "BacktestReport") -> Iterator[RenderableType]:
+def remarks(report: "BacktestReport") -> Iterator[str]:
     """What a reader must know of how it was made."""
     left_out = [line for line in report.lines if line.kind == "excluded"]
     if report.kept:
         words = "of the champion were kept from before, and are not new samples; --fresh makes them anew"
-        yield Prose(f"{report.kept} results {words}.")
+        yield f"{report.kept} results {words}."
     if report.unconfined:
-        yield Prose(
+        yield (
             f"{report.unconfined} of {report.looked} jobs ran without a sandbox: their agents could reach "
             "the network and this machine, and perhaps the answer."
         )
     if report.beyond:
         hosts = ", ".join(report.beyond)
-        yield Prose(f"Jobs in a sandbox could reach these hosts beside the APIs of models: {hosts}.")
+        yield f"Jobs in a sandbox could reach these hosts beside the APIs of models: {hosts}."
     for line in left_out:
-        yield Prose(f"{report.name_of(line.index)} was left out: {line.reason}")
-    for trial in report.later:
-        said = _VERDICTS[report.run.state]
-        yield Prose(f"Since then trial {trial.id} ({trial.mode}) is {trial.state}; this backtest: {said}.")
+        yield f"{report.name_of(line.index)} was left out: {line.reason.removeprefix('left out: ')}"
+
+
+def foretold(run: Backtest, trial: Trial) -> bool | None:
+    """Whether a later trial of the same version ended as the backtest said; None: one has not decided."""
+    said = {BacktestState.NOT_WORSE: True, BacktestState.WORSE: False}.get(run.state)
+    was = {TrialState.GRADUATED: True, TrialState.ROLLED_BACK: False}.get(trial.state)
+    return None if said is None or was is None else said is was
 
 
 def pair_words(report: "BacktestReport", line: PairSettlement) -> str:

@@ -26,6 +26,7 @@ from console.output.issue_detail import detail_of
 from console.output.issue_views import ISSUE
 from console.output.job_views import JOB
 from console.output.template_views import VERSION, content, template_documents
+from console.output.trials.backtest_views import TONES, VERDICTS
 from console.output.trials.difference_words import difference_cell
 from console.output.trials.trial_attention import awaits_person
 from console.pages.needs import needs_of
@@ -313,6 +314,10 @@ def _template(parts: Coalmine, name: str) -> dict[str, Any]:
         "reviews": reviews,
         "trials": list(reversed(parts.trials.history(name))),
         "damaged": parts.trials.damaged(name),
+        "backtests": [
+            (run, TONES[run.state], VERDICTS[run.state])
+            for run in reversed(parts.backtest_opening.of_template(name))
+        ],
     }
 
 
