@@ -266,8 +266,12 @@ class Job:
     @property
     def message_priority(self) -> Priority:
         """Of its next message: what a worker was at goes on before anything else begins."""
-        is_cut_short = self.cut_short == self.fence > 0
-        return Priority.URGENT if is_cut_short else self.request.priority
+        return Priority.URGENT if self.is_cut_short else self.request.priority
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether its last attempt ended with its worker, and none has begun since."""
+        return self.cut_short == self.fence > 0
 
     @property
     def kind_again(self) -> str:

@@ -23,6 +23,9 @@ OVERDUE_SECONDS = 100.0
 #: a job has of its message is written after it was sent.
 SENT_APART_SECONDS = 1.0
 
+#: Seconds after which the relay looks whether work that was cut short was claimed: it has waited for a lease.
+SOON_SECONDS = 2.0
+
 #: The most of them in one pass.
 OVERDUE_AT_ONCE = 50
 
@@ -99,13 +102,14 @@ class Relay:
         return [job.id for job in jobs if is_gone(job)]
 
     def _publish(self, identifiers: list[str]) -> int:
-        done = []
+        done: dict[bool, list[str]] = {False: [], True: []}  # by whether it was cut short
         for job in self._queued(identifiers):
             about = shown(issue=job.request.issue, version=job.version_id, arm=job.arm)
             self._publisher.publish(job.id, job.queue, job.message_priority, shown=about)
-            done.append(job.id)
-        self._jobs.published(done)
-        return len(done)
+            done[job.is_cut_short].append(job.id)
+        self._jobs.published(done[False])
+        self._jobs.published(done[True], look_seconds=SOON_SECONDS)
+        return sum(map(len, done.values()))
 
     def _queued(self, identifiers: list[str]) -> list[Job]:
         return [job for job in self._read(identifiers) if job.state is JobState.QUEUED]

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import fakeredis
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 from hypothesis.strategies import integers, sampled_from
 
+from routing.errors import ConflictError
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import CancelAskedError, Claim, StaleLeaseError
 from routing.jobs.retry import AT_ONCE, UNCOUNTED
@@ -136,6 +138,10 @@ class JobMachine(RuleBasedStateMachine):
     def cancel(self, job: str) -> None:
         """A job that nobody works on ends at once; a worker is asked to end its own."""
         known = self.model[job]
+        if known.state in {JobState.SUCCEEDED, JobState.FAILED}:
+            with pytest.raises(ConflictError):
+                self.app.jobs.cancel(job, by="ada", at=self.clock())
+            return
         self.app.jobs.cancel(job, by="ada", at=self.clock())
         if known.state is RUNNING:
             known.is_cancelled = True

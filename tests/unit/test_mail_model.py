@@ -73,6 +73,14 @@ class MailMachine(RuleBasedStateMachine):
         assert set(found.ids) == due
         return found
 
+    @rule(target=claims, to=integers(0, 1))
+    def overtake(self, to: int) -> Any:
+        """A turn that stands still for longer than its lease finds that another has its mail."""
+        found: Any = self.claim(to)
+        self.wait(LEASE + 1)
+        self.claim(to)
+        return found
+
     @rule(claim=claims)
     def renew(self, claim: MailClaim) -> None:
         """A claim can be extended while no other turn has its mail."""

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from routing.errors import UnavailableError
 from routing.jobs.job import JobResult, Priority
 from routing.jobs.publisher import UNSAID, UNUSED, CeleryPublisher, shown
-from routing.jobs.relay import OVERDUE_AT_ONCE, OVERDUE_SECONDS, SENT_APART_SECONDS
+from routing.jobs.relay import OVERDUE_AT_ONCE, OVERDUE_SECONDS, SENT_APART_SECONDS, SOON_SECONDS
 from routing.jobs.retry import AT_ONCE, UNCOUNTED
 from routing.templates.trial import Arm
 from tasks.broker import WORK, make_app
@@ -333,6 +333,18 @@ def test_work_that_was_cut_short_goes_first(fleet: SteppedFleet) -> None:
     fleet.app.jobs.try_again(again, AT_ONCE, reason="it failed", result=JobResult())
     fleet.app.relay.relay()
     assert fleet.broker.sent[-1] == (job, "champion", Priority.LOW)
+
+
+def test_a_lost_message_of_work_that_was_cut_short_is_seen_sooner(fleet: SteppedFleet) -> None:
+    """It has waited for a lease already, and is to be at work five seconds after that."""
+    job = fleet.enqueue().job
+    fleet.claim(job, lease_seconds=30)
+    fleet.clock.forward(31)
+    fleet.app.jobs.reap(at=fleet.clock())
+    assert fleet.app.relay.relay().published == 1
+    fleet.broker.queues["champion"].clear()
+    fleet.clock.forward(SOON_SECONDS)
+    assert fleet.app.relay.relay().found_lost == 1
 
 
 def test_work_of_a_worker_that_shuts_down_goes_first(fleet: SteppedFleet) -> None:

@@ -270,12 +270,12 @@ class JobStore(JobReader):
             doing=f"reading the {index} jobs",
         )  # fmt: skip
 
-    def published(self, jobs: Sequence[str]) -> None:
-        """Note that messages of jobs were published."""
+    def published(self, jobs: Sequence[str], *, look_seconds: float = UNCLAIMED_SECONDS) -> None:
+        """Note that messages of jobs were published, and when to see whether they were claimed."""
         if jobs:
             self.call(
                 _OUTBOX_PUBLISHED, each=[{"job": self.keys.job(job), "id": job} for job in jobs],
-                look_seconds=UNCLAIMED_SECONDS, doing="noting publications",
+                look_seconds=look_seconds, doing="noting publications",
             )  # fmt: skip
 
     def effects_done(self, job: str, issue: str, *, spent_usd: float = 0.0) -> None:
