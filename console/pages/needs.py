@@ -59,8 +59,8 @@ def _fleet(status: FleetStatus) -> Iterator[Need]:
         since = "yet" if status.swept_at is None else f"for {duration(status.at - status.swept_at, units=1)}"
         yield Need(
             what=f"No worker has looked after this fleet {since}.",
-            link="/",
-            remedy="Start a worker for the queue control, and beat; coalmine doctor says what is wrong.",
+            link="/health",
+            remedy="Start a worker for the queue control, and beat; its page says what is wrong.",
         )
 
 
