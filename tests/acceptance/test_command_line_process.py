@@ -71,6 +71,25 @@ def test_who_reads_waits_for_no_worker_s_imports(words: list[str], variables: di
     assert not OF_WORKERS & set(imported)
 
 
+#: What no command needs to say what it is.
+OF_COMMANDS = (OF_WORKERS - {"markdown_it"}) | {  # rich imports that for every help
+    "redis", "pydantic", "pydantic_settings", "structlog", "httpx", "asyncio", "jinja2", "uvicorn",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_who_asks_what_there_is_waits_for_no_import(option: str) -> None:
+    """The list of commands stands in a table: no driver, no settings and no part of a fleet is imported."""
+    program = "import sys; from console.cli import app; app(sys.argv[1:], standalone_mode=False); "
+    program += "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, option], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    imported = set(ended.stderr.split())
+    assert "typer" in imported
+    assert not OF_COMMANDS & imported
+
+
 def test_interrupt_is_quiet(coalmine: CommandLine, variables: dict[str, str]) -> None:
     """Ctrl-C ends a command that follows with 130 and not a word."""
     coalmine.shown("template", "add", "a", "--command", "x")
