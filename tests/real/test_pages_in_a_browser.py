@@ -43,6 +43,9 @@ def fleet(redis_server: PrivateServer, redis_client: redis.Redis) -> SteppedFlee
         policy=TrialPolicy(share=0.5),
         judge=JudgeSettings(command="true"),
     )
+    made.add("reviewer")
+    made.propose(name="reviewer")
+    every_kind_of_pair(made, "reviewer", printed=EVIL * 5)  # first: a case waits for real work
     made.on_trial()
     markdown = f"# What\n\n- **bold** {EVIL}\n- `code`\n\n|a|b|\n|-|-|\n|1|2|\n\n[out](https://example.org)"
     made.enqueue(issue="local:shop#99", title="An issue in markdown", task=markdown)
@@ -67,11 +70,6 @@ def fleet(redis_server: PrivateServer, redis_client: redis.Redis) -> SteppedFlee
     clocks.report("jobs@there", -1.5, version="0.2.0", queues=["control"])
     clocks.report("beat@here", 0.0, version="0.1.0")
     made.app.harvester.harvest()
-    made.add("reviewer")
-    made.propose(name="reviewer")
-    made.broker.queues["champion"].clear()  # a case waits for real work
-    made.broker.queues["canary"].clear()
-    every_kind_of_pair(made, "reviewer", printed=EVIL * 5)
     return made
 
 
