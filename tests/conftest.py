@@ -107,3 +107,11 @@ def fake_redis() -> Iterator[redis.Redis]:
     """An empty in-process stand-in with Lua, for tests that need no real server."""
     with QuietRedis(decode_responses=True, server=fakeredis.FakeServer()) as client:
         yield client
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_pages() -> Iterator[None]:
+    """A page may take as long as a loaded machine needs; its limit for people has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("console.web.request_limits.CALL_SECONDS", 60.0)
+        yield

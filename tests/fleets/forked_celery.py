@@ -24,6 +24,7 @@ from tests.source import forge_rooms, imported
 #: Their imports are made within the functions that need them.
 _IMPORT_WHEN_USED = (
     "tasks/composition/composition.py", "tasks/composition/stores.py", "tasks/composition/forge_parts.py",
+    "tasks/composition/sites.py",
     "tasks/settings/settings.py", "routing/issues/body_text.py", "routing/issues/metadata.py",
     *(f"{folder}/kind.py" for folder in forge_rooms()),
 )  # fmt: skip

@@ -48,6 +48,7 @@ def test_the_end_of_a_job(state: str, *, frozen: bool, kind: str | None) -> None
         ("job.lease_expired", JOB, "worker_lost"),
         ("candidate.auto_promoted", "implementer@v2", "graduated"),
         ("candidate.rolled_back", "implementer@v2", "rolled_back"),
+        ("candidate.step_passed", "implementer@v2", "step_passed"),
         ("trial.expired", "implementer-t1", "needs-human"),
         ("trial.contradicted", "implementer-t1", "needs-human"),
         ("trial.held", "implementer-t1", "needs-human"),
@@ -74,6 +75,7 @@ def test_the_rest_has_no_notification() -> None:
             "job.lease_expired",
             "candidate.auto_promoted",
             "candidate.rolled_back",
+            "candidate.step_passed",
         ),
         *(
             "trial.expired",
