@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,7 +54,10 @@ def plain_worker(folder: Path, server: PrivateServer, pool: str) -> Iterator[sub
 
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_lost_server_ends_a_plain_worker_that_holds_a_message(tmp_path: Path, pool: str) -> None:
-    """Its consumer closes the connection twice, and kombu restores without a client the second time."""
+    """Its consumer closes the connection twice, and kombu restores without a client the second time.
+
+    Now and then a prefork worker stands still instead, with its messages: that repairs nothing.
+    """
     with private_server(tmp_path) as server, plain_worker(tmp_path, server, pool) as worker:
         send = "import plain; [plain.wait.delay() for _ in range(3)]"
         environment = {**os.environ, "PLAIN_BROKER": server.url.replace("unix://", "redis+socket://")}
@@ -67,13 +70,18 @@ def test_a_lost_server_ends_a_plain_worker_that_holds_a_message(tmp_path: Path, 
         server.start()
         (tmp_path / "gate").touch()
 
-        def is_over() -> bool:
+        def is_done() -> bool:
             with plain_client(server.url) as client:
-                return worker.poll() is not None or client.llen("celery") + client.hlen("unacked") == 0
+                return client.llen("celery") + client.hlen("unacked") == 0
 
-        wait_until(is_over, description="the worker has ended, or done all its tasks", timeout=90)
+        with suppress(AssertionError):  # it stands still
+            wait_until(
+                lambda: worker.poll() is not None or is_done(),
+                description="the worker has ended, or done all its tasks",
+                timeout=60,
+            )
         said = (tmp_path / "log").read_text(errors="replace")
-        assert worker.poll() is not None, (
+        assert worker.poll() is not None or not is_done(), (
             f"Celery {version('celery')} with kombu {version('kombu')} has repaired the worker that ended "
             f"with its server: HintQoS and `ack_emulation = False` in tasks/broker_connection.py can "
             f"go: {said}"
