@@ -21,6 +21,7 @@ from routing.jobs.job import Job, JobState
 from routing.store.backtests.backtest_store import Backtest, BacktestState
 from routing.store.redis.health import memory_use
 from routing.templates.trial import Trial, TrialState
+from routing.templates.way import Way
 from tasks.backtests.running import evidence_of
 from tasks.composition.composition import Coalmine
 
@@ -156,48 +157,42 @@ def _store(parts: Coalmine) -> Iterator[MetricReading]:
             yield MetricReading(m.MEMORY_LIMIT, memory.limit_bytes)
 
 
-def _trials(parts: Coalmine) -> Iterator[MetricReading]:
-    """The open trial of each template, or the last one; a template without any has no numbers.
+def _of_each(parts: Coalmine, read: Callable[[str], Iterator[MetricReading]]) -> Iterator[MetricReading]:
+    """What is read of each template; one that has no such thing has no numbers.
 
-    One that cannot be read is reported after the others.
+    A record that cannot be read is reported after the others.
     """
     damage: CorruptRecordError | None = None
     for name in parts.templates.names():
         try:
-            trial = parts.trials.find(name)
-            yield from _trial(parts, trial)
+            yield from read(name)
         except NotFoundError:
             continue
         except CorruptRecordError as error:
             damage = error
     if damage is not None:
         raise damage
+
+
+def _trials(parts: Coalmine) -> Iterator[MetricReading]:
+    """The open trial of each template, or the last one."""
+    return _of_each(parts, lambda name: _trial(parts, parts.trials.find(name)))
 
 
 def _ways(parts: Coalmine) -> Iterator[MetricReading]:
     """How far versions have come on their ways."""
-    for name in parts.templates.names():
-        way = parts.ways.of_template(name)
-        if way is not None:
-            yield MetricReading(m.WAY_STEP, way.at, (name, way.step.value))
-            yield MetricReading(m.WAY_STEPS, len(way.steps), (name,))
+    return _of_each(parts, lambda name: _way(parts.ways.of_template(name)))
+
+
+def _way(way: Way | None) -> Iterator[MetricReading]:
+    if way is not None:
+        yield MetricReading(m.WAY_STEP, way.at, (way.template, way.step.value))
+        yield MetricReading(m.WAY_STEPS, len(way.steps), (way.template,))
 
 
 def _backtests(parts: Coalmine) -> Iterator[MetricReading]:
-    """The last backtest of each template; one without any has no numbers.
-
-    One that cannot be read is reported after the others.
-    """
-    damage: CorruptRecordError | None = None
-    for name in parts.templates.names():
-        try:
-            yield from _backtest(name, parts.backtest_opening.find(name))
-        except NotFoundError:
-            continue
-        except CorruptRecordError as error:
-            damage = error
-    if damage is not None:
-        raise damage
+    """The last backtest of each template."""
+    return _of_each(parts, lambda name: _backtest(name, parts.backtest_opening.find(name)))
 
 
 def _backtest(name: str, run: Backtest) -> Iterator[MetricReading]:

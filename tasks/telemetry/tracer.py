@@ -79,10 +79,13 @@ class Tracer:
         spans = [webhook(self._ids, event) for event in batch if event.kind == WEBHOOK_ACCEPTED]
         traced = dict[str, str]()
         for story, events in self._stories(of_job):
-            for event in events:
-                spans += story.tell(event)
-            spans += story.facts()
-            traced[events[0].subject] = story.traced.model_dump_json(exclude_defaults=True)
+            name = events[0].subject
+            try:
+                ended = [span for event in events for span in story.tell(event)]
+                spans += [*ended, *story.facts()]
+                traced[name] = story.traced.model_dump_json(exclude_defaults=True)
+            except (LookupError, TypeError, ValueError):  # of an event: it would come again for ever
+                _log.exception("telemetry.job_left_out", job=name)
         self._send(spans)
         self._store.move(batch[-1].id, traced)
         return len(spans)

@@ -199,7 +199,7 @@ def test_a_backtest_that_ends_does_not_wait_for_its_judge(bench: CaseBench, how:
     judging = bench.judging()
     thread = threading.Thread(target=lambda: answers.append(judging.judge(pair, worker="w1")))
     thread.start()
-    wait_until(marker.exists, description="the judge's command runs")
+    wait_until(marker.exists, description="the judge's command runs", timeout=60)
     if how == "stopped":
         app.backtest_opening.stop(bench.made.now, by="ada")
     else:

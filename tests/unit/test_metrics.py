@@ -18,6 +18,8 @@ from routing.accounts.breaker import version_breaker
 from routing.jobs.signal import SignalKind
 from routing.store.redis.connection import connect
 from routing.store.redis.health import memory_use
+from routing.templates.step import StepKind
+from routing.templates.way import Way
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
 from tests.fakes.deliveries import FORGES, payload, sent
@@ -142,6 +144,22 @@ def test_a_damaged_trial_hides_no_other(fleet: SteppedFleet) -> None:
     found = scraped(fleet)
     assert found["coalmine_unread", ("trials",)] == 1
     assert found["coalmine_trial", ("open", "reviewer")] == 1
+
+
+def test_a_damaged_way_hides_no_other(fleet: SteppedFleet) -> None:
+    """How far one version has come cannot be read; the steps of the others are there."""
+    app = fleet.app
+    for name in ("reviewer", "writer"):
+        app.templates.add(name, app.templates.find("implementer").snapshot)
+    way = Way(
+        template="writer", version=2, steps=(StepKind.SHADOW, StepKind.DRAW),
+        policy=TrialPolicy().to_json(), by="ada",
+    )  # fmt: skip
+    fleet.redis.hset(app.keys.template("writer"), "way", way.model_dump_json())
+    fleet.redis.hset(app.keys.template("reviewer"), "way", "{")
+    found = scraped(fleet)
+    assert found["coalmine_unread", ("ways",)] == 1
+    assert found["coalmine_way_steps", ("writer",)] == 2
 
 
 def test_what_turns_have_cost_only_grows(fleet: SteppedFleet) -> None:

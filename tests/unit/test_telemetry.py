@@ -228,6 +228,17 @@ def test_a_job_that_is_gone_hides_no_other(
     assert endpoint.names() == ["draw"]
 
 
+def test_an_event_that_cannot_be_read_stops_no_other(
+    fleet: SteppedFleet, endpoint: Collected, traced: Callable[[], int]
+) -> None:
+    """Its job is left out of that look, and the place in the stream moves on."""
+    odd, _ = fleet.enqueue().job, fleet.enqueue().job
+    fleet.app.events.emit("job.claimed", odd, {"fence": "many"})
+    traced()
+    assert endpoint.names() == ["draw"]
+    assert traced() == 0
+
+
 def test_tools_are_spans_of_their_turn_without_what_they_were_given(fleet: SteppedFleet) -> None:
     """Each lasts until the next line of the log."""
     job = fleet.enqueue().job
