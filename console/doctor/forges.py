@@ -200,7 +200,8 @@ class _Examination:
         """
         check = f"access-{self._site.full_name(repo)}"
         try:
-            return _judged(check, self._site.forge.access(repo), self._section)
+            remedy = f"correct {self._section}.repositories, or what the token may see"
+            return access_finding(check, self._site.forge.access(repo), remedy=remedy, page="docs/forges.md")
         except ForgeRefusedError as error:
             remedy = f"give {self._section}.token a valid one, or correct what is set in its place"
             return problem(check, f"the token was refused: {error}", remedy)
@@ -240,15 +241,16 @@ class _Examination:
         return problem(check, f"the forge does not answer: {error}", remedy)
 
 
-def _judged(check: str, access: Access, section: str) -> HealthFinding:
+def access_finding(check: str, access: Access, *, remedy: str, page: str) -> HealthFinding:
     """The first thing that is missing: to read, to write, and to see who may ask for work.
 
-    Without the last every issue would be refused, because nothing shows that its author is trusted.
+    Without the last every issue would be refused, because nothing shows that its author is trusted. `remedy`
+    is for what cannot be read; `page` says what a token needs.
     """
     if not access.readable:
-        return problem(check, access.note, f"correct {section}.repositories, or what the token may see")
+        return problem(check, access.note, remedy)
     if not access.writable:
-        return problem(check, f"it can be read and not written: {access.note}", "see docs/forges.md")
+        return problem(check, f"it can be read and not written: {access.note}", f"see {page}")
     if not access.knows_people:
-        return problem(check, f"no issue will be dispatched: {access.note}", "see docs/forges.md")
+        return problem(check, f"no issue will be dispatched: {access.note}", f"see {page}")
     return ok(check, access.note)

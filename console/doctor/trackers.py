@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from console.doctor.findings import ok, problem, warning
-from console.doctor.forges import HASTE
+from console.doctor.forges import HASTE, access_finding
 from routing.errors import CoalmineError
 from routing.forges.errors import ForgeInvalidError, ForgeRefusedError, ForgeUnreachableError
 from routing.http.connection import Surroundings
@@ -120,14 +120,9 @@ def _answered(site: TrackerSite, look: Callable[[TrackerSite], HealthFinding]) -
 
 def _access(site: TrackerSite) -> HealthFinding:
     """What the token may do in the project."""
-    access, check = site.forge.access(site.config.project or ""), f"access-{site.name}"
-    if not access.readable:
-        return problem(check, access.note, f"correct tracker.{site.name}.project, or what the token may see")
-    if not access.writable:
-        return problem(check, f"it can be read and not written: {access.note}", "see docs/trackers.md")
-    if not access.knows_people:
-        return problem(check, f"no issue will be dispatched: {access.note}", "see docs/trackers.md")
-    return ok(check, access.note)
+    remedy = f"correct tracker.{site.name}.project, or what the token may see"
+    access = site.forge.access(site.config.project or "")
+    return access_finding(f"access-{site.name}", access, remedy=remedy, page="docs/trackers.md")
 
 
 def _states(site: TrackerSite) -> HealthFinding:
