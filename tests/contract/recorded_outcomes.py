@@ -162,6 +162,11 @@ _OPENCODE: Final = [
             says="first mail\n\nsecond mail"),
     Expects(recording="opencode-stdin-resume-unknown", code=1, session="ses_doesnotexist", lost=True),
     Expects(recording="opencode-stdin-err429", ends="at the deadline"),
+    # With its log: six tries in 80 seconds, or one as late as the provider says.
+    Expects(recording="opencode-logs-err401", code=1, session="ses_dd3b9de07", status=401, api_error=True),
+    Expects(recording="opencode-logs-err429", code=1, session="ses_dd3bacdd4", status=429, api_error=True),
+    Expects(recording="opencode-logs-err529", code=1, session="ses_dd3bb1992", status=529, api_error=True),
+    Expects(recording="opencode-logs-err429-after", ends="at the deadline", api_error=True),
     Expects(recording="opencode-stdin-empty", code=1, says="must provide a message"),
 ]  # fmt: skip
 

@@ -98,14 +98,17 @@ class Stage:
 
     def _time_limit(self) -> float:
         # A program that says nothing gives no sign to wait for, and nothing that could be missed.
-        return 1.0 if self.ends == "at the deadline" and not self.recording.stdout else 60.0
+        return 1.0 if self.ends == "at the deadline" and not self._expected_events() else 60.0
 
     def _all_was_said(self) -> bool:
         log = self.folder / "turn.log"
-        return bool(self.recording.stdout) and log.exists() and len(self.events) >= self._expected_events()
+        expected = self._expected_events()
+        return expected > 0 and log.exists() and len(self.events) >= expected
 
     def _expected_events(self) -> int:
-        return sum(len(self.runtime.parse(line)) for line in self.recording.stdout)
+        runtime, said = self.runtime, self.recording
+        printed = sum(len(runtime.parse(line)) for line in said.stdout)
+        return printed + sum(len(runtime.parse_error(line)) for line in said.stderr)
 
     def _hear(self, event: AgentEvent) -> None:
         self.events.append(event)

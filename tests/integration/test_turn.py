@@ -116,6 +116,20 @@ def test_a_silent_agent_is_stalled(bench: AgentBench) -> None:
     assert result.duration_seconds < 5
 
 
+def test_a_program_that_only_meets_its_limit_is_ended(bench: AgentBench) -> None:
+    """Long before its deadline, and by the limit; one that does something in between goes on."""
+    limit = """echo '{"type": "limit", "text": "enough"}'; sleep 0.1;"""
+    bench.limits = _limits(limit_patience_seconds=0.3)
+    result = bench.shell(f"while :; do {limit} done")
+    assert (result.ended_by, result.exit_code) == (Ending.STALL, None)
+    assert result.limit is not None
+    assert result.duration_seconds < 10
+
+    works = """echo '{"type": "tool", "name": "make"}';"""
+    result = bench.shell(f"for i in 1 2 3 4 5; do {limit} {works} done; exit 1")
+    assert (result.ended_by, result.exit_code, result.limit) == (Ending.RESULT, 1, None)
+
+
 #: Prints its key: as it is, as JSON, in JSON's escapes, with terminal sequences and with NULs in between.
 _TELLS = r"""
 import json, os, sys

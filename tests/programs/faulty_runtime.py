@@ -54,6 +54,11 @@ class Faulty:
         self._meet("parse")
         return self._real.parse(line)
 
+    def parse_error(self, line: str) -> Sequence[AgentEvent]:
+        """As ever, unless it raises."""
+        self._meet("parse_error")
+        return self._real.parse_error(line)
+
     def clean(self, exit_code: int, seen: Seen) -> bool:
         """As ever, unless it raises."""
         self._meet("clean")

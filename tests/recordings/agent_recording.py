@@ -19,6 +19,7 @@ class AgentRecording:
     argv: list[str]
     given: Any  # standard input as recorded: text, a list of lines or messages, or None
     stdout: list[str]
+    stderr: list[str]
     rc: int | str  # exit code, negative for a signal, "timeout" when the recorder ended it
 
     @classmethod
@@ -30,6 +31,7 @@ class AgentRecording:
             argv=data["argv"],
             given=data["stdin"],
             stdout=[line for _, line in data["stdout"]],
+            stderr=[line for _, line in data["stderr"]],
             rc=data["rc"],
         )
 

@@ -11,9 +11,18 @@ import redis
 from routing.accounts.limit import MOST_SECONDS, AccountLimit, LimitKind
 from routing.jobs.turn import Hindrance, HindranceKind
 from tasks.agents.accounts.leased_accounts import counts_as_limit
-from tasks.agents.accounts.limit_words import account_limit
+from tasks.agents.accounts.limit_words import SHARED_WORDS, account_limit, says_limit
+from tasks.agents.runtimes.agent_event import (
+    AgentEvent,
+    ApiErrorEvent,
+    LimitEvent,
+    NoticeEvent,
+    TextEvent,
+    ToolEvent,
+)
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec
+from tasks.agents.turn.limits import LimitTimer
 from tasks.agents.turn.tally import TurnTally
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.recordings.agent_recording import AgentRecording
@@ -32,6 +41,8 @@ def met(runtime: str, lines: list[str], *, errors: Sequence[str] = (), code: int
     for line in errors:
         tally.tail.add(line)
         tally.errors.add(line)
+        for event in made.parse_error(line):
+            tally.add(event)
     seen = tally.seen()
     clean = made.clean(code, seen)
     return account_limit(seen, made.limit_words, clean=clean, now=NOW, zone=UTC)
@@ -48,12 +59,16 @@ def met(runtime: str, lines: list[str], *, errors: Sequence[str] = (), code: int
         ("codex-6-err429", LimitKind.RATE, False),
         ("codex-6-err401", LimitKind.AUTH, True),
         ("codex-6-err500", LimitKind.OVERLOADED, False),
+        ("opencode-logs-err401", LimitKind.AUTH, True),
+        ("opencode-logs-err429", LimitKind.RATE, False),
+        ("opencode-logs-err429-after", LimitKind.RATE, False),
+        ("opencode-logs-err529", LimitKind.OVERLOADED, False),
     ],
 )
 def test_recordings_of_real_programs_are_read(name: str, kind: LimitKind, *, is_wide: bool) -> None:
-    """429, 529, 401 and a missing key, as Claude Code and Codex report them; none says until when."""
+    """429, 529, 401 and a missing key, as programs report them; none says until when."""
     recording = AgentRecording.load(name)
-    found = met(recording.runtime, recording.stdout)
+    found = met(recording.runtime, recording.stdout, errors=recording.stderr)
     assert found is not None
     assert (found.kind, found.is_wide, found.until) == (kind, is_wide, None)
 
@@ -70,7 +85,7 @@ def test_other_endings_mean_something_else(name: str) -> None:
     """A bad request, a server that fails, a program that is out of turns, a good end."""
     recording = AgentRecording.load(name)
     code = recording.rc if isinstance(recording.rc, int) else 1
-    assert met(recording.runtime, recording.stdout, code=code) is None
+    assert met(recording.runtime, recording.stdout, errors=recording.stderr, code=code) is None
 
 
 def _claude(text: str, **fields: object) -> list[str]:
@@ -207,3 +222,71 @@ def test_no_time_is_believed_that_cannot_be() -> None:
     far = AccountLimit(kind=LimitKind.USAGE, until=NOW * 2, words="w" * 1000).believed(NOW)
     assert far.until == NOW + MOST_SECONDS
     assert len(far.words) == 300
+
+
+FAILED = (
+    'timestamp=2026-11-30T11:00:00.000Z level=ERROR run=1 message="stream error" providerID=p modelID=m '
+    "session.id=ses_1 small={small} agent=build mode=primary error.error={words}"
+)
+
+
+def test_a_limit_in_the_log_of_opencode_alone_is_read() -> None:
+    """It retries for as long as the provider says; what was to be a title says nothing of the turn."""
+    said = FAILED.format(small="false", words='"AI_APICallError: Rate limit reached for \\"m\\""')
+    found = met("opencode", [], errors=[said, "another line"])
+    assert found is not None
+    assert (found.kind, found.in_words_alone) == (LimitKind.RATE, False)
+    assert found.words == 'AI_APICallError: Rate limit reached for "m"'
+    made = runtime_for(RuntimeSpec(runtime="opencode"))
+    for line in (said.replace("small=false", "small=true"), said.replace("ERROR", "INFO"), "error.error=429"):
+        assert made.parse_error(line) == ()
+    cut = FAILED.format(small="false", words='"AI_APICallError: Rate')
+    assert [event for event in made.parse_error(cut) if isinstance(event, ApiErrorEvent)]
+
+
+def test_a_limit_that_was_overcome_is_none() -> None:
+    """The agent went on after it, and failed for another reason."""
+    made, tally = runtime_for(RuntimeSpec(runtime="opencode")), TurnTally()
+    tool = {"type": "tool_use", "sessionID": "ses_1", "part": {"tool": "bash", "state": {"input": {}}}}
+    failed = FAILED.format(small="false", words='"AI_APICallError: Rate limit reached"')
+    for event in [*made.parse_error(failed), *made.parse(json.dumps(tool))]:
+        tally.add(event)
+    assert account_limit(tally.seen(), made.limit_words, clean=False, now=NOW, zone=UTC) is None
+
+
+def test_an_error_without_a_status_does_not_hide_one_that_has_it() -> None:
+    """The two streams of a program are read apart: its log may come after its result."""
+    made, tally = runtime_for(RuntimeSpec(runtime="opencode")), TurnTally()
+    failed = FAILED.format(small="false", words='"AI_APICallError: denied"')
+    for event in [*made.parse(_opencode("denied", statusCode=401)[0]), *made.parse_error(failed)]:
+        tally.add(event)
+    error = tally.seen().api_error
+    assert error is not None
+    assert error.status == 401
+
+
+def test_a_program_may_ask_again_for_a_while() -> None:
+    """From the first limit of a row to the last; what the agent does in between begins a new row."""
+    timer, limit = LimitTimer(patience_seconds=100), ApiErrorEvent(message="rate limit", status=429)
+    said: list[tuple[float, AgentEvent, bool]] = [
+        (0.0, limit, True), (99.0, limit, True), (99.5, ToolEvent(name="bash"), False), (110.0, limit, True),
+        (205.0, NoticeEvent(kind="waits"), False), (209.0, limit, True),
+    ]  # fmt: skip
+    for at, event, is_limit in said:
+        timer.hear(event, at, is_limit=is_limit)
+        assert not timer.is_over
+    timer.hear(limit, 210.0, is_limit=True)
+    assert timer.is_over
+
+
+def test_which_events_say_a_limit() -> None:
+    """By the status, by the words without one; a server that fails is none, and neither is a text."""
+    said: list[AgentEvent] = [
+        ApiErrorEvent(message="no", status=429), ApiErrorEvent(message="no", status=401),
+        ApiErrorEvent(message="Overloaded"), LimitEvent(words="enough"),
+    ]  # fmt: skip
+    other: list[AgentEvent] = [
+        ApiErrorEvent(message="no", status=500), ApiErrorEvent(message="fetch failed"),
+        TextEvent(text="usage limit reached"),
+    ]  # fmt: skip
+    assert [says_limit(event, SHARED_WORDS) for event in [*said, *other]] == [True] * 4 + [False] * 3

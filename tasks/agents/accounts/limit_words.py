@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from routing.accounts.limit import AccountLimit, LimitKind
 from routing.accounts.reset_time import reset_time
-from tasks.agents.runtimes.agent_event import ApiErrorEvent, LimitEvent, ResultEvent, Usage
+from tasks.agents.runtimes.agent_event import AgentEvent, ApiErrorEvent, LimitEvent, ResultEvent, Usage
 
 #: Statuses of HTTP that say it: credentials that are refused, and limits.
 _AUTH: Final = frozenset({401, 403})
@@ -57,8 +57,9 @@ _SHARED: Final[Mapping[LimitKind, str]] = {
     ),
     LimitKind.USAGE: (
         r"usage limit|(?:5|five)[- ]hour limit|(?:weekly|daily|monthly|session|opus|sonnet) limit"
-        r"|(?:hit|reached|exceeded) your (?:\w+ )?(?:limit|quota)|limit reached|(?:daily|monthly) quota"
-        r"|quota (?:exceeded|exhausted|will reset)|exhausted your|resource_exhausted|usage exceeded"
+        r"|(?:hit|reached|exceeded) your (?:\w+ )?(?:limit|quota)|(?<!rate[ _-])limit reached"
+        r"|(?:daily|monthly) quota|quota (?:exceeded|exhausted|will reset)|exhausted your"
+        r"|resource_exhausted|usage exceeded"
     ),
     LimitKind.OVERLOADED: (
         r"overloaded|experiencing high demand|(?:server|model|service)s? (?:is|are) (?:currently )?"
@@ -144,6 +145,14 @@ def account_limit(
         until = reset_time(said, now=now, zone=zone)
         found = replace(found, until=until)
     return found.believed(now)
+
+
+def says_limit(event: AgentEvent, words: LimitWords) -> bool:
+    """Whether an event says that the account does not serve, as `account_limit` takes it at the end."""
+    if isinstance(event, ApiErrorEvent):
+        by_words = event.status is None and words.kind(event.message) is not None
+        return by_words or _by_status(event, words) is not None
+    return isinstance(event, LimitEvent)
 
 
 def _texts(heard: Heard, words: str) -> list[str]:

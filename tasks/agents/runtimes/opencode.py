@@ -1,11 +1,13 @@
 """The `opencode` runtime: `opencode run`, prompt on standard input, JSON lines out.
 
-Seen with 1.18.33 (tests/recordings/agents): errors of the API are retried silently; a turn is a series
-of steps, each with its usage and the reason for which it ended.
+Seen with 1.18.33 (tests/recordings/agents): errors of the API are retried, for as long as the provider says.
+That stands in its log alone, in words and without a status, until it gives up; so the log is asked for. A
+turn is a series of steps, each with its usage and the reason for which it ended.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from pydantic import Field
@@ -44,6 +46,13 @@ _DONE: Final = "stop"
 
 #: Headers of a provider's answer that say when to ask again.
 _AFTER: Final = ("retry-after", "retry-after-ms")
+
+#: What a line of its log has about a request that failed, and what follows that are the words.
+_FAILED: Final = (" level=ERROR ", ' message="stream error" ')
+_WORDS_FOLLOW: Final = " error.error="
+
+#: One that a smaller model was to answer, for a title or so: the turn does not hang on it.
+_BESIDE: Final = " small=true"
 
 
 class _Cache(Part):
@@ -126,7 +135,7 @@ PROGRAM: Final = KnownProgram(
     install="npm install -g opencode-ai",
     seen="1.18.33",
     usage=("run", "--help"),
-    options=("--format", "--auto", "--model", "--session"),
+    options=("--format", "--auto", "--model", "--session", "--print-logs", "--log-level"),
     log_in="run `opencode auth login` once, or export the key of the model's provider (ANTHROPIC_API_KEY, "
     "OPENAI_API_KEY, GEMINI_API_KEY, OPENROUTER_API_KEY); some models are free",
     keys=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"),
@@ -156,7 +165,19 @@ class OpencodeRuntime(ProgramRuntime):
     def argv(self, turn: TurnInput) -> Sequence[str]:
         """Return the headless form, which approves all that is not denied."""
         model, session = option("-m", self.spec.model), option("-s", turn.session_id)
-        return ["opencode", "run", "--format", "json", "--auto", *model, *session]
+        return [
+            *("opencode", "run", "--format", "json", "--auto"),
+            *("--print-logs", "--log-level", "ERROR"),
+            *model,
+            *session,
+        ]
+
+    def parse_error(self, line: str) -> Sequence[AgentEvent]:
+        """Read the line of its log about a request to the model that failed, and is made again."""
+        about, follows, words = line.partition(_WORDS_FOLLOW)
+        if not follows or _BESIDE in about or not all(mark in about for mark in _FAILED):
+            return ()
+        return [ApiErrorEvent(message=_value(words))]
 
     def environment(self, turn: TurnInput) -> Mapping[str, str]:
         """Say where to work (it believes PWD before the kernel), which tools there are, and not to update."""
@@ -165,3 +186,11 @@ class OpencodeRuntime(ProgramRuntime):
             return said
         rules = {"*": "deny"} | dict.fromkeys(self.spec.tools, "allow")
         return said | {"OPENCODE_PERMISSION": json.dumps(rules)}
+
+
+def _value(text: str) -> str:
+    """The value with which a text begins, as the log writes it: a JSON string, or one word."""
+    if text.startswith('"'):
+        with suppress(ValueError):
+            return str(json.JSONDecoder().raw_decode(text)[0])
+    return text.partition(" ")[0]

@@ -63,6 +63,10 @@ class ProgramRuntime:
         """Read one of the program's JSON lines."""
         return self.lines.read(line)
 
+    def parse_error(self, line: str) -> Sequence[AgentEvent]:  # noqa: ARG002  # the protocol's signature
+        """Nothing: all is said on standard output."""
+        return ()
+
     def clean(self, exit_code: int, seen: Seen) -> bool:
         """Exit code 0, and the last result is not an error: interrupted programs exit with 0, too."""
         return exit_code == 0 and seen.succeeded

@@ -1,7 +1,8 @@
 """The Runtime protocol: all that differs between one kind of agent program and another, and what it is given.
 
-A turn calls it in this order: `check`, `argv`, `environment` and `stdin` before the start,
-`parse` for each line of standard output, `clean` after the process has exited by itself.
+A turn calls it in this order: `check`, `argv`, `environment` and `stdin` before the start, `parse` for each
+line of standard output and `parse_error` for each of standard error, `clean` after the process has exited by
+itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,9 +110,9 @@ class Seen:
 class Runtime(Protocol):
     """One kind of agent program, set up for one version. Holds no state of a turn: turns may share it.
 
-    The methods are pure, and `parse` never raises. One that raises all the same is the version's failure:
-    before the start the turn is refused, after it the turn ends with `parser_error`. Called by several
-    threads.
+    The methods are pure, and those that read lines never raise. One that raises all the same is the version's
+    failure: before the start the turn is refused, after it the turn ends with `parser_error`. Called by
+    several threads.
     """
 
     @property
@@ -152,6 +153,10 @@ class Runtime(Protocol):
 
     def parse(self, line: str) -> Sequence[AgentEvent]:
         """Read one line of output, without its newline."""
+        ...
+
+    def parse_error(self, line: str) -> Sequence[AgentEvent]:
+        """Read one line of standard error; a line without events is kept for people alone."""
         ...
 
     def clean(self, exit_code: int, seen: Seen) -> bool:

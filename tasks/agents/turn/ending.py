@@ -200,7 +200,7 @@ class TurnEnding:
     def _warn(self, result: TurnResult, step: SessionStep | None, *, silent_seconds: float) -> None:
         """Say in the worker's log what a person may want to look at. The store has events about it, too."""
         warn = partial(_log.warning, agent=self.held.name, job=self.order.job)
-        if result.ended_by is Ending.STALL:
+        if result.ended_by is Ending.STALL and result.limit is None:
             warn("session.stalled", silent_seconds=round(silent_seconds))
         if result.lingered:
             warn("session.did_not_exit", clean=result.clean)

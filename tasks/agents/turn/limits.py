@@ -1,4 +1,4 @@
-"""What a turn may use before it is ended, and the timers of its silence and of its result.
+"""What a turn may use before it is ended, and the timers of its silence, its result and its retries.
 
 All are pure: the caller has the clock.
 """
@@ -10,7 +10,14 @@ from typing import Self
 from routing.errors import CoalmineError, UnavailableError
 from routing.jobs.job import Job
 from routing.sandbox.mount import ProcessLimits
-from tasks.agents.runtimes.agent_event import AgentEvent, ResultEvent, SessionEvent, ToolEvent, Usage
+from tasks.agents.runtimes.agent_event import (
+    AgentEvent,
+    ResultEvent,
+    SessionEvent,
+    TextEvent,
+    ToolEvent,
+    Usage,
+)
 from tasks.agents.runtimes.runtime import RuntimeSpec
 
 _MIB = 1024 * 1024
@@ -25,6 +32,7 @@ class TurnLimits:
 
     time_limit_seconds: float = 3600.0  # wall clock, from spawn
     stall_seconds: float = 600.0  # without a byte on either stream
+    limit_patience_seconds: float = 120.0  # in which a program may ask an account that does not serve
     result_grace_seconds: float = 10.0  # between a result and the end of a program that does not exit
     failure_grace_seconds: float = 60.0  # the same for a result that says error: some programs go on after it
     kill_grace_seconds: float = 2.0  # between SIGTERM and SIGKILL
@@ -151,3 +159,25 @@ class ResultTimer:
                 self.due_at = now + self._grace_seconds
             case ToolEvent() | SessionEvent():
                 self.due_at = None
+
+
+class LimitTimer:
+    """How long a program asks an account again and again that does not serve.
+
+    Programs do that by themselves, some without end. It has been long enough when a limit is said
+    `patience_seconds` after the first one of a row; an agent that did something in between begins a new row.
+    Silence changes nothing here: it may be the answer that is thought out, and `StallTimer` ends it.
+    """
+
+    def __init__(self, *, patience_seconds: float) -> None:
+        self._patience_seconds = patience_seconds
+        self._since: float | None = None  # the first limit of the row, by the caller's clock
+        self.is_over = False
+
+    def hear(self, event: AgentEvent, now: float, *, is_limit: bool) -> None:
+        """Take each event, and whether it says that the account does not serve."""
+        if is_limit:
+            self._since = now if self._since is None else self._since
+            self.is_over = now - self._since >= self._patience_seconds
+        elif isinstance(event, TextEvent | ToolEvent):
+            self._since, self.is_over = None, False

@@ -7,7 +7,7 @@ raises ends the turn as PARSER_ERROR, in words without secrets, and never the th
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from routing.accounts.limit import AccountLimit
 from routing.accounts.reset_time import zone_of
@@ -19,14 +19,14 @@ from routing.process.command import Command, Ended
 from routing.process.descendants import Descendants, ProcessIdentity
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
-from tasks.agents.accounts.limit_words import account_limit
+from tasks.agents.accounts.limit_words import account_limit, says_limit
 from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, TextEvent, Usage, UsageEvent
 from tasks.agents.runtimes.json_lines import without_long_strings
 from tasks.agents.runtimes.launch import Launch, fault_words, launch_of
 from tasks.agents.runtimes.refusal import refusal
 from tasks.agents.runtimes.runtime import Runtime, Seen, TurnInput
-from tasks.agents.turn.limits import ResultTimer, StallTimer, TurnLimits
+from tasks.agents.turn.limits import LimitTimer, ResultTimer, StallTimer, TurnLimits
 from tasks.agents.turn.log import TurnLog, write_files
 from tasks.agents.turn.resources import ResourceWatch
 from tasks.agents.turn.result import TurnResult
@@ -167,6 +167,7 @@ class _ProcessTurn:
             grace_seconds=min(limits.result_grace_seconds, limits.stall_seconds),
             failure_grace_seconds=min(limits.failure_grace_seconds, limits.stall_seconds),
         )
+        self._limit_timer = LimitTimer(patience_seconds=limits.limit_patience_seconds)
         self._resources = ResourceWatch(
             limits.resources, leader=self.child.pid, now=self._started_at, clock=clock,
             folders=[turn.worktree] if turn.sandbox is None else turn.sandbox.confined.written,
@@ -298,6 +299,8 @@ class _ProcessTurn:
         if now >= self._stall.due_at:
             self._pump(0)  # it may have spoken while a caller's `on_event` took its time
             return Ending.STALL if self._stall.is_over(now) else None
+        if self._limit_timer.is_over:  # the limit that it met decides what this means
+            return Ending.STALL
         if self.child.bytes_read > limits.output_bytes:
             return Ending.OUTPUT_LIMIT
         if limits.is_overspent(self._tally.usage):
@@ -325,14 +328,15 @@ class _ProcessTurn:
         """A line of standard output: events."""
         text = self._logged(line, stderr=False)
         if text or line.skipped:
-            for event in self._events(text, line):
-                self._deliver(event)
+            self._hear(lambda: self._parsed(text, line))
 
     def _take_error(self, line: OutputLine) -> None:
-        """A line of standard error: kept for people."""
+        """A line of standard error: kept for people; some programs report there alone."""
         text = self._logged(line, stderr=True)
         self._tally.tail.add(text)
         self._tally.errors.add(text)
+        if text and line.ends:
+            self._hear(lambda: self._runtime.parse_error(text))
 
     def _logged(self, line: OutputLine, *, stderr: bool) -> str:
         """Write a line to the log, and return what a terminal would show of it; both without secrets."""
@@ -353,16 +357,23 @@ class _ProcessTurn:
         except Exception as error:  # noqa: BLE001  # raised again when the agent's processes have been ended
             self._failure = error
 
-    def _events(self, text: str, line: OutputLine) -> list[AgentEvent]:
+    def _hear(self, read: Callable[[], Sequence[AgentEvent]]) -> None:
+        """Take what is read from a line."""
+        for event in self._events(read):
+            self._deliver(event)
+
+    def _events(self, read: Callable[[], Sequence[AgentEvent]]) -> list[AgentEvent]:
         """Read a line and count its events. A runtime that raised once is not called again."""
         if self._runtime_fault:
             return []
         try:
             # Once more without secrets: JSON can spell a letter of one, or a control character, as an escape.
-            events = [self._without_secrets(event) for event in self._parsed(text, line)]
+            events = [self._without_secrets(event) for event in read()]
             for event in events:
                 self._tally.add(event)
                 self._result_timer.hear(event, self._clock())
+                is_limit = says_limit(event, self._runtime.limit_words)
+                self._limit_timer.hear(event, self._clock(), is_limit=is_limit)
                 if isinstance(event, UsageEvent):
                     self._on_usage(self._tally.usage)
         except Exception as error:  # noqa: BLE001 - the boundary to code that is not ours

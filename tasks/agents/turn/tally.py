@@ -88,7 +88,7 @@ class TurnTally:
             case ResultEvent():
                 self._add_result(event)
             case ApiErrorEvent():
-                self.api_error = event
+                self._add_api_error(event)
             case LimitEvent():
                 self.limit = event
             case SessionEvent(session_id=session_id):
@@ -119,6 +119,13 @@ class TurnTally:
             self.api_error = self.limit = None
         if result.text and not self.tail.ends_with(result.text):  # programs often repeat their last words
             self.tail.add(result.text)
+
+    def _add_api_error(self, error: ApiErrorEvent) -> None:
+        """Keep the last; one that says less, after a failed result, is of a stream that was read late."""
+        has_failed = self.result is not None and self.result.is_error
+        has_status = self.api_error is not None and self.api_error.status is not None
+        if not (has_failed and has_status and error.status is None):
+            self.api_error = error
 
     def _add_usage(self, usage: Usage, scope: UsageScope) -> None:
         match scope:
