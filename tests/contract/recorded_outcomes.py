@@ -110,6 +110,8 @@ _CODEX: Final = [
     Expects(recording="codex-stdin-tool", clean=True, code=0, session="01a1fbaf-b14d", tokens=(200, 14)),
     Expects(recording="codex-stdin-two", clean=True, code=0, session="01a1fbaf-ad61", tokens=(100, 7),
             says="first mail\n\nsecond mail"),
+    Expects(recording="codex-stdin-err529", code=1, session="01a22c48-bcab", says="529", status=529,
+            api_error=True),
     Expects(recording="codex-stdin-empty", code=1, says="No prompt provided"),
     Expects(recording="codex-stdin-apidown", ends="at the deadline", session="01a1fbaf-c513", api_error=True),
 ]  # fmt: skip
@@ -136,8 +138,9 @@ _GEMINI: Final = [
     Expects(recording="gemini-stdin-resume-unknown", code=42, session="e916a385", lost=True),
     Expects(recording="gemini-stdin-err400", code=144, session="d749cb4c", status=400, api_error=True),
     # Both are retried for minutes, and reported on standard error alone.
-    Expects(recording="gemini-stdin-err429", ends="at the deadline", session="7779f109"),
-    Expects(recording="gemini-stdin-apidown", ends="at the deadline", session="c03c0d0b"),
+    Expects(recording="gemini-stdin-err429", ends="at the deadline", session="7779f109", status=429,
+            api_error=True),
+    Expects(recording="gemini-stdin-apidown", ends="at the deadline", session="c03c0d0b", api_error=True),
     Expects(recording="gemini-stdin-empty", code=42, says="No input provided"),
 ]  # fmt: skip
 

@@ -23,9 +23,11 @@ from tests.recordings.agent_recording import FOLDER
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
-#: Templates, and accounts that are called so: each closes its own.
-NAMES = [f"row{number}" for number in range(16)]
+#: The template of each, and the account that is called so.
 MID_TURN = "mid-turn-of-{}"
+
+#: Seconds after which a program is ended that does not end by itself: enough to start on a busy machine.
+LONG = 10.0
 
 #: The events of which people hear when an account is closed.
 BEGINS = {"account.limited", "account.broken"}
@@ -58,6 +60,7 @@ class Scene:
             prompt="work",
             environment=variables,
             accounts=(template,),
+            time_limit_seconds=LONG if json.loads(first.read_text())["rc"] == "timeout" else None,
             command=str(self.folder / "bin" / "command") if runtime == "command" else None,
         )
         self.parts.templates.add(template, content)
@@ -121,6 +124,7 @@ SPENT = {"type": "turn.failed", "error": {"message": "You've hit your usage limi
 BERLIN = claude_result("You've hit your limit · resets 9pm (Europe/Berlin)")
 RETRY = '{"error":{"code":429,"message":"Please retry in 3600.5s"}}'
 WRONG_KEY = '{"error":{"code":400,"message":"API key not valid."}}'
+BUSY = '{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}'
 
 #: Runtime; what it says at the limit, a recording or lines; standard error; whether it has named a session.
 ROWS: list[tuple[str, str | list[dict[str, Any]], tuple[str, ...], bool]] = [
@@ -131,16 +135,26 @@ ROWS: list[tuple[str, str | list[dict[str, Any]], tuple[str, ...], bool]] = [
     ("claude", [BERLIN], (), False),
     ("codex", "codex-6-err429", (), True),
     ("codex", "codex-6-err401", (), True),
+    ("codex", "codex-stdin-err529", (), True),
     ("codex", [SPENT], (), False),
     ("gemini", [gemini_error(RETRY)], (), False),
     ("gemini", [], ("You have exhausted your daily quota on this model.",), False),
     ("gemini", [gemini_error(WRONG_KEY)], (), False),
+    ("gemini", "gemini-stdin-err429", (), True),
+    ("gemini", [gemini_error(BUSY)], (), False),
     ("opencode", [opencode_error(429, **{"retry-after": "7200"})], (), True),
-    ("opencode", [opencode_error(529)], (), True),
-    ("opencode", [opencode_error(401)], (), True),
+    ("opencode", "opencode-logs-err429", (), True),
+    ("opencode", "opencode-logs-err429-after", (), False),
+    ("opencode", "opencode-logs-err529", (), True),
+    ("opencode", "opencode-logs-err401", (), True),
     ("command", [{"type": "limit", "text": "enough"}], (), False),
     ("command", [], ("error: usage limit reached; try again in 2 hours",), False),
+    ("command", [], ("error: 401 Unauthorized",), False),
+    ("command", [], ("error: 529 Overloaded",), False),
 ]
+
+#: Templates, and accounts that are called so: each closes its own.
+NAMES = [f"row{number}" for number in range(len(ROWS))]
 
 #: The good end of each runtime.
 GOOD = {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,7 +12,8 @@ def main() -> None:
 
     LIMITED_BOOK is a folder: each run leaves there what it was given, its session, and which files it found
     of earlier runs; it leaves one where it works. As many first runs as LIMITED_TIMES say LIMITED_FIRST,
-    all later ones LIMITED_THEN; both are files like recordings.
+    all later ones LIMITED_THEN; both are files like recordings. One that was ended when it was recorded runs
+    until somebody ends it.
     """
     book = Path(os.environ["LIMITED_BOOK"])
     book.mkdir(parents=True, exist_ok=True)
@@ -31,8 +33,11 @@ def main() -> None:
         sys.stdout.write(f"{line}\n")
     for _, line in recording["stderr"]:
         sys.stderr.write(f"{line}\n")
-    code = recording["rc"]
-    sys.exit(code if isinstance(code, int) else 1)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    while not isinstance(recording["rc"], int):  # the real one went on, and was ended
+        signal.pause()
+    sys.exit(recording["rc"])
 
 
 if __name__ == "__main__":

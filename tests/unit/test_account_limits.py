@@ -59,6 +59,8 @@ def met(runtime: str, lines: list[str], *, errors: Sequence[str] = (), code: int
         ("codex-6-err429", LimitKind.RATE, False),
         ("codex-6-err401", LimitKind.AUTH, True),
         ("codex-6-err500", LimitKind.OVERLOADED, False),
+        ("codex-stdin-err529", LimitKind.OVERLOADED, False),
+        ("gemini-stdin-err429", LimitKind.RATE, False),
         ("opencode-logs-err401", LimitKind.AUTH, True),
         ("opencode-logs-err429", LimitKind.RATE, False),
         ("opencode-logs-err429-after", LimitKind.RATE, False),
@@ -79,6 +81,7 @@ def test_recordings_of_real_programs_are_read(name: str, kind: LimitKind, *, is_
         "claude-7-err400", "claude-7-err413", "claude-7-err500-max2", "claude-11-budget",
         "claude-1-basic", "codex-6-err400", "codex-1-basic", "gemini-5-err400", "gemini-1-basic",
         "opencode-1-basic", "claude-0-apidown", "claude-5-resume-unknown", "claude-11-maxturns",
+        "gemini-stdin-apidown",
     ],
 )  # fmt: skip
 def test_other_endings_mean_something_else(name: str) -> None:
@@ -147,7 +150,9 @@ def test_limits_in_words_alone_are_read(
 
 def test_what_standard_error_says_counts() -> None:
     """A program that prints no event of it."""
-    found = met("gemini", [], errors=["Error when talking to it", "You have exhausted your daily quota"])
+    frames = [f"    at async step{number} (file:///bundle/chunk.js:{number}:1)" for number in range(20)]
+    words = ["Error when talking to it", "You have exhausted your daily quota", *frames]
+    found = met("gemini", [], errors=words)
     assert found is not None
     assert (found.kind, found.in_words_alone) == (LimitKind.USAGE, True)
 
@@ -290,3 +295,21 @@ def test_which_events_say_a_limit() -> None:
         TextEvent(text="usage limit reached"),
     ]  # fmt: skip
     assert [says_limit(event, SHARED_WORDS) for event in [*said, *other]] == [True] * 4 + [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("Attempt 3 failed with status 429. Retrying with backoff... ApiError: {}", LimitKind.RATE),
+        ("Attempt 1 failed with 429 error (no Retry-After header). Retrying with backoff...", LimitKind.RATE),
+        ("Attempt 1 failed with status 503. Retrying with backoff... The model is overloaded.",
+         LimitKind.OVERLOADED),
+        ("Attempt 2 failed: You exceeded your current quota. Retrying after 34000ms...", LimitKind.USAGE),
+        ("Attempt 1 failed with status 500. Retrying with backoff...", None),
+        ("Attempt 1 failed. Retrying with backoff... fetch failed", None),
+    ],
+)  # fmt: skip
+def test_what_gemini_says_of_its_retries_is_read(line: str, kind: LimitKind | None) -> None:
+    """On standard error alone; the lines are those of its source."""
+    found = met("gemini", [], errors=[line])
+    assert (found.kind if found else None) is kind

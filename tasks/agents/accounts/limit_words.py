@@ -31,6 +31,9 @@ _WITH_WORDS: Final = {
 _SERVER: Final = 500
 _UNAUTHORIZED: Final = 401
 
+#: Lines that say where a program was when it failed: they would push away in what words it did.
+_FRAME: Final = re.compile(r"\s+at \S")
+
 #: Lines of the end of what was printed that are looked at, and characters of a text that is nothing else.
 _LAST_LINES: Final = 5
 _ALL_CHARACTERS: Final = 400
@@ -197,7 +200,8 @@ def _by_words(heard: Heard, words: LimitWords) -> AccountLimit | None:
             is_alone = not words.is_own_voice
             return AccountLimit(kind=kind, words=text, is_wide=_is_wide(kind), in_words_alone=is_alone)
     printed = heard.last_errors if words.is_own_voice else heard.last_words
-    for line in reversed(printed.splitlines()[-_LAST_LINES:]):
+    lines = [line for line in printed.splitlines() if not _FRAME.match(line)]
+    for line in reversed(lines[-_LAST_LINES:]):
         if kind := words.kind(line):
             return AccountLimit(kind=kind, words=line, is_wide=_is_wide(kind), in_words_alone=True)
     return None

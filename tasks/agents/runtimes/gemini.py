@@ -1,7 +1,8 @@
 """The `gemini` runtime: Gemini CLI, prompt on standard input, JSON lines out.
 
 Seen with 0.61.0 (tests/recordings/agents): SIGTERM gives exit code 0 without a result; errors of the API
-give odd exit codes, and their HTTP status only in words; usage counts for each process.
+give odd exit codes, and their HTTP status only in words; retries stand on standard error alone; usage counts
+for each process.
 """
 
 import re
@@ -14,6 +15,7 @@ from routing.accounts.limit import LimitKind
 from tasks.agents.accounts.limit_words import limit_words
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
+    ApiErrorEvent,
     NoticeEvent,
     ResultEvent,
     TextEvent,
@@ -28,6 +30,9 @@ from tasks.agents.runtimes.runtime import SessionFiles, TurnInput
 
 #: Where the words of an API error tell the HTTP status.
 _STATUS: Final = re.compile(r'"code": ?([1-5][0-9]{2})\b')
+
+#: A line of standard error about a request that failed and is made again, or for the last time.
+_FAILED: Final = re.compile(r"Attempt [0-9]+ failed(?: with (?:status )?([1-5][0-9]{2})\b)?[.: ]")
 
 
 class _GeminiMessage(Form):
@@ -141,3 +146,10 @@ class GeminiRuntime(ProgramRuntime):
             *(part for tool in self.spec.tools for part in ("--allowed-tools", tool)),
             *option("--resume", turn.session_id),
         ]
+
+    def parse_error(self, line: str) -> Sequence[AgentEvent]:
+        """Read the line about a request that failed; what failed follows in the same line."""
+        found = _FAILED.match(line)
+        if found is None:
+            return ()
+        return [ApiErrorEvent(message=line, status=int(found[1]) if found[1] else None)]

@@ -23,9 +23,9 @@ from tasks.agents.runtimes.agent_event import (
 )
 from tasks.agents.runtimes.runtime import Seen
 
-#: Characters that are kept, and those of standard error alone.
+#: Characters that are kept, and those of standard error alone, where traces of calls stand after the words.
 TAIL_CHARACTERS = 4096
-ERROR_CHARACTERS = 1024
+ERROR_CHARACTERS = 4096
 
 
 class OutputTail:
