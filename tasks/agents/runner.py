@@ -188,7 +188,7 @@ class AgentRunner:
         try:
             record = self._turns.run(self._order(claim, leased, run), stop)
         finally:
-            remove_turn_folders(self._rules.work_dir, job.id, job.fence)
+            remove_turn_folders(self._rules.work_dir, job.id, job.fence, partial(self._log.say, job.id))
         if isinstance(record, NotRun):
             return Ran(ended_by=record, note=f"the session of {run.agent} was {record.value}")
         run.retirement = record.retirement
