@@ -42,7 +42,7 @@ def judged(work: tuple[Git, str, Base], folder: Path, command: str, seconds: flo
         ("test -e missing.txt", 0.0),
         ("echo coalmine-score: 0.5; echo coalmine-score: 0.75", 0.75),
         ("echo coalmine-score: 1.0; exit 3", 0.0),
-        ("echo coalmine-score: 1.5", 1.0),
+        ("echo coalmine-score: 75; test -e done.txt", 0.0),
         ("echo coalmine-score: much; exit 1", 0.0),
         ("no-such-program-anywhere", None),
     ],
@@ -50,7 +50,10 @@ def judged(work: tuple[Git, str, Base], folder: Path, command: str, seconds: flo
 def test_a_commit_is_scored(
     tmp_path: Path, work: tuple[Git, str, Base], command: str, value: float | None
 ) -> None:
-    """By exit status, or by the last line with a score in range; a command that is not there scores none."""
+    """By exit status, or by the last line with a score in range; a command that is not there scores none.
+
+    One that says no score in range of the work, and passes or fails its base, was broken by the work.
+    """
     assert judged(work, tmp_path, command).value == value
     assert list((tmp_path / "judge").iterdir()) == []
 
@@ -98,3 +101,41 @@ def test_what_the_end_of_the_command_means() -> None:
     assert judgement_of(Ended(exit_code=126, seconds=1.0), "").value is None
     assert judgement_of(ENDED, "coalmine-score: 0.2\nmore\n").value == 0.2
     assert judgement_of(ENDED, "not coalmine-score: 0.2\n").value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        ("0.25\n1.5", 0.25),
+        ("0.25\n-0.5", 0.25),
+        ("0.25\nmuch", 0.25),
+        ("0.25\n", 0.25),
+        (".5", 0.5),
+        ("1.", 1.0),
+        ("+1e-1 \r", 0.1),
+        ("-0.0", 0.0),
+        ("1.5", None),
+        ("75", None),
+        ("-0.5", None),
+        ("nan", None),
+        ("1e999", None),
+        ("0.7 of 1", None),
+        ("0_1", None),
+        ("", None),
+    ],
+)
+def test_the_last_score_in_range_counts(lines: str, value: float | None) -> None:
+    """Whatever is printed after it; scores out of range alone are a broken judge's, and pass nothing."""
+    output = "".join(f"coalmine-score: {line}\n" for line in lines.split("\n"))
+    found = judgement_of(ENDED, output)
+    assert found.value == value
+    assert value is not None or "not a number from 0 to 1" in found.note
+
+
+def test_a_score_out_of_range_lifts_no_failure() -> None:
+    """The exit status alone counts there, and what is shown of the line is short and printable."""
+    assert judgement_of(Ended(exit_code=1, seconds=1.0), "coalmine-score: 75\n").value == 0.0
+    note = judgement_of(ENDED, "coalmine-score: \x1b[31m" + "9" * 60_000).note
+    assert note.isprintable()
+    assert len(note) < 120
+    assert judgement_of(ENDED, f"coalmine-score: {'9' * 60_000}x\n").value is None  # in no time

@@ -2,8 +2,9 @@
 
 The commit is judged in a clean clone of a repository that holds the work as one commit of nobody's: see
 `handed_work`. Exit status 0 scores 1, any other 0. Where it is 0 a line `coalmine-score: 0.75` of its output,
-the last one, scores that: code under test can print such a line, so it never lifts a failure. A command that
-could not be run scores nothing, unless it can be run on the base: then the work broke it, and scores 0.
+the last one whose score is in [0,1], scores that: code under test can print such a line, so it never lifts a
+failure. A command that could not be run, or whose scores are all out of range, scores nothing, unless it does
+on the base: then the work broke it, and scores 0.
 
 The command runs as CI of the local forge does (`routing.forges.local.ci`), with its sandbox and limits.
 """
@@ -31,8 +32,15 @@ from tasks.agents.pairs.hidden_tests import laid_over
 from tasks.agents.repository.our_git import borrow
 from tasks.agents.repository.our_repository import format_of, our_repository
 
-#: The last line of this form in the output of a judge is its score.
-_SCORE = re.compile(r"^coalmine-score:[ \t]*([0-9]+(?:\.[0-9]+)?)[ \t\r]*$", re.MULTILINE)
+#: Lines of this form in the output of a judge say its score. Code under test writes such lines, too, and long
+#: ones: neither pattern goes back over what it has read more than once.
+_SCORE = re.compile(r"^coalmine-score:(.*)$", re.MULTILINE)
+
+#: What such a line says: a number as programs print it.
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
+#: Characters of a score that are shown to people.
+_SHOWN = 40
 
 #: Bytes of the output's end in which a score is looked for.
 _END_BYTES = 64 * 1024
@@ -149,10 +157,20 @@ def judgement_of(ended: Ended, output: str) -> Judgement:
         return Judgement(value=None, note=f"the judge's command could not be run (exit {ended.exit_code})")
     if ended.exit_code != 0:
         return Judgement(value=0.0, note=f"the judge failed it ({ended})")
-    said = _SCORE.findall(output)
-    if said and float(said[-1]) <= 1.0:
-        return Judgement(value=float(said[-1]), note=f"the judge said {said[-1]}")
+    said = [line.strip() for line in _SCORE.findall(output)]
+    if scores := [(line, value) for line in said if (value := score_in(line)) is not None]:
+        line, value = scores[-1]
+        return Judgement(value=value, note=f"the judge said {line[:_SHOWN]}")
+    if said:  # a percentage, or words: to pass it would score all work 1
+        shown = printable(said[-1])[:_SHOWN]
+        return Judgement(value=None, note=f"the judge said {shown!r}, which is not a number from 0 to 1")
     return Judgement(value=1.0, note=f"the judge passed it ({ended})")
+
+
+def score_in(said: str) -> float | None:
+    """The score that a line says; None for what is not a number in [0,1]: pure."""
+    value = float(said) if _NUMBER.fullmatch(said) else -1.0
+    return abs(value) if 0.0 <= value <= 1.0 else None  # abs: -0.0 is 0
 
 
 def blamed(found: Judgement, of_base: Judgement) -> Judgement:
