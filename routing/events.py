@@ -49,6 +49,8 @@ JOB_SETTLED = "job.settled"
 PAIR_SETTLED = "pair.settled"
 PAIR_JUDGED = "pair.judged"
 BACKTEST_STARTED = "backtest.started"
+BACKTEST_HELD = "backtest.held"
+BACKTEST_RESUMED = "backtest.resumed"
 BACKTEST_ENDED = "backtest.ended"
 JOB_SIGNAL = "job.signal"
 SNAPSHOT_UNREADABLE = "candidate.snapshot_unreadable"
@@ -131,6 +133,8 @@ MEANINGS: dict[str, str] = {
     PAIR_JUDGED: "the judge has scored the work of a pair, in the order that is said",
     PAIR_SETTLED: "both jobs of a pair were judged, or the pair was left out",
     BACKTEST_STARTED: "two versions are given past issues whose answer is known",
+    BACKTEST_HELD: "a check of a backtest's health has fired: a person resumes or stops it",
+    BACKTEST_RESUMED: "a person let a backtest decide again that a check of its health held",
     BACKTEST_ENDED: "a backtest has its answer, or ended without one",
     JOB_SIGNAL: "a fact about a job was recorded",
     SNAPSHOT_UNREADABLE: "a canary's content could not be read; its jobs go to the champion",

@@ -23,6 +23,7 @@ from console.output.trials.backtest_views import (
     cases_view,
     collected_document,
     collected_view,
+    held_words,
     pair_words,
     report_document,
     report_view,
@@ -251,6 +252,18 @@ def list_(
     terminal.answer({"backtests": [backtest_document(one) for one in found]}, backtests_view(found))
 
 
+@backtest_app.command(epilog=examples("backtest resume implementer-b2 --reason 'its account was full'"))
+def resume(ctx: typer.Context, backtest: Reference, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Let a backtest decide again that holds itself, because its health is in doubt. It is recorded."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    found = coalmine.backtest_opening.find(backtest)
+    resumed, changed = coalmine.backtest_opening.resume(found, by=started(ctx).user, reason=reason)
+    if changed:
+        noted(ctx, resumed.id, reason=reason)
+    done = "decides again" if changed else "is held by no check; nothing was changed"
+    terminal.answer({"changed": changed, "backtest": backtest_document(resumed)}, f"{resumed.id} {done}")
+
+
 @backtest_app.command(epilog=examples("backtest stop implementer-b2 --reason 'wrong cases'"))
 def stop(ctx: typer.Context, backtest: Reference, *, reason: Reason = "", as_json: AsJson = False) -> None:
     """End a backtest without a verdict."""
@@ -270,8 +283,9 @@ def _ask_for_harvest(coalmine: Coalmine) -> None:
 
 
 def _follow(coalmine: Coalmine, begun: Backtest, terminal: Terminal) -> None:
-    """Say what becomes of each pair until the backtest has ended."""
+    """Say what becomes of each pair, and that it waits for a person, until the backtest has ended."""
     newest = coalmine.events.newest(1)
+    alarms: tuple[str, ...] = ()
     seen, last = 0, newest[0].id if newest else "0-0"
     while True:
         ended = not coalmine.backtest_opening.find(begun.id).is_running
@@ -279,6 +293,10 @@ def _follow(coalmine: Coalmine, begun: Backtest, terminal: Terminal) -> None:
         for line in report.lines[seen:]:
             terminal.note(pair_words(report, line))
         seen = len(report.lines)
+        if report.run.alarms != alarms:
+            alarms = report.run.alarms
+            for words in held_words(report):
+                terminal.note(words)
         if ended:
             return
         events = coalmine.events.after(last, wait_seconds=WAIT_SECONDS)

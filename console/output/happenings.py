@@ -257,6 +257,8 @@ _OF_OTHERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     events.TRIAL_CONTRADICTED: _verdict("is contradicted by what became known since"),
     events.TRIAL_HELD: _verdict("holds itself until a person resumes it"),
     events.TRIAL_RESUMED: _verdict("goes on, because a person resumed it"),
+    events.BACKTEST_HELD: _verdict("holds itself until a person resumes it"),
+    events.BACKTEST_RESUMED: _verdict("goes on, because a person resumed it"),
     events.ISSUE_UNREADABLE: lambda data: str(data.get("reason") or "could not be taken in"),
     events.BACKLOG_HELD: lambda data: _with("a person must look at its text", data),
     events.BACKLOG_CYCLE: lambda data: _with("waits for itself", data),

@@ -62,13 +62,21 @@ class HalfResult:
     score: float | None  # None: it says nothing about the version
     reason: str
     spent: Mapping[str, float] = field(default_factory=dict)
+    age_seconds: float | None = None  # from its first claim until it had work or had ended, less its waits
+    waited: bool = False  # whether it had to wait for a limit of its account
+    is_cause: bool = False  # whether it is left out by a fact of its own, and not by a person's cancel
 
 
 def settled(pair: CasePair, champion: HalfResult, canary: HalfResult, *, at: float) -> PairSettlement:
     """What is written about a pair whose sides have both ended: pure.
 
     Whatever is not an agent's doing, on either side, leaves the pair out: that never hits one version alone.
+    What the health of the test watches is written with it: which side alone left it out, waited, or was late.
+    Waits and ages are of two jobs that were begun together: a kept result has none to compare with.
     """
+    sides = {Arm.CHAMPION: champion, Arm.CANARY: canary}
+    causes = [arm for arm, side in sides.items() if side.is_cause]
+    are_timed = pair.kept is None and None not in {champion.age_seconds, canary.age_seconds}
     is_settled = champion.score is not None and canary.score is not None
     reason = f"champion {champion.reason}; canary {canary.reason}"
     if not is_settled:
@@ -82,6 +90,10 @@ def settled(pair: CasePair, champion: HalfResult, canary: HalfResult, *, at: flo
         canary=canary.score if is_settled else None,
         champion_spent=dict(champion.spent),
         canary_spent=dict(canary.spent),
+        champion_age_seconds=champion.age_seconds if are_timed else None,
+        canary_age_seconds=canary.age_seconds if are_timed else None,
+        waited=tuple(arm for arm, side in sides.items() if side.waited) if are_timed else (),
+        excluded_by=causes[0] if len(causes) == 1 and not is_settled else None,
         reason=reason[:500],
         at=at,
     )

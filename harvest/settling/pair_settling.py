@@ -48,6 +48,12 @@ class Half:
         ended = next((fact.at for fact in self.signals if fact.kind in kinds), now)
         return max(ended - self.job.created_at - self.waited(ended), 0.0)
 
+    @property
+    def is_cause(self) -> bool:
+        """Whether a fact of its own leaves it out. Not a cancel: that is a person's."""
+        fact = self.excluding
+        return fact is not None and fact.is_cause and fact.kind is not SignalKind.CANCELLED
+
     def waited(self, now: float) -> float:
         """Seconds for which it waited for accounts, until it had work: what follows no shadow can meet."""
         noted = next((fact.spent for fact in self.signals if fact.spent is not None), None)
@@ -178,11 +184,7 @@ def _excluded(fact: Signal) -> tuple[Score, Signal]:
 
 def _excluded_by(halves: tuple[Half, Half]) -> Arm | None:
     """The half alone that leaves its pair out. A cancel names none: people see the champion's job alone."""
-    causes = [
-        arm
-        for each, arm in zip(halves, _ARMS, strict=True)
-        if (fact := each.excluding) and fact.is_cause and fact.kind is not SignalKind.CANCELLED
-    ]
+    causes = [arm for each, arm in zip(halves, _ARMS, strict=True) if each.is_cause]
     return causes[0] if len(causes) == 1 else None
 
 

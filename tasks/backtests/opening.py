@@ -146,6 +146,23 @@ class BacktestOpening:
             _log.error("backtest.unreadable", backtest=name, reason=str(error))
             return None
 
+    def resume(self, run: Backtest, *, by: str, reason: str = "") -> tuple[Backtest, bool]:
+        """Let a backtest decide again that checks of its health hold; and whether this did it.
+
+        Recorded in its event with who did it. No change for one that nothing holds. ConflictError when it has
+        ended, or another check has fired since it was read.
+        """
+        data = {
+            "backtest": run.id, "version": run.canary_id, "checks": list(run.alarms), "by": by,
+            "reason": reason,
+        }  # fmt: skip
+        answer = self._store.resume(run, data=data)
+        if answer in {BacktestAnswer.OVER, BacktestAnswer.STALE}:
+            why = "has ended" if answer is BacktestAnswer.OVER else "is held by another check now"
+            message = f"backtest {run.id} {why}; nothing was changed, see `coalmine backtest show {run.id}`"
+            raise ConflictError(message)
+        return self.find(run.id), answer is BacktestAnswer.OK
+
     def stop(self, run: Backtest, *, by: str, reason: str = "") -> tuple[Backtest, bool]:
         """End a backtest without a verdict; and whether this did it.
 

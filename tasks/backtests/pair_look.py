@@ -1,11 +1,11 @@
 """What has become by now of a case that was given to both versions: pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harvest.backtests.case_pair import CasePair, CaseResult, HalfResult, settled
 from harvest.pairs.pair_ledger import PairSettlement
-from harvest.settling.case_settling import case_worth
+from harvest.settling.case_settling import case_half
 from harvest.settling.pair_settling import AWAITS_JUDGE
 from harvest.settling.score import ScoreRules, ScoreStatus
 from harvest.settling.settling import spent
@@ -54,7 +54,7 @@ def look_at(pair: CasePair, found: Found, *, now: float, rules: ScoreRules) -> P
         return PairLook(line=None, awaits_judge=awaits, seen=seen)
     results = [side.result or HalfResult(score=None, reason="") for side in sides]
     if all(side.overdue for side in sides):
-        results[1] = HalfResult(score=None, reason="the judge took too long on both")
+        results = [replace(each, score=None, reason="the judge took too long on both") for each in results]
     line = settled(pair, results[0], results[1], at=now)
     return PairLook(line=line, awaits_judge=False, seen=seen)
 
@@ -77,11 +77,15 @@ def _side(found: tuple[Job | None, Sequence[Signal]] | None, now: float, rules: 
     job, facts = found
     if job is None:
         return Side(result=HalfResult(score=None, reason="the record of its job has expired"))
-    worth = case_worth(job, facts, now=now, rules=rules)
+    half = case_half(job, facts, now=now, rules=rules)
+    worth = half.worth
     if worth.status is ScoreStatus.OPEN:
         return Side(awaits=worth.reason == AWAITS_JUDGE, seen=len(facts))
     score = None if job.fell_back else worth.value
     reason = "used a fallback's model" if job.fell_back else worth.reason
     overdue = any(fact.kind is SignalKind.JUDGED and fact.overdue for fact in facts)
-    result = HalfResult(score=score, reason=reason, spent=spent_of(job))
+    result = HalfResult(
+        score=score, reason=reason, spent=spent_of(job), age_seconds=half.age(now),
+        waited=half.waited(now) > 0, is_cause=score is None and (job.fell_back or half.is_cause),
+    )  # fmt: skip
     return Side(result=result, overdue=overdue, seen=len(facts))

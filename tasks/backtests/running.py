@@ -12,8 +12,10 @@ import structlog
 from pydantic import ValidationError
 
 from harvest.backtests.case import Case
+from harvest.backtests.case_health import alarms_of, is_held, released_checks
 from harvest.backtests.case_pair import CasePair, CaseResult, first_of, result_key
 from harvest.backtests.step_review import review_of
+from harvest.evidence.health import Alarm
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import advance
 from harvest.evidence.verdict import Decision, Verdict
@@ -103,6 +105,14 @@ def _ended(run: Backtest, state: PairEvidence, end: BacktestState, reason: str) 
     } | ({"step": run.place.document()} if run.place.steps else {})  # fmt: skip
 
 
+def _held(run: Backtest, alarms: Sequence[Alarm]) -> Mapping[str, object]:
+    """What the event says when a check of its health has fired."""
+    return {
+        "backtest": run.id, "version": run.canary_id, "champion": run.champion_id,
+        "reasons": [alarm.sentence for alarm in alarms],
+    }  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunningRules:
     """The settings that concern backtests."""
@@ -162,6 +172,8 @@ class BacktestRuns:
             return 0
         state, run = looked
         open_pairs = len(state.worse.open)
+        if is_held(run, state):
+            return open_pairs  # until a person decides
         while open_pairs < room and state.dispatched < len(run.cases) and not self._is_busy():
             line = self._give_out(run, state)
             if line is None:
@@ -174,7 +186,8 @@ class BacktestRuns:
         now, state, found = self._store.now(), seen.state, self._found(seen)
         lines: list[PairSettlement] = []
         days = (now - run.opened_at) / _SECONDS_A_DAY
-        decision = state.decide(elapsed_days=days)
+        released = released_checks(run)
+        decision = state.decide(elapsed_days=days, released=released)
         for pair in seen.open:
             if decision.verdict is not Verdict.HOLD:
                 break  # the verdict comes with the pair that decides it
@@ -185,14 +198,17 @@ class BacktestRuns:
                 continue
             lines.append(look.line)
             state = advance(state, [], [look.line]).state
-            decision = state.decide(elapsed_days=days)
+            decision = state.decide(elapsed_days=days, released=released)
+        alarms = alarms_of(run, state)
+        fired = tuple(alarm.check.value for alarm in alarms)
         end, reason = self._end(run, state, decision, seen, found)
-        if not lines and end is None:
+        if not lines and end is None and fired == run.alarms:
             return state, run
         refuses = end is BacktestState.WORSE and run.refuse
         answer = self._store.advance(
             run, lines=[line.model_dump_json() for line in lines], evidence=state.to_json(), state=end,
             reason=reason, data=_ended(run, state, end, reason) if end else None, refuses=refuses,
+            alarms=fired, alarm=_held(run, alarms),
             review=review_of(run, end, reason, counts=state.counts, decision=decision) if end else None,
         )  # fmt: skip
         if answer is not BacktestAnswer.OK:
@@ -201,7 +217,7 @@ class BacktestRuns:
         done = {line.index for line in lines}
         self._judging.drop([pair.id for pair in seen.open if end is not None or pair.index in done])
         if end is None:
-            return state, replace(run, revision=run.revision + 1, evidence=state.to_json())
+            return state, replace(run, revision=run.revision + 1, evidence=state.to_json(), alarms=fired)
         if refuses:
             self._refuse(run.id)
         self._end_jobs(run, seen, done)
@@ -230,17 +246,23 @@ class BacktestRuns:
         canary = self._templates.find(run.canary_id)
         if canary.state is VersionState.REJECTED:
             return BacktestState.STOPPED, f"{canary.id} was rejected meanwhile"
+        why = "" if is_held(run, state) else self._used_up(run, state, seen, found)
+        if not why:
+            return None, ""
+        wrong = (alarm.sentence.removesuffix(".") for alarm in alarms_of(run, state))
+        return BacktestState.UNDECIDED, ". ".join((why, *wrong))
+
+    def _used_up(self, run: Backtest, state: PairEvidence, seen: "PairsSeen", found: Found) -> str:
+        """What there is no more of, cases or money; "" while it can go on."""
         if not state.worse.open and state.dispatched >= len(run.cases):
-            return BacktestState.UNDECIDED, f"all {len(run.cases)} cases were worked on, and do not decide it"
-        if run.budget_usd is not None:
-            used = self._spent(run, seen, found)
-            if used.usd >= run.budget_usd:
-                least = "" if used.is_whole else "at least "
-                return (
-                    BacktestState.UNDECIDED,
-                    f"it has spent {least}${used.usd:.2f} of ${run.budget_usd:.2f}",
-                )
-        return None, ""
+            return f"all {len(run.cases)} cases were worked on, and do not decide it"
+        if run.budget_usd is None:
+            return ""
+        used = self._spent(run, seen, found)
+        if used.usd < run.budget_usd:
+            return ""
+        least = "" if used.is_whole else "at least "
+        return f"it has spent {least}${used.usd:.2f} of ${run.budget_usd:.2f}"
 
     def _spent(self, run: Backtest, seen: "PairsSeen", found: Found) -> Cost:
         """What its own jobs have spent so far, those at work with their turns that have ended.

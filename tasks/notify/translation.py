@@ -264,6 +264,7 @@ _TRANSLATIONS: Mapping[str, Callable[[Event, EventFacts], Notification | None]] 
     events.TRIAL_EXPIRED: _expired,
     events.TRIAL_CONTRADICTED: _contradicted,
     events.TRIAL_HELD: _trial_held,
+    events.BACKTEST_HELD: _trial_held,
     events.CANDIDATE_HELD: _candidate_held,
     events.BACKLOG_STATE: _item,
     events.BACKLOG_HELD: _held,

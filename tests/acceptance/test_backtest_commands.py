@@ -80,6 +80,7 @@ def test_a_backtest_is_stopped(
     """Without a verdict; stopping it again changes nothing."""
     monkeypatch.setenv("COALMINE_JUDGE__COMMAND", "make test")
     coalmine.document("backtest", "run", f"{template}@v2", "--cases", str(cases), "--detach")
+    assert coalmine.document("backtest", "resume", template)["changed"] is False, "nothing holds it"
     stopped = coalmine.document("backtest", "stop", template, "--reason", "wrong cases")
     assert (stopped["changed"], stopped["backtest"]["reason"]) == (True, "wrong cases")
     assert coalmine.document("backtest", "show", template)["backtest"]["state"] == "stopped"

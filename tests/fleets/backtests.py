@@ -68,7 +68,10 @@ class SteppedBacktest:
         return [job for job in found if job.state is JobState.QUEUED]
 
     def work(
-        self, score: Callable[[Job], float], *, usage: Callable[[Job], Usage] = lambda _: Usage(cost_usd=0.5)
+        self,
+        score: Callable[[Job], float | None],
+        *,
+        usage: Callable[[Job], Usage] = lambda _: Usage(cost_usd=0.5),
     ) -> None:
         """Work all jobs that wait, and have the judge say what a test says."""
         for job in self.jobs():
@@ -86,7 +89,7 @@ class SteppedBacktest:
         )
 
     def play(
-        self, score: Callable[[Job], float], *, most: int = 60,
+        self, score: Callable[[Job], float | None], *, most: int = 60,
         usage: Callable[[Job], Usage] = lambda _: Usage(cost_usd=0.5),
     ) -> Backtest:  # fmt: skip
         """Give out cases and work them until the backtest ends."""

@@ -10,6 +10,7 @@ from console.output.rendering import Prose, duration, evidence, iso, number, one
 from console.output.trials.difference_words import difference_words
 from console.output.trials.pair_picture import pairs_document, pairs_view
 from harvest.backtests.case import Case
+from harvest.backtests.case_health import alarms_of
 from harvest.backtests.case_proof import Dropped
 from harvest.pairs.pair_counts import SOLVED
 from harvest.pairs.pair_ledger import PairSettlement
@@ -85,6 +86,8 @@ def backtest_document(run: Backtest) -> dict[str, Any]:
         "budget_usd": run.budget_usd,
         "fresh": run.fresh,
         "refuse": run.refuse,
+        "held_by": list(run.alarms),
+        "released": list(run.released),
         "step": run.place.document(),
         "by": run.by,
         "opened_at": iso(run.opened_at),
@@ -185,6 +188,7 @@ def report_view(report: "BacktestReport") -> Iterator[RenderableType]:
 def remarks(report: "BacktestReport") -> Iterator[str]:
     """What a reader must know of how it was made."""
     left_out = [line for line in report.lines if line.kind == "excluded"]
+    yield from held_words(report)
     if report.kept:
         words = "of the champion were kept from before, and are not new samples; --fresh makes them anew"
         yield f"{report.kept} results {words}."
@@ -198,6 +202,19 @@ def remarks(report: "BacktestReport") -> Iterator[str]:
         yield f"Jobs in a sandbox could reach these hosts beside the APIs of models: {hosts}."
     for line in left_out:
         yield f"{report.name_of(line.index)} was left out: {line.reason.removeprefix('left out: ')}"
+
+
+def held_words(report: "BacktestReport") -> Iterator[str]:
+    """Which checks of its health have fired, and what people can do, or did, about it."""
+    run = report.run
+    yield from (alarm.sentence for alarm in alarms_of(run, report.evidence))
+    if run.is_running and run.alarms:
+        yield (
+            f"Until a person decides, no verdict is carried out: `coalmine backtest resume {run.id}` or "
+            f"`coalmine backtest stop {run.id}`."
+        )
+    if run.released:
+        yield f"A person let it go on although this was found: {', '.join(run.released)}."
 
 
 def foretold(run: Backtest, trial: Trial) -> bool | None:

@@ -6,6 +6,7 @@
 --       evidence: JSON  state: '' while it goes on  reason  data: of the event of its end, as JSON
 --       refuses: '1' when its version is to be rejected with that end, else ''
 --       name: of the template  number: of its version  review: of a step's end, as JSON, or ''
+--       alarms: names of the checks of its health that have fired, while it goes on  alarm: of their event, as JSON
 -- FLAGS passes: the version passes this step
 -- Returns 'ok' | 'stale' (somebody else advanced it since it was read) | 'over' (it has ended)
 -- @include prelude
@@ -16,6 +17,10 @@ if redis.call('HGET', backtest, 'revision') ~= revision then return 'stale' end
 for _, line in ipairs(cjson.decode(lines)) do redis.call('RPUSH', settlements, line) end
 redis.call('HINCRBY', backtest, 'revision', 1)
 if evidence ~= '' then redis.call('HSET', backtest, 'evidence', evidence) end
+if state == '' and (redis.call('HGET', backtest, 'alarms') or '') ~= alarms then -- it is reported once
+  redis.call('HSET', backtest, 'alarms', alarms)
+  if alarms ~= '' then emit(events, 'backtest.held', now, id, alarm) end
+end
 if state ~= '' then
   redis.call('HSET', backtest, 'state', state, 'reason', reason, 'closed_at', stamp(now))
   redis.call('SREM', backtests_open, id)

@@ -41,6 +41,7 @@ class BacktestAnswer(StrEnum):
     STALE = "stale"  # another process was faster: read it again
     OVER = "over"  # it has ended
     COLLISION = "collision"  # the id of a new job is another job's
+    QUIET = "quiet"  # no check of its health holds it
     UNKNOWN = "unknown"  # the template is not there
     TAKEN = "taken"  # of a step: its version, its way or a trial of the template does not allow it by now
 
@@ -65,6 +66,8 @@ class Backtest:
     closed_at: float | None = None
     reason: str = ""  # why it ended, in words
     evidence: str = ""  # JSON state of the test, opaque on this floor
+    alarms: tuple[str, ...] = ()  # checks of its health that have fired, and that no person has let go
+    released: tuple[str, ...] = ()  # those of them that a person has let go
     revision: int = 0
 
     @property
@@ -150,8 +153,10 @@ _DISPATCH = Script(
 _ADVANCE = Script(
     "backtest_advance", BacktestAnswer, keys="backtest settlements template reviews",
     indexes="backtests:open backtests:refusing champions events",
-    args="id revision lines evidence state reason data refuses name number review", flags="passes",
+    args="id revision lines evidence state reason data refuses name number review alarms alarm",
+    flags="passes",
 )  # fmt: skip
+_RESUME = Script("backtest_resume", BacktestAnswer, keys="backtest", indexes="events", args="id alarms data")
 
 
 class BacktestStore(Store):
@@ -188,13 +193,15 @@ class BacktestStore(Store):
     def advance(
         self, backtest: Backtest, *, lines: Sequence[str], evidence: str,
         state: BacktestState | None = None, reason: str = "", data: Mapping[str, Any] | None = None,
-        refuses: bool = False, review: Mapping[str, Any] | None = None,
+        refuses: bool = False, review: Mapping[str, Any] | None = None, alarms: Sequence[str] = (),
+        alarm: Mapping[str, Any] | None = None,
     ) -> BacktestAnswer:  # fmt: skip
         """Write settlements, the test's next state, and its end if there is one.
 
         `refuses`: the version is to be rejected with that end; it is in `refusing` until `refused` says so.
-        `review` is what is kept of the end of a step; its way goes on, or its version is champion, when the
-        version is not worse.
+        `alarms` are the checks of its health that have fired, while it goes on; where they are others than
+        before, `alarm` is the data of the event. `review` is what is kept of the end of a
+        step; its way goes on, or its version is champion, when the version is not worse.
         """
         return self.call(
             _ADVANCE, backtest=self.keys.backtest(backtest.id),
@@ -204,7 +211,18 @@ class BacktestStore(Store):
             refuses="1" if refuses else "", template=self.keys.template(backtest.template),
             reviews=self.keys.reviews(backtest.template), name=backtest.template, number=backtest.canary,
             review=json.dumps(review or {}), passes=state is BacktestState.NOT_WORSE,
+            alarms=" ".join(alarms), alarm=json.dumps(alarm or {}),
             doing=f"advancing backtest {backtest.id}",
+        )  # fmt: skip
+
+    def resume(self, backtest: Backtest, *, data: Mapping[str, Any]) -> BacktestAnswer:
+        """Let it decide again that the checks of its health hold which it was read with.
+
+        QUIET when nothing holds it, STALE when other checks have fired since.
+        """
+        return self.call(
+            _RESUME, backtest=self.keys.backtest(backtest.id), id=backtest.id,
+            alarms=" ".join(backtest.alarms), data=json.dumps(data), doing=f"resuming backtest {backtest.id}",
         )  # fmt: skip
 
     def read(self, backtest: str) -> Backtest | None:
@@ -303,6 +321,8 @@ def parsed_backtest(identifier: str, fields: Mapping[str, str]) -> Backtest:
             closed_at=float(fields["closed_at"]) if fields.get("closed_at") else None,
             reason=fields.get("reason", ""),
             evidence=fields.get("evidence", ""),
+            alarms=tuple(fields.get("alarms", "").split()),
+            released=tuple(fields.get("released", "").split()),
             revision=int(fields["revision"]),
         )
     except (KeyError, ValueError, TypeError) as error:
