@@ -28,8 +28,9 @@ from console.output.trials.backtest_views import (
     report_document,
     report_view,
 )
+from console.output.trials.trial_replay import replayed_backtest
 from harvest.backtests.case_proof import Dropped
-from routing.errors import InvalidInputError
+from routing.errors import CorruptRecordError, InvalidInputError
 from routing.store.backtests.backtest_store import Backtest, BacktestState
 from tasks.backtests.case_folder import CaseFolder
 from tasks.backtests.collecting import Collected, Looked
@@ -237,6 +238,22 @@ def show(ctx: typer.Context, backtest: Reference, *, as_json: AsJson = False) ->
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     report = report_of(coalmine, backtest)
     terminal.answer(report_document(report), *report_view(report))
+
+
+@backtest_app.command(epilog=examples("backtest replay implementer"))
+def replay(ctx: typer.Context, backtest: Reference, *, as_json: AsJson = False) -> None:
+    """Recompute a backtest from its ledger and compare with what is stored; exit code 6 when they differ."""
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
+    found = coalmine.backtest_opening.find(backtest)
+    outcome = replayed_backtest(coalmine, found)
+    terminal.answer(outcome.document(), *outcome.view())
+    # The answer is printed first, so that --json has both states whatever the exit code says.
+    if not outcome.same:
+        message = (
+            f"the stored state of backtest {found.id} is not what its ledger gives; stop it with "
+            f"`coalmine backtest stop {found.id}` and begin another one"
+        )
+        raise CorruptRecordError(message)
 
 
 @backtest_app.command("list", epilog=examples("backtest list implementer"))

@@ -1,11 +1,12 @@
 """What a backtest came to, for people and scripts: who solved what, its cost, where the canary lost."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harvest.backtests.case_pair import CasePair
 from harvest.evidence.difference import Difference, difference_of
-from harvest.evidence.trial_test import parsed_lines
+from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.trial_test import parsed_lines, replay
 from harvest.pairs.pair_counts import SOLVED
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairSettlement
@@ -102,6 +103,24 @@ def read_report(
         lines=lines, beyond=_beyond(reaches.values()),
         later=[one for one in trials if one.canary == run.canary and one.opened_at > run.opened_at],
     )  # fmt: skip
+
+
+def replayed(store: BacktestStore, run: Backtest, stored: PairEvidence | None) -> PairEvidence:
+    """The state that the ledger of a backtest gives, as far as `stored` counts; None: of all of it.
+
+    Both must be the same to the last digit. What came since the record was read is left out;
+    of a backtest that has ended every settlement counts. CorruptRecordError for a ledger that cannot be read.
+    """
+    pairs = parsed_lines(CasePair, store.pairs(run.id), of=f"the pairs of backtest {run.id}")
+    lines = parsed_lines(
+        PairSettlement, store.settlements(run.id), of=f"the settlements of backtest {run.id}"
+    )
+    if stored is not None:
+        pairs = pairs[: stored.dispatched]
+        lines = lines[: stored.counts.settled + stored.counts.excluded] if run.is_running else lines
+    policy = TrialPolicy.from_json(run.policy)
+    state = replay(PairEvidence, policy, [*(pair.dispatched for pair in pairs), *lines]).state
+    return replace(state, health=stored.health) if stored is not None and stored.lacks_health else state
 
 
 def _beyond(reaches: Iterable[str]) -> list[str]:
