@@ -28,6 +28,7 @@ from tests.fleets.stepped_fleet import SteppedFleet
 from tests.fleets.walks import ALL, POLICY, HandJudge, Walk, all_good, worse_at
 from tests.leaks import leaks
 from tests.servers.web_client import WebClient
+from tests.source import ROOT
 
 
 @pytest.fixture
@@ -333,3 +334,14 @@ def test_a_way_goes_on_where_it_is_imported(walk: Walk, tmp_path: Path, at: str)
         assert other.fleet.kinds().count("candidate.step_passed") == 1
         assert other.fleet.app.trials.find("implementer-t1").is_open
         assert leaks(client, other.fleet.app.keys) == []
+
+
+def test_the_days_of_a_trial_do_not_limit_the_step_backtest(walk: Walk) -> None:
+    """It gives way to real work; docs/evidence.md says of which steps a limit is."""
+    walk.tick()
+    walk.fleet.clock.forward(40 * 86_400.0)
+    walk.tick()
+    run = walk.fleet.app.backtest_opening.find("implementer-b1")
+    assert (run.state, walk.way) == (BacktestState.RUNNING, "1 backtest implementer-b1")
+    said = " ".join((ROOT / "docs/evidence.md").read_text(encoding="utf-8").split())
+    assert "The limit of days (`max_days`) is that of the steps `shadow` and `draw`" in said
