@@ -40,7 +40,10 @@ class HealthCheck(StrEnum):
 
     @property
     def holds_rollback(self) -> bool:
-        """Whether it holds every verdict. A canary that is slow to settle may well be a worse one."""
+        """Whether it holds every verdict. Late scores hold a graduation alone, for one arm a job or pairs.
+
+        A canary that hangs fails at its deadline: held until a person came, it would get more jobs.
+        """
         return self is not HealthCheck.AGES
 
     @property

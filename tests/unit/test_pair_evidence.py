@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from harvest.evidence.evidence import Evidence
+from harvest.evidence.health import HealthCheck
 from harvest.evidence.policy import Amount, Guardrail, TrialPolicy
 from harvest.evidence.trial_test import advance, replay
 from harvest.evidence.verdict import Verdict
@@ -219,3 +220,18 @@ def test_a_plan_of_pairs_stands_beside_its_bound() -> None:
     assert plan_pairs(policy=POLICY, baseline=0.7, difference=0.0, runs=200) == same
     with pytest.raises(InvalidInputError, match="agreement"):
         plan_pairs(policy=POLICY, baseline=0.7, difference=0.0, agreement=2.0)
+
+
+@pytest.mark.parametrize(("canary", "verdict"), [(0.0, Verdict.ROLL_BACK), (1.0, Verdict.HOLD)])
+def test_halves_that_are_late_hold_a_graduation_alone(canary: float, verdict: Verdict) -> None:
+    """A canary that hangs on each pair is rolled back without a person; one that looks good waits for one."""
+    state = PairEvidence.begin(POLICY)
+    for index in range(60):
+        line = settled(index, 1.0, canary).model_copy(
+            update={"champion_age_seconds": 60.0, "canary_age_seconds": POLICY.settle_deadline_seconds}
+        )
+        state = advance(state, [dispatched(state)], [line]).state
+    assert [alarm.check for alarm in state.health.alarms()] == [HealthCheck.AGES]
+    assert state.decide(elapsed_days=0.0).verdict is verdict
+    freely = state.decide(elapsed_days=0.0, released=[HealthCheck.AGES]).verdict
+    assert freely is (Verdict.GRADUATE if canary else Verdict.ROLL_BACK)
