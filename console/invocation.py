@@ -80,11 +80,15 @@ class Invocation:
     def file(self) -> Path:
         """The settings file; it need not exist unless it was named.
 
-        Raises SettingsError for a file that `--config` or COALMINE_CONFIG names and that is not there.
+        Where none is named and this folder has none, it is that of the fleet that was found. Raises
+        SettingsError for a file that `--config` or COALMINE_CONFIG names and that is not there.
         """
         from tasks.settings.settings import settings_file
 
-        return settings_file({"COALMINE_CONFIG": str(self.config)} if self.config else None)
+        file = settings_file({"COALMINE_CONFIG": str(self.config)} if self.config else None)
+        if self._names_a_file or file.is_file() or self.place is None:
+            return file
+        return self.place.file or file
 
     @cached_property
     def settings(self) -> Settings:
@@ -117,7 +121,7 @@ class Invocation:
         place = self.place
         if place is None or place.is_running or not place.data.is_dir():
             return False
-        if variable_of("redis_url") not in place.variables:
+        if not place.has_own_server or variable_of("redis_url") not in place.variables:
             return False
         from routing.embedded.private_server import PrivateServer
 
@@ -150,8 +154,11 @@ class Invocation:
 
         if "redis_url" in self.given or variable_of("redis_url") in os.environ:
             return True
-        named = self.config is not None or "COALMINE_CONFIG" in os.environ
-        return named and "redis_url" in file_values(self.file)
+        return self._names_a_file and "redis_url" in file_values(self.file)
+
+    @property
+    def _names_a_file(self) -> bool:
+        return self.config is not None or "COALMINE_CONFIG" in os.environ
 
     @cached_property
     def coalmine(self) -> Coalmine:
@@ -224,7 +231,12 @@ def noted(ctx: typer.Context, thing: str = "", *, reason: str = "", by: str = ""
 
 
 def no_fleet(place: FleetPlace | None) -> str:
-    """That no fleet runs here, and what to do; `place` is one that did."""
+    """That no fleet runs here, or its server is not known, and what to do; `place` is one that was found."""
+    if place is not None and place.is_running:
+        return (
+            f"the fleet of {place.state.parent} runs, and its server is not known here: its address has a "
+            "password, and is in the environment of that `coalmine up` alone; set COALMINE_REDIS_URL here too"
+        )
     if place is not None:
         seen = f", last seen {when(place.last_seen_at)}" if place.last_seen_at is not None else ""
         return f"the fleet of {place.state.parent} is not running{seen}; start it with `coalmine up` there"

@@ -38,7 +38,7 @@ from tasks.composition.composition import Coalmine, compose
 from tasks.composition.sites import local_config
 from tasks.logs import configure_logs
 from tasks.settings.forge_tables import ForgeTables, variable_of
-from tasks.settings.origins import Origins
+from tasks.settings.origins import Origins, open_variables
 from tasks.settings.refused import PREFIX
 from tasks.settings.settings import Settings, file_values, load_settings, settings_file
 from tasks.work.fleet_lock import (
@@ -189,9 +189,20 @@ class LocalFleet:
         configure_logs(self.coalmine.settings)  # standard output is for events
         if self._plan.door:
             self._open_door(self.coalmine.settings)
-        note_running(self._state, self.variables, at=time.time())
+        self._note_running()
         self._leave.callback(lambda: note_ended(self._state, at=time.time()))
         self.agents = self._plan.agents or max(DEFAULT_AGENTS, *_per_repo(settings))
+
+    def _note_running(self) -> None:
+        """Let commands find this fleet with its settings, those of this environment and its file included."""
+        file, open_here = settings_file(), open_variables(self.coalmine.settings, self.origins)
+        note_running(
+            self._state,
+            open_here | self.variables,
+            at=time.time(),
+            file=file if file.is_file() else None,
+            has_own_server=self._server is not None,
+        )
 
     def _remote_lock(self, settings: Settings) -> FleetLock:
         """The lock of the repositories of forges on other machines; fleets with one store share it."""

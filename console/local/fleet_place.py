@@ -30,6 +30,8 @@ class FleetPlace:
     state: Path  # absolute
     pid: int  # of `coalmine up`; it may be another program's by now
     variables: Mapping[str, str] = field(default_factory=dict)  # its settings as COALMINE_… variables
+    file: Path | None = None  # its settings file, absolute; None where there was none, or none was noted
+    has_own_server: bool = True  # whether its data is in the state folder
     started_at: float | None = None  # seconds since the epoch, this machine's; None where it was not noted
     ended_at: float | None = None  # when it ended in order; None while it runs, or when it was killed
 
@@ -76,9 +78,18 @@ class FleetPlace:
         return None
 
 
-def note_running(state: Path, variables: Mapping[str, str], *, at: float) -> None:
+def note_running(
+    state: Path,
+    variables: Mapping[str, str],
+    *,
+    at: float,
+    file: Path | None = None,
+    has_own_server: bool = True,
+) -> None:
     """Let other commands find the fleet of this process."""
-    _write(state / _RUNNING, {"pid": os.getpid(), "started_at": at, "variables": dict(variables)})
+    noted = {"pid": os.getpid(), "started_at": at, "variables": dict(variables)}
+    noted |= {"file": str(file.absolute()) if file else None, "has_own_server": has_own_server}
+    _write(state / _RUNNING, noted)
 
 
 def note_ended(state: Path, *, at: float) -> None:
@@ -120,6 +131,9 @@ def _read(file: Path) -> dict[str, Any] | None:
 def _fields(noted: Any) -> Iterator[tuple[str, Any]]:
     yield "pid", int(noted["pid"])
     yield "variables", {str(name): str(value) for name, value in noted["variables"].items()}
+    if noted.get("file") is not None:
+        yield "file", Path(noted["file"])
+    yield "has_own_server", bool(noted.get("has_own_server", True))
     for name in ("started_at", "ended_at"):
         if noted.get(name) is not None:
             yield name, float(noted[name])

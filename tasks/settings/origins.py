@@ -13,15 +13,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from tasks.settings.forge_tables import ForgeTables, renamed_variables, variable_of
 from tasks.settings.old_places import moved
+from tasks.settings.refused import PREFIX
 from tasks.settings.settings import file_values
 from tasks.settings.tracker_tables import by_name
 
 #: A setting as its names from the section on: `("forge", "github", "token")`.
 Place = tuple[str, ...]
+
+#: Addresses of servers, which are secret only for the credentials in them.
+_ADDRESSES: frozenset[Place] = frozenset({("redis_url",), ("broker_url",)})
 
 
 class Origin(StrEnum):
@@ -52,6 +56,54 @@ def flat(settings: BaseModel, place: Place = ()) -> Iterator[tuple[Place, Any]]:
             yield (*place, name), value
 
 
+def open_variables(settings: BaseModel, origins: "Origins") -> dict[str, str]:
+    """The variables of the environment that hold no secret, for notes that other processes read.
+
+    An address counts as one when it has credentials; a section as JSON when any of its settings is one. What
+    else the environment says of a section with a secret is left out too: it may be wrong without it. Paths
+    are made absolute, and those of the file and of defaults are added so: who reads the note may be in
+    another folder.
+    """
+    values = {
+        variable_of(*called): (place, value)
+        for place, value in flat(settings)
+        for called in origins.names_of(place)
+    }
+    found, secret = dict[str, str](), set[str]()
+    for name, text in origins.variables.items():
+        now = origins.renamed.get(name, name)
+        set_here = [each for key, each in values.items() if key == now or key.startswith(f"{now}__")]
+        if not name.startswith(PREFIX) or not set_here:
+            continue
+        secrets = [place for place, value in set_here if _is_secret(place, value)]
+        if secrets:
+            secret |= {now, *(variable_of(*place[:-1]) for place in secrets if place[1:])}
+            continue
+        is_path = now in values and isinstance(values[now][1], Path)
+        found[name] = str(Path(text).absolute()) if is_path else text
+    paths = {
+        variable_of(*place): str(value.absolute())
+        for place, value in flat(settings)
+        if isinstance(value, Path)
+        and origins.of(place) in {Origin.FILE, Origin.DEFAULT}
+        # A variable about a forge is an error where nothing else names that one.
+        and (place[0] != "forge" or origins.of(place) is Origin.FILE)
+    }
+    left_out = tuple(f"{name}__" for name in secret)
+    return paths | {
+        name: text for name, text in found.items() if not origins.renamed.get(name, name).startswith(left_out)
+    }
+
+
+def _is_secret(place: Place, value: Any) -> bool:
+    if isinstance(value, SecretStr):
+        text = value.get_secret_value()
+        return place not in _ADDRESSES or "@" in text or "password" in text.lower()
+    if isinstance(value, BaseModel):
+        return any(_is_secret(place, getattr(value, name)) for name in type(value).model_fields)
+    return isinstance(value, tuple | list) and any(_is_secret(place, each) for each in value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Origins:
     """What each source says. `options` and `last_up` are the variables that they became."""
@@ -60,7 +112,7 @@ class Origins:
     options: frozenset[str] = frozenset()
     last_up: frozenset[str] = frozenset()
     forges: ForgeTables
-    renamed: frozenset[str]  # variables that old names in the environment stand for
+    renamed: Mapping[str, str]  # variables by old names, and what they are called now
     file: Mapping[str, Any]
 
     @classmethod
@@ -81,9 +133,13 @@ class Origins:
             options=options,
             last_up=last_up,
             forges=forges,
-            renamed=frozenset({*forges.renamed.values(), *renamed_variables(given).values()}),
+            renamed=forges.renamed | renamed_variables(given),
             file=moved(values)[0] | {"forge": forges.by_name(), "tracker": by_name(values.get("tracker"))},
         )
+
+    def names_of(self, place: Place) -> list[Place]:
+        """What variables may call a setting: a forge by its name, and by the key of its table."""
+        return [place, *((place[0], key, *place[2:]) for key in self.forges.keys_of(place))]
 
     def of(self, place: Place) -> Origin:
         """The strongest source that says something about a setting, even if that is the default's value.
@@ -91,15 +147,14 @@ class Origins:
         Old names of settings and of forges are looked for as well, also in variables that set a whole section
         as JSON.
         """
-        # Variables may call a forge by the key of its table as well as by its name.
-        names = [place, *((place[0], key, *place[2:]) for key in self.forges.keys_of(place))]
+        names = self.names_of(place)
         called = {variable_of(*name) for name in names}
         if called & self.options:
             return Origin.OPTION
         by_last_up = called & self.last_up
         if not by_last_up and (
             any(_is_given(self.variables, name) for name in names)
-            or variable_of(*place) in self.renamed
+            or variable_of(*place) in self.renamed.values()
             or _named(self.forges.old_in_variables, place)
         ):
             return Origin.ENVIRONMENT

@@ -77,7 +77,10 @@ def test_a_note_that_cannot_be_read_counts_as_none(folder: Path, note: str) -> N
 
 
 def test_a_note_of_an_earlier_release_is_read(folder: Path) -> None:
-    """It has no time."""
+    """It has no time, and names no settings file."""
     note = folder / DEFAULT_STATE / "running.json"
     note.write_text(json.dumps({"pid": os.getpid(), "variables": VARIABLES}))
     assert running_variables(folder / DEFAULT_STATE) == VARIABLES
+    found = FleetPlace.around(folder)
+    assert found is not None
+    assert (found.file, found.has_own_server) == (None, True)

@@ -26,9 +26,7 @@ RUNTIME = frozenset({"COALMINE_UP__RUNTIME"})
 
 def origins(options: frozenset[str] = frozenset()) -> Origins:
     """Where settings come from: from options, or from nowhere."""
-    return Origins(
-        variables={}, options=options, forges=ForgeTables.read({}, {}), renamed=frozenset(), file={}
-    )
+    return Origins(variables={}, options=options, forges=ForgeTables.read({}, {}), renamed={}, file={})
 
 
 def offered(environment: Mapping[str, str] | None = None, *, asked: bool = False, **up: Any) -> OfferedAgent:

@@ -17,9 +17,10 @@ from console.invocation import Invocation
 from console.local.fleet import LocalFleet
 from console.local.last_options import LastOptions, unsaid
 from console.output.settings_view import changed_settings
+from routing.errors import SettingsError
 from routing.git.git import Git
 from tasks.settings.forge_tables import variable_of
-from tasks.settings.origins import Origin, Origins, Place, flat
+from tasks.settings.origins import Origin, Origins, Place, flat, open_variables
 from tasks.settings.refused import PREFIX
 from tasks.settings.settings import Settings, load_settings
 from tests.programs.command_line import own_surroundings, whole_command_line
@@ -248,6 +249,70 @@ def test_what_is_said_anywhere_is_not_unsaid(tmp_path: Path) -> None:
     file.write_text("[job]\nlease_seconds = 40\n")
     variables = {"COALMINE_TIMES__LEASE_SECONDS": "9", "COALMINE_TIMES__RENEWALS": "9"}
     assert unsaid(variables, Origins.read(file, {})) == {"COALMINE_TIMES__RENEWALS": "9"}
+
+
+@pytest.mark.parametrize("source", ["file", "environment"])
+def test_a_command_below_has_the_settings_of_the_fleet(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that its file says, wherever that is; all that its environment says, but for secrets."""
+    shop(tmp_path)
+    wanted, folders = other_settings(), {"repository": "shop", "issues": "issues"}
+    if source == "file":
+        tree = as_tree(wanted) | {"forge": [{"kind": "local", "merge": "never", **folders}]}
+        Path("coalmine.toml").write_text(tomli_w.dumps(tree))
+    else:
+        of_forge = {("forge", "local", name): value for name, value in folders.items()}
+        for place, value in (wanted | of_forge).items():
+            os.environ[variable_of(*place)] = str(value).lower() if isinstance(value, bool) else str(value)
+    with LocalFleet(_plan(Invocation(), UpOptions(), Path(".coalmine"))) as fleet:
+        there = {place: full(value) for place, value in flat(fleet.coalmine.settings)}
+        note = Path(".coalmine/running.json").read_text()
+        Path("shop/src").mkdir()
+        monkeypatch.chdir("shop/src")
+        with own_surroundings():
+            below = Invocation().settings
+        found, found_model = {place: full(value) for place, value in flat(below)}, below.issues.model
+    if source == "environment":
+        assert "k-1" not in note, "what is kept from agents is written nowhere"
+        assert found_model == type(found_model)(), "nor what would be wrong without it"
+        there, found = (without_model(each) for each in (there, found))
+    assert found == there
+    with own_surroundings():
+        named = Invocation().file
+    assert named == {"file": tmp_path / "coalmine.toml"}.get(source, Path("coalmine.toml")), "after its end"
+
+
+def without_model(values: dict[Place, Any]) -> dict[Place, Any]:
+    """All but the section that has a secret."""
+    return {place: value for place, value in values.items() if place[:2] != ("issues", "model")}
+
+
+def full(value: Any) -> Any:
+    """A path as it is from everywhere."""
+    return value.absolute() if isinstance(value, Path) else value
+
+
+def test_a_fleet_whose_server_is_known_to_it_alone_still_runs() -> None:
+    """Its address has a password, which is not noted: the fleet runs, and it is said what to set."""
+    os.environ["COALMINE_REDIS_URL"] = "redis://:s3cret@127.0.0.1:1/0"
+    with LocalFleet(_plan(Invocation(), UpOptions(), Path(".coalmine"))):
+        assert "s3cret" not in Path(".coalmine/running.json").read_text()
+        with own_surroundings(), pytest.raises(SettingsError, match=r"runs, .* set COALMINE_REDIS_URL here"):
+            _ = Invocation().coalmine
+
+
+def test_nothing_of_a_section_with_a_secret_is_noted() -> None:
+    """A section as JSON is one text, and what is set within it means nothing without it."""
+    os.environ |= {
+        "COALMINE_FORGE": '[{"kind": "gitea", "name": "corp", "base_url": "https://x.org", "token": "t0"}]',
+        "COALMINE_FORGE__CORP__LABEL": "mine",
+        "COALMINE_JOB": '{"max_attempts": 7}',
+        "COALMINE_TIMES__RENEWALS": "9",
+    }
+    noted = open_variables(load_settings(), Origins.read(Path("coalmine.toml")))
+    said = {name: text for name, text in noted.items() if name in os.environ}
+    assert said == {"COALMINE_JOB": '{"max_attempts": 7}', "COALMINE_TIMES__RENEWALS": "9"}
 
 
 OPTIONS = {"config": "other.toml", "redis_url": "redis://127.0.0.1:1/7", "broker_url": "memory://",
