@@ -89,7 +89,6 @@ def _fleet(coalmine: Coalmine, *, wait_seconds: float) -> list[HealthFinding]:
 
 def _machine(settings: Settings) -> list[HealthFinding]:
     return [
-        kill_switch(settings),
         secrecy(sys.platform, os.getuid()),
         cgroups(usable_cgroup_home()),
         *sandboxes(find_bubblewrap(), settings),
@@ -167,6 +166,7 @@ def fleet(coalmine: Coalmine) -> list[HealthFinding]:
         _trials,
         _dead,
         _paused,
+        _kill_switch,
         _limits,
         accounts,
         notifications,
@@ -207,10 +207,13 @@ def _secrets(coalmine: Coalmine) -> HealthFinding:
 
 
 def _trials(coalmine: Coalmine) -> HealthFinding:
-    """Which trials are open. With canaries switched off an open one is a problem: nothing would decide it."""
+    """Which trials are open. With canaries switched off an open one is a problem: nothing would decide it.
+
+    As with the kill switch, the settings of the fleet's workers count, whatever this environment says.
+    """
     trials = coalmine.trials.open_trials()
     names = ", ".join(trial.id for trial in trials)
-    if not coalmine.settings.canary.enabled and trials:
+    if trials and not coalmine.switch.settings_in_force().canaries:
         remedy = "start a worker and beat, whose harvest stops them, or use `coalmine trial stop`"
         return problem("trials", f"canaries are switched off and these trials are open: {names}", remedy)
     if held := coalmine.templates.held():
@@ -235,6 +238,14 @@ def _paused(coalmine: Coalmine) -> HealthFinding:
     if reason is None:
         return ok("pause", "dispatch is not paused")
     return warning("pause", f"dispatch is paused: {reason}", "`coalmine resume` when it may go on")
+
+
+def _kill_switch(coalmine: Coalmine) -> HealthFinding:
+    """Whether dispatch from forges is switched off in the fleet's workers."""
+    if not coalmine.switch.settings_in_force().kill_switch:
+        return ok("kill-switch", "off")
+    remedy = "take kill_switch (COALMINE_KILL_SWITCH) from the workers' settings when work may be dispatched"
+    return warning("kill-switch", "on: nothing is dispatched from any forge", remedy)
 
 
 def notifications(coalmine: Coalmine) -> HealthFinding:
@@ -298,14 +309,6 @@ def workers(app: Celery, *, wait_seconds: float) -> HealthFinding:
     return warning(
         "workers", message, "start one with `celery -A coalmine worker`, or everything with `coalmine up`"
     )
-
-
-def kill_switch(settings: Settings) -> HealthFinding:
-    """Whether dispatch from forges is switched off."""
-    if not settings.kill_switch:
-        return ok("kill-switch", "off")
-    remedy = "unset COALMINE_KILL_SWITCH when work may be dispatched"
-    return warning("kill-switch", "on: nothing is dispatched from any forge", remedy)
 
 
 def secrecy(platform: str, user: int) -> HealthFinding:

@@ -196,9 +196,7 @@ SWEEP_AGE = Metric(
     meaning="time since a worker last looked after the queue; absent before the first sweep",
 )
 PAUSED = Metric(name="coalmine_dispatch_paused", meaning="1 while a person has stopped dispatch")
-KILLED = Metric(
-    name="coalmine_kill_switch", meaning="1 while the kill switch of this process's settings is on"
-)
+KILLED = Metric(name="coalmine_kill_switch", meaning="1 while the kill switch of the workers' settings is on")
 MEMORY = Metric(
     name="coalmine_store_memory_bytes", meaning="memory that the store uses; absent if it does not say"
 )

@@ -146,7 +146,7 @@ def _fleet(parts: Coalmine) -> Iterator[MetricReading]:
     if swept_at is not None:
         yield MetricReading(m.SWEEP_AGE, max(0.0, parts.job_store.now() - swept_at))
     yield MetricReading(m.PAUSED, parts.switch.reason() is not None)
-    yield MetricReading(m.KILLED, parts.settings.kill_switch)
+    yield MetricReading(m.KILLED, parts.switch.settings_in_force().kill_switch)
 
 
 def _store(parts: Coalmine) -> Iterator[MetricReading]:

@@ -45,7 +45,7 @@ def read_status(parts: Coalmine) -> FleetStatus:
     return FleetStatus(
         at=now,
         paused=parts.switch.reason(),
-        killed=parts.settings.kill_switch,
+        killed=parts.switch.settings_in_force().kill_switch,
         processes=[report.process for report in parts.clocks.reports()],
         swept_at=parts.clocks.swept_at(),
         agents=_agents(parts),

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from routing.jobs.relay import Relay
     from routing.jobs.withdrawal import Withdrawal
     from routing.store.accounts.gate_reader import GateReader
-    from routing.store.fleet.switch import Switch
     from routing.templates.route_defaults import MailboxPolicy
     from routing.templates.templates import Templates
     from routing.templates.trials import Trials
@@ -155,13 +154,6 @@ class Coalmine(Stores):
 
         cancels = self.settings.canary.on_rollback is OnRollback.CANCEL
         return Withdrawal(self.jobs, self.job_store, self.versions, cancels=cancels)
-
-    @cached_property
-    def switch(self) -> Switch:
-        """The pause switch: while it is on, nothing is dispatched or claimed; turns that run go on."""
-        from routing.store.fleet.switch import Switch
-
-        return Switch(self.redis, self.keys, self.clock)
 
     @cached_property
     def ticks(self) -> Ticks:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from routing.store.events.trace_store import TraceStore
     from routing.store.fleet.clock_store import ClockStore
     from routing.store.fleet.main_store import MainStore
+    from routing.store.fleet.switch import Switch
     from routing.store.fleet.token_store import TokenStore
     from routing.store.jobs.correction_store import CorrectionStore
     from routing.store.jobs.cost_store import CostStore
@@ -97,6 +98,14 @@ class Stores:
             self.redis, self.keys, self.clock, retention_seconds=retention, limits=limits,
             budgets=DayBudgets(fleet_tokens=job.day_tokens, tables=self.settings.budget),
         )  # fmt: skip
+
+    @cached_property
+    def switch(self) -> Switch:
+        """The pause switch: while it is on, nothing is dispatched or claimed; turns that run go on."""
+        from routing.store.fleet.switch import SetSwitches, Switch
+
+        own = SetSwitches(kill_switch=self.settings.kill_switch, canaries=self.settings.canary.enabled)
+        return Switch(self.redis, self.keys, self.clock, own=own)
 
     @cached_property
     def corrections(self) -> CorrectionStore:

@@ -350,10 +350,9 @@ class Worker:
         if not self.coalmine.ticks.is_first(f"tidied:{socket.gethostname()}", seconds=TIDY_SECONDS / 2):
             return []
         agent = self.coalmine.settings.agent
-        kept_seconds = agent.keep_failed_days * 86_400
         sweep_case_places(agent.work_dir, before=time.time() - CASE_SECONDS)
         sweep_session_folders(agent.work_dir, unused_seconds=self.coalmine.settings.retention_seconds)
-        return sweep_worktrees(agent.work_dir, is_wanted=self._wants(kept_seconds))
+        return sweep_worktrees(agent.work_dir, is_wanted=self._wants(agent.keep_failed_days * 86_400))
 
     def _wants(self, kept_seconds: float) -> Callable[[str], bool]:
         """Whether a job's work tree is kept: while it may run again, and for some days after a failure.
@@ -386,6 +385,7 @@ class Worker:
             self.coalmine.relay.relay,
             lambda: ask_judges(self.coalmine, self.tick_requests),
             self.coalmine.job_store.say_limits,
+            self.coalmine.switch.say_settings,
             self._trim,
         ]
         for part in parts:

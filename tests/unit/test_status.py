@@ -7,6 +7,9 @@ import pytest
 import redis
 from rich.console import Console
 
+from console.doctor.doctor import fleet as doctor_findings
+from console.metrics.metric_list import KILLED
+from console.metrics.readings import read_metrics
 from console.output.trials.trial_outlook import TrialOutlook
 from console.status.fleet_reading import read_status
 from console.status.status_document import status_document
@@ -19,7 +22,9 @@ from routing.jobs.job import JobResult
 from routing.jobs.retry import Again
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import Hindrance, HindranceKind
+from routing.store.redis.health import Status
 from tasks.agents.runtimes.agent_event import Usage
+from tasks.composition.worker import Worker
 from tests.fakes.issues import IssueForge, issue, ref
 from tests.fleets.stepped_fleet import START, SteppedFleet
 
@@ -72,6 +77,24 @@ def test_agents_at_work_are_shown_with_their_last_words_and_cost(fleet: SteppedF
     for words in ("local:shop#3", "Sum of socks", "4 min", "0.75", "edit sum.py"):
         assert words in text
     assert "Spent today: 0.25 USD; 0.50 USD more by turns that run" in text
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_switches_are_shown_as_the_workers_have_them(fake_redis: redis.Redis, *, is_on: bool) -> None:
+    """By status, doctor and metrics, whatever the environment of who looks says."""
+    working = SteppedFleet(fake_redis, kill_switch=is_on, enabled=not is_on)
+    looking = SteppedFleet(fake_redis, kill_switch=not is_on, enabled=is_on)
+    SteppedFleet(fake_redis).on_trial()
+    assert read_status(looking.app).killed is not is_on, "no worker has said anything yet"
+    Worker(coalmine=working.app).sweep()
+    assert read_status(looking.app).killed is is_on
+    found = {finding.check: finding.status for finding in doctor_findings(looking.app)}
+    assert found["kill-switch"] is (Status.WARNING if is_on else Status.OK)
+    assert found["trials"] is (Status.PROBLEM if is_on else Status.OK)
+    (shown_by_metrics,) = (each for each in read_metrics(looking.app) if each.metric is KILLED)
+    assert shown_by_metrics.value == is_on
+    fake_redis.set(looking.app.keys("switches"), "[]")
+    assert read_status(looking.app).killed is not is_on, "what another release says"
 
 
 def test_closed_accounts_are_shown_with_a_countdown(fleet: SteppedFleet) -> None:

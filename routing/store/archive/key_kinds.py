@@ -142,6 +142,7 @@ KINDS = (
     KeyKind("pulse", _H, _SOON),
     KeyKind("clocks", _Z, _SOON),
     KeyKind("limits", _S, _SOON),
+    KeyKind("switches", _S, _SOON),
     KeyKind("tick:*", _S, _LEASE),
     *(KeyKind(queue, _L, _BROKER) for queue in ("champion", "canary", "backtest", "control")),
     *(KeyKind(f"{queue}\x06*", _L, _BROKER) for queue in ("champion", "canary", "backtest", "control")),
