@@ -234,12 +234,12 @@ def no_fleet(place: FleetPlace | None) -> str:
     """That no fleet runs here, or its server is not known, and what to do; `place` is one that was found."""
     if place is not None and place.is_running:
         return (
-            f"the fleet of {place.state.parent} runs, and its server is not known here: its address has a "
+            f"the fleet of {place.folder} runs, and its server is not known here: its address has a "
             "password, and is in the environment of that `coalmine up` alone; set COALMINE_REDIS_URL here too"
         )
     if place is not None:
         seen = f", last seen {when(place.last_seen_at)}" if place.last_seen_at is not None else ""
-        return f"the fleet of {place.state.parent} is not running{seen}; start it with `coalmine up` there"
+        return f"the fleet of {place.folder} is not running{seen}; start it with `coalmine up` there"
     return (
         "no fleet was found: neither this folder nor one above it has a .coalmine folder, and no server is "
         "named; start one with `coalmine up` in your project's folder (`coalmine init` asks what it needs), "
@@ -251,7 +251,7 @@ def not_running(place: FleetPlace) -> str:
     """That a fleet does not run, and when it was last seen."""
     seen = f", last seen {when(place.last_seen_at)}" if place.last_seen_at is not None else ""
     return (
-        f"The fleet of {place.state.parent} is not running{seen}: this is what it left. `coalmine up` there "
+        f"The fleet of {place.folder} is not running{seen}: this is what it left. `coalmine up` there "
         "goes on."
     )
 

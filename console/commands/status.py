@@ -71,7 +71,7 @@ def _where(place: FleetPlace | None, found: FleetStatus) -> str:
     if place is None:
         count = len(found.processes)
         return f"The fleet of the server that is named; {count} of its processes gave a sign of life of late."
-    folder = place.state.parent
+    folder = place.folder
     if place.is_running:
         since = f", since {when_near(place.started_at, found.at)}" if place.started_at else ""
         return f"The fleet of {folder} runs (process {place.pid}{since})."

@@ -43,7 +43,7 @@ from console.local.fleet import (
 )
 from console.local.fleet_ending import FleetEnding
 from console.local.fleet_news import FleetNews
-from console.local.fleet_place import DEFAULT_STATE, running_variables
+from console.local.fleet_place import DEFAULT_STATE, kept_state, running_variables
 from console.local.last_options import LastOptions
 from console.local.offered_agent import OfferedAgent, check_programs, take
 from console.local.start_checks import (
@@ -125,13 +125,14 @@ def up(
         allow_red=allow_red, runtime=runtime, model=model, agent=agent, prompt=prompt, secrets=secrets,
         allow=allow,
     )  # fmt: skip
+    speaker = _Speaker(Terminal(as_json=as_json))
+    state = _state(ctx, state, speaker)
     # Two fleets with one state folder would write into the same server data and work trees.
     if running_variables(state):
         message = (
             f"a fleet is already running with its state in {state}; end it first, or name another --state"
         )
         raise ConflictError(message)
-    speaker = _Speaker(Terminal(as_json=as_json))
     plan = _plan(started(ctx), given, state)
     with LocalFleet(plan) as fleet:
         for line in changed_settings(fleet.coalmine.settings, fleet.origins):
@@ -162,6 +163,17 @@ def up(
         if not fleet.coalmine.settings.poll_intervals:
             speaker.say(NO_ISSUES)
         _run(fleet, speaker)
+
+
+def _state(ctx: typer.Context, given: Path, speaker: "_Speaker") -> Path:
+    """The folder that --state names; without the option the one that it named before, which is said."""
+    source = ctx.get_parameter_source("state")
+    if source is not None and source.name == "COMMANDLINE":
+        return given
+    kept = kept_state()
+    if kept != given:
+        speaker.say(f"The state is in {kept}; --state {given} begins anew in this folder.")
+    return kept
 
 
 def _template(settings: Settings) -> str:
@@ -196,6 +208,7 @@ def _plan(invocation: Invocation, given: UpOptions, state: Path) -> FleetPlan:
         last_up=frozenset(last),
         agents=given.agents,
         door=True,
+        is_found_here=True,
     )
 
 

@@ -116,7 +116,10 @@ Agents = Annotated[
     int | None,
     typer.Option(min=1, max=256, metavar="N", help="Agents that work at the same time. (default: 2)"),
 ]
-State = Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, work trees and logs.")]
+State = Annotated[
+    Path,
+    typer.Option(metavar="DIR", help="Folder for data, work trees and logs; remembered in this folder."),
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

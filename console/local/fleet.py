@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from console.local.fleet_place import WORK, note_ended, note_running
+from console.local.fleet_place import WORK, keep_state, note_ended, note_running
 from console.local.last_options import unsaid
 from console.local.program import Program
 from console.local.start_checks import check_has_commit
@@ -75,6 +75,7 @@ class FleetPlan:
     last_up: frozenset[str] = frozenset()  # those of `unsaid` that the last `up` was given
     agents: int | None = None  # jobs that are worked on at once; None: as many as the local forge may have
     door: bool = False  # whether to serve pages, and webhooks
+    is_found_here: bool = False  # whether commands in this folder find it, wherever its state is
     folder: Path | None = None  # that the programs run in; None: the current one
     temporary: Path | None = None  # where they put temporary files; None: where all programs do
 
@@ -195,6 +196,8 @@ class LocalFleet:
 
     def _note_running(self) -> None:
         """Let commands find this fleet with its settings, those of this environment and its file included."""
+        if self._plan.is_found_here:
+            keep_state(self._state)
         file, open_here = settings_file(), open_variables(self.coalmine.settings, self.origins)
         note_running(
             self._state,

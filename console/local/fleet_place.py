@@ -1,13 +1,15 @@
 """Where a fleet of this machine keeps its state, found from the folder that one is in, as git finds its own.
 
 `coalmine up` notes there how it is reached (`running.json`), and leaves the note as `last-run.json` when it
-ends, so that what it left can still be read. Only notes of this user, or of root, are believed (root believes
-all): they name the server that commands speak to.
+ends, so that what it left can still be read. Where `--state` names another folder than the usual one, a note
+in the usual one leads there. Only notes of this user, or of root, are believed (root believes all): they name
+the server that commands speak to.
 """
 
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -22,12 +24,16 @@ WORK = "work"
 
 _RUNNING, _ENDED = "running.json", "last-run.json"
 
+#: In the usual folder: where the state is instead.
+_ELSEWHERE = "state.json"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FleetPlace:
     """A state folder with what the fleet in it noted last."""
 
     state: Path  # absolute
+    started_in: Path | None = None  # the folder of its `coalmine up`; None where it was not noted
     pid: int  # of `coalmine up`; it may be another program's by now
     variables: Mapping[str, str] = field(default_factory=dict)  # its settings as COALMINE_… variables
     file: Path | None = None  # its settings file, absolute; None where there was none, or none was noted
@@ -39,6 +45,11 @@ class FleetPlace:
     def is_running(self) -> bool:
         """Whether the process of the fleet is there."""
         return self.ended_at is None and is_there(self.pid)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that people start it in."""
+        return self.started_in or self.state.parent
 
     @property
     def data(self) -> Path:
@@ -71,11 +82,40 @@ class FleetPlace:
         """
         here = (folder or Path.cwd()).absolute()
         for each in (here, *here.parents):
-            if here.is_relative_to(each / DEFAULT_STATE / WORK):
-                return None
-            if (found := cls.at(each / DEFAULT_STATE)) is not None:
-                return found
+            for state in (each / kept_state(each), each / DEFAULT_STATE):
+                if here.is_relative_to(state / WORK):
+                    return None
+                if (found := cls.at(state)) is not None:
+                    return found
         return None
+
+
+def keep_state(state: Path) -> None:
+    """Have `kept_state` find it from the current folder. One that cannot be written keeps nothing."""
+    usual = DEFAULT_STATE.absolute()
+    with suppress(OSError):
+        if state.resolve() == usual.resolve():
+            (usual / _ELSEWHERE).unlink(missing_ok=True)
+            return
+        usual.mkdir(exist_ok=True)
+        (usual / ".gitignore").write_text("*\n", encoding="utf-8")
+        _write(usual / _ELSEWHERE, {"state": str(state.absolute())})
+
+
+def kept_state(folder: Path = Path()) -> Path:
+    """Where the last fleet of a folder has its state, while that is there; DEFAULT_STATE for the usual place.
+
+    A fleet that runs with the usual one comes first.
+    """
+    usual = folder / DEFAULT_STATE
+    running = FleetPlace.at(usual)
+    if running is not None and running.is_running:
+        return DEFAULT_STATE
+    try:
+        state = Path(_own_note(usual / _ELSEWHERE)["state"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return DEFAULT_STATE
+    return state if state.is_dir() else DEFAULT_STATE
 
 
 def note_running(
@@ -89,6 +129,7 @@ def note_running(
     """Let other commands find the fleet of this process."""
     noted = {"pid": os.getpid(), "started_at": at, "variables": dict(variables)}
     noted |= {"file": str(file.absolute()) if file else None, "has_own_server": has_own_server}
+    noted["folder"] = str(Path.cwd())
     _write(state / _RUNNING, noted)
 
 
@@ -120,19 +161,24 @@ def _write(file: Path, noted: Mapping[str, Any]) -> None:
 def _read(file: Path) -> dict[str, Any] | None:
     """The fields of a note that can be read and is this user's, or root's; None for any other."""
     try:
-        if os.getuid() != 0 and file.stat().st_uid not in {os.getuid(), 0}:
-            return None
-        noted = json.loads(file.read_text(encoding="utf-8"))
-        return dict(_fields(noted))
+        return dict(_fields(_own_note(file)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _own_note(file: Path) -> Any:
+    """What a note says; OSError or ValueError where there is none of this user, or of root."""
+    if os.getuid() != 0 and file.stat().st_uid not in {os.getuid(), 0}:
+        raise PermissionError(file)
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _fields(noted: Any) -> Iterator[tuple[str, Any]]:
     yield "pid", int(noted["pid"])
     yield "variables", {str(name): str(value) for name, value in noted["variables"].items()}
-    if noted.get("file") is not None:
-        yield "file", Path(noted["file"])
+    for name, key in (("file", "file"), ("started_in", "folder")):
+        if noted.get(key) is not None:
+            yield name, Path(noted[key])
     yield "has_own_server", bool(noted.get("has_own_server", True))
     for name in ("started_at", "ended_at"):
         if noted.get(name) is not None:

@@ -5,8 +5,18 @@ import os
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from console.local.fleet_place import DEFAULT_STATE, FleetPlace, note_ended, note_running, running_variables
+from console.cli import app
+from console.local.fleet_place import (
+    DEFAULT_STATE,
+    FleetPlace,
+    keep_state,
+    kept_state,
+    note_ended,
+    note_running,
+    running_variables,
+)
 
 VARIABLES = {"COALMINE_REDIS_URL": "unix:///s"}
 
@@ -35,6 +45,44 @@ def test_a_fleet_is_found_from_every_folder_below(folder: Path) -> None:
     nearest = FleetPlace.around(deep)
     assert nearest is not None
     assert nearest.state == inner
+
+
+def test_a_state_elsewhere_is_remembered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands find it, and so does the next `up`, until --state says otherwise; agents in it do not."""
+    here, elsewhere = folder.parent / "blog", folder.parent / "blog" / "kept"
+    elsewhere.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert kept_state() == DEFAULT_STATE
+    keep_state(elsewhere)
+    note_running(elsewhere, VARIABLES, at=100.0)
+    (here / "src").mkdir()
+    monkeypatch.chdir(here / "src")
+    found = FleetPlace.around()
+    assert found is not None
+    assert (found.state, found.folder) == (elsewhere, here)
+    tree = elsewhere / "work" / "4f1d"
+    tree.mkdir(parents=True)
+    assert FleetPlace.around(tree) is None
+    monkeypatch.chdir(here)
+    said = CliRunner().invoke(app, ["up"]).stderr
+    assert f"already running with its state in {elsewhere}" in said
+    note_running(DEFAULT_STATE, {}, at=100.0)
+    assert kept_state() == DEFAULT_STATE, "it runs"
+    note_ended(DEFAULT_STATE, at=200.0)
+    assert kept_state() == elsewhere
+    elsewhere.rename(folder.parent / "gone")
+    assert kept_state() == DEFAULT_STATE, "it is there no longer"
+    (folder.parent / "gone").rename(elsewhere)
+    keep_state(DEFAULT_STATE)
+    assert kept_state() == DEFAULT_STATE
+
+
+@pytest.mark.parametrize("note", ["", "[]", "{}", '{"state": 3}'])
+def test_a_note_of_a_state_elsewhere_that_cannot_be_read_counts_as_none(folder: Path, note: str) -> None:
+    """The usual folder counts."""
+    note_ended(folder / DEFAULT_STATE, at=1.0)
+    (folder / DEFAULT_STATE / "state.json").write_text(note)
+    assert kept_state(folder) == DEFAULT_STATE
 
 
 def test_agents_do_not_find_the_fleet_by_accident(folder: Path) -> None:

@@ -265,9 +265,9 @@ def test_a_command_below_has_the_settings_of_the_fleet(
         of_forge = {("forge", "local", name): value for name, value in folders.items()}
         for place, value in (wanted | of_forge).items():
             os.environ[variable_of(*place)] = str(value).lower() if isinstance(value, bool) else str(value)
-    with LocalFleet(_plan(Invocation(), UpOptions(), Path(".coalmine"))) as fleet:
+    with LocalFleet(_plan(Invocation(), UpOptions(), Path("kept"))) as fleet:
         there = {place: full(value) for place, value in flat(fleet.coalmine.settings)}
-        note = Path(".coalmine/running.json").read_text()
+        note = Path("kept/running.json").read_text()
         Path("shop/src").mkdir()
         monkeypatch.chdir("shop/src")
         with own_surroundings():
