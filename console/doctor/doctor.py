@@ -27,7 +27,7 @@ from console.doctor.trackers import trackers
 from console.invocation import Invocation
 from routing.errors import STORE_AWAY, CoalmineError, SettingsError
 from routing.forges.local.config import LocalConfig
-from routing.forges.local.fitness import fault_of, is_large, lacks_lfs
+from routing.forges.local.fitness import fault_of, is_large, issues_fault, lacks_lfs
 from routing.forges.local.git import LocalGit
 from routing.git.git import Git
 from routing.process.cgroup import CgroupHome
@@ -344,7 +344,7 @@ def git() -> HealthFinding:
 
 
 def local_forges(settings: Settings) -> list[HealthFinding]:
-    """Whether the local forges' paths are what they should be: a git repository, and a folder of issues."""
+    """Whether local forges' paths are right: a git repository, and a folder of issues that can be written."""
     configured = [forge for forge in settings.forge if isinstance(forge, LocalConfig) and forge.is_served]
     found = [finding for forge in configured for finding in _local_forge(forge)]
     return found or [ok("local-forge", "not configured")]
@@ -366,9 +366,7 @@ def _local_forge(local: LocalConfig) -> list[HealthFinding]:
     elif large := is_large(git):
         remedy = "see that git.files_seconds and git.transfer_seconds are enough"
         findings.append(warning(check, large, remedy))
-    if not issues.is_dir():
+    if fault := issues_fault(issues):
         variable = variable_of("forge", local.name, "issues")
-        findings.append(
-            problem(f"{check}-issues", f"{issues} is not a folder", f"make it, or correct {variable}")
-        )
+        findings.append(problem(f"{check}-issues", fault.message, f"{fault.remedy}, or correct {variable}"))
     return findings or [ok(check, f"{repository}, issues in {issues}")]

@@ -7,6 +7,7 @@ a folder of this machine, for all users; fleets that share a store are one fleet
 is for people, for that, and for workers that somebody starts beside the fleet, with another store.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -32,6 +33,9 @@ from tasks.settings.settings import Settings
 
 #: The file that is locked; it begins with a dot, so that no issue is read from it.
 NAME = ".coalmine-fleet"
+
+#: The file, or the folder, is another user's, or the file system can only be read.
+_NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 #: How much of another fleet's note is read.
 _NOTE_BYTES = 4096
@@ -268,25 +272,30 @@ def _opened(folder: Path) -> int:
     path, flags = folder / NAME, os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         descriptor = os.open(path, flags | os.O_RDWR | os.O_CREAT, 0o644)
-    except PermissionError:
+    except OSError as refused:
+        if refused.errno not in _NOT_WRITABLE:
+            raise _not_opened(path, refused) from refused
         try:
             descriptor = os.open(path, flags | os.O_RDONLY)
         except OSError as error:
             message = (
-                f"{folder} cannot be written by this user ({error.strerror}); let it, or run as its owner"
+                f"{folder} cannot be written by this user ({refused.strerror}); let it, or run as its owner"
             )
             raise InvalidInputError(message) from error
-    except (FileNotFoundError, NotADirectoryError) as error:
-        message = f"{folder} is not a folder; create it, or correct the path"
-        raise InvalidInputError(message) from error
-    except OSError as error:
-        message = f"{path} cannot be opened ({error.strerror}); remove what lies there, and start again"
-        raise InvalidInputError(message) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         message = f"{path} is not a regular file; remove it, and start again"
         raise InvalidInputError(message)
     return descriptor
+
+
+def _not_opened(path: Path, error: OSError) -> InvalidInputError:
+    """Why a lock's file cannot be opened."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return InvalidInputError(f"{path.parent} is not a folder; create it, or correct the path")
+    return InvalidInputError(
+        f"{path} cannot be opened ({error.strerror}); remove what lies there, and start again"
+    )
 
 
 def _note_in(descriptor: int) -> Mapping[str, Any]:

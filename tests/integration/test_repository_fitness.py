@@ -21,6 +21,7 @@ from routing.forges.local.git import LocalGit
 from routing.git.git import Git
 from routing.store.redis.health import Status
 from tasks.settings.settings import Settings
+from tasks.work.fleet_lock import NAME
 from tests.repositories import TemporaryRepository, new_repository
 
 
@@ -93,6 +94,25 @@ def test_fault_is_named_with_its_remedy(repository: TemporaryRepository, kind: s
     (found,) = local_forges(Settings(forge=(config,)))
     assert found.status is Status.PROBLEM
     assert words in f"{found.message}; {found.remedy}"
+
+
+def test_folder_of_issues_that_cannot_be_written_is_named(
+    repository: TemporaryRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the lock of an earlier fleet lies in it: by `up`, `doctor` and each look at the forge."""
+    config = config_of(repository)
+    issues, access = Path(str(config.issues)), os.access
+    (issues / NAME).touch()
+
+    def answer(path: str | Path, mode: int) -> bool:  # root may write everywhere, so the answer is a fake
+        return access(path, mode) and not (Path(path) == issues and mode & os.W_OK)
+
+    monkeypatch.setattr("os.access", answer)
+    with pytest.raises(InvalidInputError, match=f"{issues} cannot be read and written .* run as its owner"):
+        check_repository(LocalForge.of(config))
+    (found,) = local_forges(Settings(forge=(config,)))
+    assert (found.check, found.status) == ("local-forge-issues", Status.PROBLEM)
+    assert "COALMINE_FORGE__LOCAL__ISSUES" in str(found.remedy)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")

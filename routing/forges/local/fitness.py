@@ -3,6 +3,7 @@
 Only what makes every job fail, or lose its work, is a fault. Each is named with what to do about it.
 """
 
+import os
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -66,6 +67,18 @@ def fault_of(git: LocalGit, wholeness: Wholeness | None = None) -> RepositoryFau
         return (wholeness or Wholeness()).fault_of(git) if is_partial else found
     except (GitError, ForgeUnreachableError) as error:
         return RepositoryFault(message=str(error), remedy="see that git works there")
+
+
+def issues_fault(folder: Path) -> RepositoryFault | None:
+    """Why a folder of issues is of no use: numbers, comments and ends are written there. None if it is."""
+    if not folder.is_dir():
+        return RepositoryFault(message=f"{folder} is not a folder", remedy="make it, or correct the path")
+    if os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return None
+    return RepositoryFault(
+        message=f"the folder of issues {folder} cannot be read and written by this user",
+        remedy="let it (chmod, chown, or mount it writable), or run as its owner",
+    )
 
 
 def is_large(git: LocalGit) -> str:

@@ -22,7 +22,7 @@ from routing.forges.local.access import access_to
 from routing.forges.local.branches import LocalBranches
 from routing.forges.local.ci import LocalCI
 from routing.forges.local.config import LocalConfig, repository_name
-from routing.forges.local.fitness import Wholeness, fault_of
+from routing.forges.local.fitness import Wholeness, fault_of, issues_fault
 from routing.forges.local.git import LocalGit, existing_commit
 from routing.forges.local.issue_file import IssueFile
 from routing.forges.local.issues import FoundIssue, LocalIssues, comments_of, find_comment
@@ -104,7 +104,7 @@ class LocalForge:
     def repository_fault(self, repo: str) -> str:
         """Look at the repository as `coalmine up` does at the start."""
         self._check_repo(repo)
-        return str(fault_of(self.git, self.wholeness) or "")
+        return str(fault_of(self.git, self.wholeness) or issues_fault(self.issues.folder) or "")
 
     def repositories_of(self, owner: str) -> tuple[str, ...]:
         """Name the one that it has; it has no owner."""
