@@ -75,7 +75,7 @@ def check_groups(
     return {
         "settings": lambda: [ok("settings", _origin(file))],
         "fleet": lambda: _fleet(coalmine, wait_seconds=wait_seconds),
-        "machine": lambda: _machine(settings),
+        "machine": lambda: _machine(coalmine),
         "forges": lambda: [*local_forges(settings), *forges(settings), *trackers(settings)],
     }
 
@@ -87,11 +87,12 @@ def _fleet(coalmine: Coalmine, *, wait_seconds: float) -> list[HealthFinding]:
     return found
 
 
-def _machine(settings: Settings) -> list[HealthFinding]:
+def _machine(coalmine: Coalmine) -> list[HealthFinding]:
     return [
+        kill_switch(coalmine),
         secrecy(sys.platform, os.getuid()),
         cgroups(usable_cgroup_home()),
-        *sandboxes(find_bubblewrap(), settings),
+        *sandboxes(find_bubblewrap(), coalmine.settings),
         git(),
     ]
 
@@ -166,7 +167,6 @@ def fleet(coalmine: Coalmine) -> list[HealthFinding]:
         _trials,
         _dead,
         _paused,
-        _kill_switch,
         _limits,
         accounts,
         notifications,
@@ -240,14 +240,6 @@ def _paused(coalmine: Coalmine) -> HealthFinding:
     return warning("pause", f"dispatch is paused: {reason}", "`coalmine resume` when it may go on")
 
 
-def _kill_switch(coalmine: Coalmine) -> HealthFinding:
-    """Whether dispatch from forges is switched off in the fleet's workers."""
-    if not coalmine.switch.settings_in_force().kill_switch:
-        return ok("kill-switch", "off")
-    remedy = "take kill_switch (COALMINE_KILL_SWITCH) from the workers' settings when work may be dispatched"
-    return warning("kill-switch", "on: nothing is dispatched from any forge", remedy)
-
-
 def notifications(coalmine: Coalmine) -> HealthFinding:
     """Whether notifications reach their sinks; the first sink with a fault is the finding.
 
@@ -309,6 +301,21 @@ def workers(app: Celery, *, wait_seconds: float) -> HealthFinding:
     return warning(
         "workers", message, "start one with `celery -A coalmine worker`, or everything with `coalmine up`"
     )
+
+
+def kill_switch(coalmine: Coalmine) -> HealthFinding:
+    """Whether dispatch from forges is switched off in the fleet's workers.
+
+    The settings of this environment are looked at where the store does not say what those of the workers are.
+    """
+    try:
+        is_on, whose = coalmine.switch.settings_in_force().kill_switch, "the workers' settings"
+    except STORE_AWAY:
+        is_on, whose = coalmine.settings.kill_switch, "the settings here, and those of workers"
+    if not is_on:
+        return ok("kill-switch", "off")
+    remedy = f"take kill_switch (COALMINE_KILL_SWITCH) from {whose} when work may be dispatched"
+    return warning("kill-switch", "on: nothing is dispatched from any forge", remedy)
 
 
 def secrecy(platform: str, user: int) -> HealthFinding:

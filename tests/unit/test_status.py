@@ -8,6 +8,7 @@ import redis
 from rich.console import Console
 
 from console.doctor.doctor import fleet as doctor_findings
+from console.doctor.doctor import kill_switch
 from console.metrics.metric_list import KILLED
 from console.metrics.readings import read_metrics
 from console.output.trials.trial_outlook import TrialOutlook
@@ -89,7 +90,7 @@ def test_switches_are_shown_as_the_workers_have_them(fake_redis: redis.Redis, *,
     Worker(coalmine=working.app).sweep()
     assert read_status(looking.app).killed is is_on
     found = {finding.check: finding.status for finding in doctor_findings(looking.app)}
-    assert found["kill-switch"] is (Status.WARNING if is_on else Status.OK)
+    assert kill_switch(looking.app).status is (Status.WARNING if is_on else Status.OK)
     assert found["trials"] is (Status.PROBLEM if is_on else Status.OK)
     (shown_by_metrics,) = (each for each in read_metrics(looking.app) if each.metric is KILLED)
     assert shown_by_metrics.value == is_on
