@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from routing.sandbox.sandbox import SandboxCommand
+from tasks.agents.proxy.hosts import HostRules
+from tasks.agents.proxy.network_proxy import NetworkGate, NetworkProxy
 from tasks.agents.sandbox.probes import probe
 from tasks.agents.sandbox.turn_sandbox import AgentSandboxes, SandboxTurn
 
@@ -27,6 +29,21 @@ class _OpenSandboxes(AgentSandboxes):
         return _Open()
 
 
+class _EveryHost(HostRules):
+    """Refuses nothing."""
+
+    def match(self, host: str, port: int) -> str:
+        return f"{host}:{port}"
+
+
+class _LeakySandboxes(AgentSandboxes):
+    """Sandboxes of bubblewrap, with a proxy that refuses nothing."""
+
+    def _gate(self, turn: SandboxTurn) -> NetworkGate:
+        del turn
+        return NetworkProxy().gate(_EveryHost(), secrets={}, say=lambda _: None)
+
+
 def test_all_of_them_hold_in_a_sandbox() -> None:
     """The store listens, and is out of reach."""
     with socket.create_server(("127.0.0.1", 0)) as store:
@@ -36,7 +53,14 @@ def test_all_of_them_hold_in_a_sandbox() -> None:
 
 
 def test_they_reach_their_aims_without_one() -> None:
-    """Else they would prove nothing; the host that nobody named does not exist."""
+    """Else they would prove nothing."""
     with socket.create_server(("127.0.0.1", 0)) as store:
         done = probe(_OpenSandboxes(), store=store.getsockname(), environment=os.environ)
-    assert list(done.held) == ["a host that is not named"]
+    assert (done.fault, list(done.held)) == ("", [])
+
+
+def test_a_proxy_that_lets_every_host_through_is_found() -> None:
+    """All else holds: the host is reached through the proxy, not directly."""
+    with socket.create_server(("127.0.0.1", 0)) as store:
+        done = probe(_LeakySandboxes(), store=store.getsockname(), environment=os.environ)
+    assert (done.fault, list(done.reached)) == ("", ["a host that is not named"])

@@ -27,15 +27,12 @@ from tasks.agents.sandbox.turn_sandbox import AgentSandboxes, SandboxTurn
 #: Seconds that all attacks together may take.
 PROBE_SECONDS = 30.0
 
-#: A host that no version names.
-REFUSED = "refused.example.invalid"
-
 #: The number of the call `keyctl`, by the machine's kind.
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 
 # Runs inside. Prints one line of JSON: each attack, and whether it reached its aim.
 _ATTACKS = """\
-import glob, json, os, socket, sys, urllib.request
+import glob, json, os, socket, sys, urllib.parse
 aims = json.loads(sys.argv[1])
 def tried(attack):
     try:
@@ -48,6 +45,13 @@ def connected(address):
         one.settimeout(3)
         one.connect(address if kind == socket.AF_UNIX else tuple(address))
     return True
+def asked():
+    place = "%s:%d" % tuple(aims["unnamed"])
+    way = urllib.parse.urlsplit(os.environ.get("HTTP_PROXY", "http://" + place))  # without a proxy, directly
+    with socket.create_connection((way.hostname, way.port), 3) as one:
+        one.sendall(("GET http://%s/ HTTP/1.1\\r\\nHost: %s\\r\\n\\r\\n" % (place, place)).encode())
+        one.recv(1)  # by then the proxy has refused, or has connected to the host, which never answers
+    return False
 def spied():
     mine = aims["nonce"].encode()
     for file in glob.glob("/proc/[0-9]*/environ"):
@@ -71,7 +75,7 @@ reached = {
     "a secret in the home": tried(lambda: open(aims["secret"]).read()),
     "the memory of other processes": tried(spied),
     "this machine's network": tried(lambda: connected(aims["listening"])),
-    "a host that is not named": tried(lambda: urllib.request.urlopen("http://%s/" % aims["host"], timeout=5)),
+    "a host that is not named": tried(asked),
     "a process that stays": tried(left),
 }
 if aims["keyctl"]:
@@ -106,10 +110,13 @@ def probe(
         (base / "work" / "other" / "file").write_text(nonce)
         (home / "key").write_text(nonce)
         listening = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+        # Of this machine, so that it is certain to be there: the proxy has the network of the worker.
+        unnamed = held.enter_context(socket.create_server(("127.0.0.1", 0)))
         bystander = Command(argv=["sleep", "60"], environment={"SECRET": nonce, "PATH": os.defpath})
         held.callback(ChildProcess.start(bystander).discard)
         aims = {
-            "nonce": nonce, "left": mark, "store": store, "host": REFUSED, "secret": str(home / "key"),
+            "nonce": nonce, "left": mark, "store": store, "secret": str(home / "key"),
+            "unnamed": unnamed.getsockname(),
             "tree": str(base / "work" / "other" / "file"), "listening": listening.getsockname(),
             "keyctl": _KEYCTL.get(platform.machine(), 0) if filters_calls else 0,
         }  # fmt: skip
@@ -117,6 +124,7 @@ def probe(
         said = _run(sandboxes, base / "work", tree, given, json.dumps(aims))
         if isinstance(said, str):
             return Probed(held=(), reached=(), fault=said)
+        said["a host that is not named"] = _was_asked(unnamed)
     said["a process that stays"] = _is_left(mark)
     reached = [what for what, was in said.items() if was]
     return Probed(held=[what for what in said if what not in reached], reached=reached)
@@ -159,4 +167,14 @@ def _is_left(mark: str) -> bool:
         with suppress(OSError):
             if mark.encode() in file.read_bytes():
                 return True
+    return False
+
+
+def _was_asked(listening: socket.socket) -> bool:
+    """Whether somebody has connected to a server that answers nobody."""
+    listening.setblocking(False)
+    with suppress(BlockingIOError):
+        connection, _ = listening.accept()
+        connection.close()
+        return True
     return False
