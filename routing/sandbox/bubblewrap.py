@@ -40,8 +40,8 @@ def bubblewrap_argv(
     line += ["--proc", "/proc", *_guarded(), "--dev", "/dev"]
     for mount in in_order((Mount(kind=MountKind.EMPTY, at="/dev/shm"), *confined.mounts)):  # noqa: S108
         line += _mounted(mount)
-    # The root itself is in memory, and would take files without end.
-    return [*line, "--remount-ro", "/", "--chdir", cwd, "--", *argv]
+    # Both are in memory, which counts for nobody, and would take files without end. What is in them stays.
+    return [*line, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", cwd, "--", *argv]
 
 
 def _guarded() -> list[str]:

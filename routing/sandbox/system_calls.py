@@ -31,12 +31,38 @@ REFUSED_MOUNTS: Final = (
     *("open_tree", "pivot_root", "setns", "umount", "umount2", "unshare"),
 )
 
+#: The largest shared segment of System V, in bytes: about a page, as databases take for their lock. One that
+#: is mapped nowhere counts for no process: larger ones would be memory beside the limit. There can be 4096.
+MOST_SEGMENT_BYTES: Final = 4096
+
 _LIBRARY: Final = "libseccomp.so.2"
 _ALLOW: Final = 0x7FFF0000
 _REFUSE: Final = 0x00050000 | errno.EPERM
 
+#: Ways to compare an argument (seccomp_rule_add(3)), and what programs of 32 bits ask for by the call `ipc`.
+_GREATER, _MASKED_EQUAL = 6, 7
+_IPC_SHMGET: Final = 23
+
 #: The other kinds of programs that a machine runs: their calls have other numbers.
 _ALSO: Final = {"x86_64": ("x86", "x32"), "aarch64": ("arm",)}
+
+
+class _Comparison(ctypes.Structure):
+    """`struct scmp_arg_cmp`."""
+
+    _fields_ = (
+        ("argument", ctypes.c_uint),
+        ("way", ctypes.c_int),
+        ("one", ctypes.c_uint64),
+        ("other", ctypes.c_uint64),
+    )
+
+
+#: Calls that are refused for some arguments.
+_REFUSED_WITH: Final = {
+    "shmget": _Comparison(1, _GREATER, MOST_SEGMENT_BYTES, 0),
+    "ipc": _Comparison(0, _MASKED_EQUAL, 0xFFFF, _IPC_SHMGET),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,16 +107,25 @@ def _made(library: ctypes.CDLL, names: Iterable[str]) -> bytes:
             number = library.seccomp_arch_resolve_name(kind.encode())
             _checked(library.seccomp_arch_add(context, ctypes.c_uint32(number)))
         for name in names:
-            number = library.seccomp_syscall_resolve_name(name.encode())
-            if number != -1:
-                refuse = (context, ctypes.c_uint32(_REFUSE), ctypes.c_int(number), ctypes.c_uint(0), None)
-                _checked(library.seccomp_rule_add_array(*refuse))
+            _refuse(library, context, name)
+        for name, comparison in _REFUSED_WITH.items():
+            _refuse(library, context, name, comparison)
         with closing(os.fdopen(os.memfd_create("coalmine-filter"), "rb")) as file:
             _checked(library.seccomp_export_bpf(context, ctypes.c_int(file.fileno())))
             file.seek(0)
             return file.read()
     finally:
         library.seccomp_release(context)
+
+
+def _refuse(library: ctypes.CDLL, context: ctypes.c_void_p, name: str, *comparisons: _Comparison) -> None:
+    """Refuse a call, or only that whose arguments compare so."""
+    number = library.seccomp_syscall_resolve_name(name.encode())
+    if number == -1:
+        return
+    given = (_Comparison * len(comparisons))(*comparisons) if comparisons else None
+    action, count = ctypes.c_uint32(_REFUSE), ctypes.c_uint(len(comparisons))
+    _checked(library.seccomp_rule_add_array(context, action, ctypes.c_int(number), count, given))
 
 
 def _checked(answer: int) -> None:

@@ -170,7 +170,8 @@ def bubblewrap(asked: argparse.Namespace, groups: Path, info: int) -> list[str]:
         if is_said or name in os.environ:
             line += ["--setenv", name, value if is_said else os.environ[name]]
     line += ["--setenv", "container", f"engine-name={asked.name}"]
-    return [*line, "--remount-ro", "/", "--chdir", asked.workdir]
+    # In an engine it is root's, and of a fixed size.
+    return [*line, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", asked.workdir]
 
 
 def watched(first: int, asked: argparse.Namespace, groups: Path, ended: threading.Event) -> None:

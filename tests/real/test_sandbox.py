@@ -73,6 +73,7 @@ OF_THE_MACHINE = {
 
 WRITES = {
     "the system": "touch /usr/bin/mine && echo reached",
+    "the folder of devices, which is in memory": "touch /dev/mine && echo reached",
     "the root": "touch /mine && echo reached",
     "its prompt": 'echo x > "$COALMINE_PROMPT_FILE" && echo reached',
     "a program on its PATH": 'for d in $(echo $PATH | tr : " "); do touch $d/mine && echo reached; done',
@@ -321,6 +322,19 @@ def test_a_turn_that_takes_too_much_ends_by_that(bench: SandboxBench, what: str)
     assert (small.clean, small.ended_by) == (True, Ending.RESULT)
     result = bench.run(line, limits=turn, **limits)
     assert (result.ended_by, result.clean, result.survivors) == (ending, False, 0), result.output_tail
+
+
+def test_memory_that_is_mapped_nowhere_counts(tmp_path: Path) -> None:
+    """In a container the engine's control group counts it."""
+    line = (
+        'python3 -c \'import os, time; fs = [os.memfd_create("x") for _ in range(30)]; '
+        "[os.write(f, bytes(9 << 20)) for f in fs]; time.sleep(60)'"
+    )
+    limits = TurnLimits(
+        time_limit_seconds=60, stall_seconds=60, resources=ProcessLimits(memory_bytes=200 << 20)
+    )
+    result = SandboxBench(folder=tmp_path).run(line, limits=limits)
+    assert (result.ended_by, result.survivors) == (Ending.MEMORY_LIMIT, 0), result.output_tail
 
 
 @pytest.fixture

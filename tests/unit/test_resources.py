@@ -1,11 +1,13 @@
 """What a turn may take of its machine: which processes count, and what ends it by which name."""
 
+import mmap
+import os
 from pathlib import Path
 
 import pytest
 
 from routing.jobs.ending import OF_RESOURCES, Ending
-from routing.process.usage import ProcessUse, UsageTable, family_of, folder_bytes
+from routing.process.usage import ProcessUse, UsageTable, family_of, folder_bytes, resident_bytes
 from routing.sandbox.mount import ProcessLimits
 from routing.sandbox.profile import SandboxProfile
 from tasks.agents.turn.resources import FOLDER_SECONDS, LOOK_SECONDS, ResourceWatch
@@ -63,6 +65,23 @@ def test_a_session_and_all_that_descends_from_it_count() -> None:
 def test_the_limit_itself_is_allowed(limits: ProcessLimits, ending: Ending | None) -> None:
     """What is above it ends the turn, by its name."""
     assert watch(limits)[0].look(LOOK_SECONDS) is ending
+
+
+def test_an_open_file_in_memory_counts_once_whether_it_is_mapped_or_not() -> None:
+    """Nothing of it is resident until it is mapped; then it is among the pages of the process."""
+    size = 32 * MIB
+    own = [ProcessUse(os.getpid(), 1, LEADER, 0)]
+    before = resident_bytes(own, limit=-1)
+    with os.fdopen(os.memfd_create("large"), "r+b", buffering=0) as file:
+        for _ in range(size // MIB):
+            file.write(bytes(MIB))
+        assert size <= resident_bytes(own, limit=2 * size) < 2 * size, "what the rough count says is allowed"
+        unmapped = resident_bytes(own, limit=-1)
+        with mmap.mmap(file.fileno(), size) as pages:
+            assert pages[:: mmap.PAGESIZE].count(0) == size // mmap.PAGESIZE
+            mapped = resident_bytes(own, limit=-1)
+    for now in (unmapped, mapped):
+        assert abs(now - before - size) < size // 4
 
 
 def test_nothing_is_looked_at_without_limits() -> None:

@@ -36,6 +36,8 @@ def test_a_program_gets_namespaces_of_its_own_and_no_rights() -> None:
     assert said[-3:] == ["--", "agent", "--now"]
     assert ("--chdir", "/tree") in pairwise(said)
     assert ("--remount-ro", "/") in pairwise(said)
+    assert said.index("/dev") < said.index("/dev/shm") < said.index("--remount-ro")  # noqa: S108
+    assert ("--remount-ro", "/dev") in pairwise(said)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ HARMLESS = (
     "keyctl",
     "mount",
     "setns",
+    "shmget",
     "unshare",
     "userfaultfd",
     "getpid",
@@ -79,6 +80,29 @@ def test_the_kernel_refuses_what_no_agent_needs() -> None:
 def test_every_call_has_a_name_that_the_library_knows(name: str) -> None:
     """One that it does not know would be allowed."""
     assert number(name) != -1
+
+
+#: Asks for shared segments of these sizes under a filter, and prints which it got.
+SEGMENTS = (
+    CALLS.partition("said = {}")[0]
+    + """
+libc.prctl(38, 1, 0, 0, 0)
+assert libc.prctl(22, 2, ctypes.byref(Program(len(code) // 8, code))) == 0
+for size in json.loads(sys.argv[1]):
+    segment = libc.shmget(0, ctypes.c_size_t(size), 0o600)
+    print(ctypes.get_errno() if segment < 0 else libc.shmctl(segment, 0, None))
+"""
+)
+
+
+def test_a_shared_segment_of_more_than_a_page_is_refused() -> None:
+    """A database has its lock; memory that no process maps would be beside every limit."""
+    made, sizes = system_call_filters(), json.dumps([56, 4096, 4097, 300 << 20])
+    for content in (made.alone, made.nesting):
+        done = subprocess.run(
+            [sys.executable, "-c", SEGMENTS, sizes], input=content, capture_output=True, check=True
+        )
+        assert done.stdout.split() == [b"0", b"0", b"1", b"1"]
 
 
 def test_a_machine_without_the_library_filters_nothing() -> None:
