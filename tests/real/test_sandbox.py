@@ -6,7 +6,6 @@ command line and holds containers to it by bubblewrap: no engine runs where the 
 
 import ctypes
 import os
-import platform
 import signal
 import socket
 import threading
@@ -29,67 +28,10 @@ from tasks.agents.repository.worktree import Worktree, open_worktree
 from tasks.agents.sandbox.turn_sandbox import AgentSandboxes
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
+from tests.real.sandbox_attacks import CONNECT, HARMLESS, OF_THE_MACHINE, READS, WRITES, is_open
 from tests.real.sandbox_bench import JOB, SandboxBench, stand_in_engine
 from tests.repositories import new_repository
 from tests.waiting import wait_until
-
-CONNECT = "python3 -c 'import socket; socket.socket({family}).connect({address})' && echo reached"
-
-#: Shell lines that print `reached` when they reach something, by what that is.
-#: The number of the call `keyctl`, by the machine's kind.
-KEYCTL = {"x86_64": 250, "aarch64": 219}[platform.machine()]
-
-READS = {
-    "a secret in the home": 'cat "$HOME/.ssh/id" && echo reached',
-    "a secret by its full path": 'cat "{secret}" && echo reached',
-    "another tree": 'ls "{work}/shop/fedcba9876543210" && echo reached',
-    "the log of its turn": 'cat "{work}/.coalmine/turns/{job}/1/turn.log" && echo reached',
-    "our git directories": 'ls "{work}/shop/.coalmine" && echo reached',
-    "the worker's environment": 'tr "\\0" "\\n" < /proc/{pid}/environ && echo reached',
-    "the worker's memory": "head -c1 /proc/{pid}/mem && echo reached; ls /proc/{pid} && echo reached",
-    "the worker's files through its processes": "ls -l /proc/{pid}/root/ && echo reached",
-    "processes of others": "kill -0 {pid} && echo reached",
-    "a socket of the store": CONNECT.format(family=1, address='"{socket}"'),
-    "the shadow file": "cat /etc/shadow && echo reached",
-    "devices": "ls /dev/sd* /dev/vd* /dev/mem /dev/kmsg 2>/dev/null && echo reached",
-    "kernel settings": "f=/proc/sys/kernel/panic_on_oops; v=$(cat $f); echo $v > $f && echo reached",
-}
-
-#: What listens or lies on this machine for its own users, and how a shell line looks for it.
-OF_THE_MACHINE = {
-    "a socket without a path": CONNECT.format(family=1, address='"\\0{abstract}"'),
-    "an agent of keys, a bus, an engine": (
-        "for s in /var/run/docker.sock /run/dbus/system_bus_socket {folder}/agent.sock; do "
-        "test -e $s && echo reached; done; "
-        'test -n "$SSH_AUTH_SOCK$DBUS_SESSION_BUS_ADDRESS$DOCKER_HOST" && echo reached'
-    ),
-    "the keys of the worker's session": (
-        f"python3 -c 'import ctypes as c; c.CDLL(None).syscall({KEYCTL}, 0, -3, 0) > 0 or exit(1)'"
-        " && echo reached"
-    ),
-    "memory that is shared by name": "ls /dev/shm | grep {shared} && echo reached",
-    "memory that is shared by number": "grep -q {memory} /proc/sysvipc/shm && echo reached",
-}
-
-WRITES = {
-    "the system": "touch /usr/bin/mine && echo reached",
-    "the folder of devices, which is in memory": "touch /dev/mine && echo reached",
-    "the root": "touch /mine && echo reached",
-    "its prompt": 'echo x > "$COALMINE_PROMPT_FILE" && echo reached',
-    "a program on its PATH": 'for d in $(echo $PATH | tr : " "); do touch $d/mine && echo reached; done',
-    "a mount": "mount -t tmpfs none /usr && echo reached; mount -o remount,rw / && echo reached",
-    "another namespace": "unshare -Ur true && echo reached",
-    "the terminal of the worker": (
-        "python3 -c 'import fcntl, termios; fcntl.ioctl(0, termios.TIOCSTI, b\"x\")' && echo reached; "
-        "(: > /dev/tty) && echo reached; setsid sh -c ': > /dev/tty' && echo reached"
-    ),
-    "rights by a file of another user": (
-        "cp /bin/sh s; chmod 6755 s; grep -q 'NoNewPrivs:.1' /proc/self/status || echo reached; "
-        "grep -q 'CapEff:.0*$' /proc/self/status || echo reached; mknod d b 8 0 && echo reached"
-    ),
-    "hooks that the worker's git would run": ("git config --system core.hooksPath /mine && echo reached"),
-    "other rights": "su -c true </dev/null && echo reached; chroot / true && echo reached",
-}
 
 
 @pytest.fixture(params=[SandboxKind.BUBBLEWRAP, SandboxKind.CONTAINER])
@@ -110,18 +52,19 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> SandboxBench:
 def test_nothing_of_the_machine_is_read(bench: SandboxBench, what: str, *, is_confined: bool) -> None:
     """The same line, as the same user, reaches it without a sandbox, or would with rights."""
     kind = bench.kind if is_confined else SandboxKind.NONE
-    path = bench.folder / "s"
+    path, memory = bench.folder / "s", ctypes.create_string_buffer(b"secret")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen(5)
         line = READS[what].format(
-            secret=bench.home / ".ssh" / "id", work=bench.work_dir, job=JOB, pid=os.getpid(), socket=path
-        )
+            secret=bench.home / ".ssh" / "id", work=bench.work_dir, job=JOB, pid=os.getpid(), socket=path,
+            at=ctypes.addressof(memory),
+        )  # fmt: skip
         said = bench.run(f"{line} 2>&1; true", sandbox=kind).output_tail
     reached = "reached" in said
     if is_confined:
         assert not reached, said
-    elif what.startswith(("a ", "another", "our", "the worker's files", "processes", "the log")):
+    elif is_open(what):
         assert reached, f"the probe itself is broken: {said}"
 
 
@@ -131,6 +74,7 @@ def test_what_the_machine_shares_is_not_shared(bench: SandboxBench, what: str) -
     name = f"coalmine-{os.getpid()}"
     shared, agent = Path("/dev/shm", name), bench.folder / "agent.sock"  # noqa: S108
     bench.environment = {"SSH_AUTH_SOCK": str(agent)}
+    controlling, terminal = os.openpty()
     libc = ctypes.CDLL(None, use_errno=True)
     memory = libc.shmget(0, 4096, 0o1600)
     try:
@@ -140,14 +84,17 @@ def test_what_the_machine_shares_is_not_shared(bench: SandboxBench, what: str) -
             abstract.listen(5)
             keys.bind(str(agent))
             line = OF_THE_MACHINE[what].format(
-                abstract=name, folder=bench.folder, shared=name, memory=f"' {memory} '"
-            )
+                abstract=name, folder=bench.folder, shared=name, memory=f"' {memory} '",
+                terminal=os.ttyname(terminal),
+            )  # fmt: skip
             without = bench.run(f"{line} 2>&1; true", sandbox=SandboxKind.NONE).output_tail
             bench.environment = {}
             within = bench.run(f"{line} 2>/dev/null; true").output_tail
     finally:
         shared.unlink()
         libc.shmctl(memory, 0, None)  # IPC_RMID
+        os.close(controlling)
+        os.close(terminal)
     assert "reached" in without, f"the probe itself is broken: {without}"
     assert "reached" not in within, within
 
@@ -155,8 +102,17 @@ def test_what_the_machine_shares_is_not_shared(bench: SandboxBench, what: str) -
 @pytest.mark.parametrize("what", WRITES)
 def test_nothing_of_the_machine_is_changed(bench: SandboxBench, what: str) -> None:
     """Its tree, its home and its temporary files are all that an agent can write."""
+    programs = bench.folder / "bin"
+    programs.mkdir()
+    bench.environment = {"PATH": os.pathsep.join([str(programs), os.environ["PATH"]])}
+    prompt = bench.work_dir / ".coalmine" / "turns" / JOB / "1" / "prompt.md"
+    line = WRITES[what].format(bin=programs, prompt=prompt)
+    control = HARMLESS.get(what, line)
+    if is_open(what):
+        without = bench.run(f"({control}) 2>&1; rm -f {programs}/mine", sandbox=SandboxKind.NONE).output_tail
+        assert "reached" in without, f"the probe itself is broken: {without}"
     said = bench.run(
-        f"({WRITES[what]}) 2>&1; echo mine > mine; echo own > ~/own; echo own > /tmp/own && echo done"
+        f"({control}; {line}) 2>&1; echo mine > mine; echo own > ~/own; echo own > /tmp/own && echo done"
     )
     assert "reached" not in said.output_tail, said.output_tail
     assert "done" in said.output_tail

@@ -49,14 +49,16 @@ def test_all_of_them_hold_in_a_sandbox() -> None:
     with socket.create_server(("127.0.0.1", 0)) as store:
         done = probe(AgentSandboxes(), store=store.getsockname(), environment=os.environ)
     assert (done.fault, list(done.reached)) == ("", [])
-    assert len(done.held) == 8
+    assert len(done.held) == 9
 
 
 def test_they_reach_their_aims_without_one() -> None:
-    """Else they would prove nothing."""
+    """Else they would prove nothing. A kernel may keep a worker's memory from its children, except root's."""
+    kept = [] if os.geteuid() == 0 else ["the memory of the worker"]
     with socket.create_server(("127.0.0.1", 0)) as store:
         done = probe(_OpenSandboxes(), store=store.getsockname(), environment=os.environ)
-    assert (done.fault, list(done.held)) == ("", [])
+    assert done.fault == ""
+    assert set(done.held) <= set(kept)
 
 
 def test_a_proxy_that_lets_every_host_through_is_found() -> None:

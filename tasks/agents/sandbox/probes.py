@@ -5,6 +5,7 @@ sandbox as a turn's agent would, with the usual profile. Nothing is changed, and
 that is not ours.
 """
 
+import ctypes
 import json
 import os
 import platform
@@ -58,6 +59,10 @@ def spied():
         if "/%d/" % os.getpid() not in file and tried(lambda: mine in open(file, "rb").read()):
             return True
     return False
+def peeked():
+    with open("/proc/%d/mem" % aims["worker"], "rb", 0) as memory:
+        memory.seek(aims["at"])
+        return memory.read(len(aims["nonce"])) == aims["nonce"].encode()
 def held_keys():
     import ctypes
     return ctypes.CDLL(None).syscall(aims["keyctl"], 0, -3, 0) > 0  # the keyring of the worker's session
@@ -73,7 +78,8 @@ reached = {
     "the store": tried(lambda: connected(aims["store"])),
     "another work tree": tried(lambda: open(aims["tree"]).read()),
     "a secret in the home": tried(lambda: open(aims["secret"]).read()),
-    "the memory of other processes": tried(spied),
+    "the environment of other processes": tried(spied),
+    "the memory of the worker": tried(peeked),
     "this machine's network": tried(lambda: connected(aims["listening"])),
     "a host that is not named": tried(asked),
     "a process that stays": tried(left),
@@ -112,11 +118,12 @@ def probe(
         listening = held.enter_context(socket.create_server(("127.0.0.1", 0)))
         # Of this machine, so that it is certain to be there: the proxy has the network of the worker.
         unnamed = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+        memory = ctypes.create_string_buffer(nonce.encode())  # of this process, which stands for a worker
         bystander = Command(argv=["sleep", "60"], environment={"SECRET": nonce, "PATH": os.defpath})
         held.callback(ChildProcess.start(bystander).discard)
         aims = {
             "nonce": nonce, "left": mark, "store": store, "secret": str(home / "key"),
-            "unnamed": unnamed.getsockname(),
+            "unnamed": unnamed.getsockname(), "worker": os.getpid(), "at": ctypes.addressof(memory),
             "tree": str(base / "work" / "other" / "file"), "listening": listening.getsockname(),
             "keyctl": _KEYCTL.get(platform.machine(), 0) if filters_calls else 0,
         }  # fmt: skip
