@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +55,8 @@ class SandboxBench:
     def run(
         self, line: str, *, tree: Path | None = None, borrowed: tuple[Path, ...] = (),
         stop: StopSignal | None = None, sandbox: SandboxKind | None = None,
-        limits: TurnLimits | None = None, **profile: object,
+        limits: TurnLimits | None = None, shown: Sequence[Path] = (), sockets: Sequence[Path] = (),
+        **profile: object,
     ) -> TurnResult:  # fmt: skip
         """Run shell lines as an agent, to its end; from a file, as what a command names is shown to it."""
         tree = tree or self.folder / "tree"
@@ -83,6 +84,8 @@ class SandboxBench:
                 worker=os.environ,
             )
         )  # fmt: skip
+        if made is not None:
+            made = made.showing(shown, sockets=sockets)
         confined = TurnInput(
             **{name: getattr(turn, name) for name in TurnInput.__slots__} | {"sandbox": made}
         )
