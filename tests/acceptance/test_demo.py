@@ -11,7 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from console.local.start_checks import sandbox_words
 from routing.git.git import Git
+from routing.sandbox.bubblewrap_here import find_bubblewrap
+from routing.sandbox.profile import SandboxKind
 from tests.waiting import run, until_ended, wait_until
 
 #: Seconds that the whole story may take on an idle machine: it takes 33 to 85, by how fast files are made.
@@ -63,6 +66,8 @@ def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None
     finally:
         until_ended(demo, timeout=60)
     assert demo.returncode == 128 + number, log.read_text()
+    words = sandbox_words(find_bubblewrap(), SandboxKind.AUTO).split()[:5]
+    assert " ".join(words) in " ".join(log.read_text().split()), "it says what its agents run in"
     assert not list((tmp_path / "tmp").iterdir())
     marked = os.fsencode(tmp_path / "tmp" / "coalmine-demo")
     assert not [pid for pid in psutil.pids() if marked in _arguments(pid)]
