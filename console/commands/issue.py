@@ -17,7 +17,12 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from console.completion import complete_issue
-from console.decisions.issue_decisions import LEFT_TO_PEOPLE, pause_issue, resume_issue
+from console.decisions.issue_decisions import (
+    LEFT_TO_PEOPLE,
+    accept_repository,
+    pause_issue,
+    resume_issue,
+)
 from console.details.issue_reasons import read_reasons
 from console.input.issue_name import issue_named
 from console.invocation import AsJson, examples, noted, opened, started
@@ -190,6 +195,27 @@ def poll(
         )
         raise UnavailableError(message) from error
     terminal.answer({"forge": forge, "asked": True}, f"A worker of the queue control will poll {forge} now.")
+
+
+@issue_app.command(epilog=examples("issue accept github:acme/shop", "issue accept github:acme/shop --by ada"))
+def accept(
+    ctx: typer.Context,
+    repository: Annotated[
+        str, typer.Argument(metavar="FORGE:REPOSITORY", help="As in the settings: github:acme/shop.")
+    ],
+    *,
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Serve the repository that has the name now, where it is another one than was served before."""
+    who = _who(ctx, by)
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    changed = accept_repository(coalmine, repository)
+    if changed:
+        noted(ctx, repository, by=who)
+    done = "the repository that has this name at the next look is served"
+    said = done if changed else f"nothing was known of it; {done}"
+    terminal.answer({"repository": repository, "changed": changed}, f"{repository}: {said}.")
 
 
 def _problems(coalmine: Coalmine, places: Sequence[str]) -> dict[str, list[IssueProblem]]:

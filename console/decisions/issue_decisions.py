@@ -1,11 +1,13 @@
-"""Decisions about an issue: it leaves the queue, or goes back into it."""
+"""Decisions about an issue: it leaves the queue, or goes back into it; and about where issues come from."""
 
 from contextlib import closing
 from dataclasses import dataclass
 
 from routing.backlog.item import BacklogItem, BacklogState
-from routing.errors import UnavailableError
+from routing.errors import NotFoundError, UnavailableError
+from routing.forges.config import RemoteConfig
 from routing.forges.errors import ForgeError
+from routing.forges.rest.clone import server_of
 from routing.issues.issue import IssueRef
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
@@ -41,6 +43,21 @@ def resume_issue(parts: Coalmine, ref: IssueRef, *, by: str) -> IssueResumed:
         off = _take_label_off(forges, before, label)
         changed = forges.backlog.requeue(ref, by=by) or bool(off)  # a poll may have put it back in between
         return IssueResumed(before=before, item=forges.backlog.find(ref), changed=changed, label_off=off)
+
+
+def accept_repository(parts: Coalmine, place: str) -> bool:
+    """Serve whatever repository has the name `forge:repo` at the next look; False if nothing was known of it.
+
+    NotFoundError for a place that no forge of the settings over HTTP serves.
+    """
+    name, _, repo = place.partition(":")
+    remote = [one for one in parts.settings.forge if isinstance(one, RemoteConfig) and one.is_served]
+    config = next((one for one in remote if one.name == name and one.served.spelled(repo)), None)
+    if config is None:
+        known = ", ".join(f"{one.name}:{repo}" for one in remote for repo in one.repositories) or "none"
+        message = f"no forge that is reached over HTTP serves {place[:100]!r}; these are served: {known}"
+        raise NotFoundError(message)
+    return parts.repository_ids.forget(name, server_of(config), repo) is not None
 
 
 def _forge_parts(parts: Coalmine) -> ForgeParts:

@@ -76,8 +76,10 @@ def check_groups(
         "settings": lambda: [ok("settings", _origin(file))],
         "fleet": lambda: _fleet(coalmine, wait_seconds=wait_seconds),
         "machine": lambda: _machine(coalmine),
-        "forges": lambda: [*local_forges(settings), *forges(settings), *trackers(settings)],
-    }
+        "forges": lambda: [
+            *local_forges(settings), *forges(settings, coalmine.repository_ids), *trackers(settings),
+        ],
+    }  # fmt: skip
 
 
 def _fleet(coalmine: Coalmine, *, wait_seconds: float) -> list[HealthFinding]:

@@ -19,12 +19,12 @@ from routing.forges.config import RemoteConfig
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Access, HoldsConnections
 from routing.forges.registry import KINDS
-from routing.forges.site import ForgeSite
+from routing.forges.site import ForgeSite, ServedRemotes
 from routing.forges.work_branch import WORK_PREFIX
 from routing.git.git import Git
 from routing.git.limits import GitLimits
-from routing.git.remote import RemoteGoneError
-from routing.http.connection import Surroundings
+from routing.git.remote import Remote, RemoteGoneError, RemoteMovedError
+from routing.http.connection import IdBoard, Surroundings
 from routing.http.settings import HttpLimits
 from routing.store.redis.health import HealthFinding
 from tasks.composition.composition import Coalmine
@@ -64,21 +64,22 @@ def forge_templates(coalmine: Coalmine) -> HealthFinding:
     )
 
 
-def forges(settings: Settings) -> list[HealthFinding]:
+def forges(settings: Settings, ids: IdBoard | None = None) -> list[HealthFinding]:
     """Everything about forges over HTTP; each is asked for a few seconds, all at the same time.
 
     The findings are in the order of the settings. Each forge there has some, even one that is named alone.
+    `ids` keeps which repositories were meant by names; None where that is not to be asked.
     """
     known = [forge for forge in settings.forge if isinstance(forge, RemoteConfig)]
     if not known:
         titles = [kind.title for kind in KINDS.values() if issubclass(kind.config, RemoteConfig)]
         return [ok("forges", f"{', '.join(titles[:-1])} and {titles[-1]} are not set up")]
     with ThreadPoolExecutor(max_workers=len(known)) as pool:
-        found = pool.map(lambda forge: list(_forge(forge, settings)), known)
+        found = pool.map(lambda forge: list(_forge(forge, settings, ids)), known)
         return [finding for findings in found for finding in findings]
 
 
-def _forge(forge: RemoteConfig, settings: Settings) -> Iterator[HealthFinding]:
+def _forge(forge: RemoteConfig, settings: Settings, ids: IdBoard | None) -> Iterator[HealthFinding]:
     """The findings about one forge. Runs in a thread; its connections are closed before it ends."""
     yield _set_up(forge)
     yield _webhook(forge)
@@ -87,7 +88,7 @@ def _forge(forge: RemoteConfig, settings: Settings) -> Iterator[HealthFinding]:
     try:
         # Only this forge, so that a fault in the settings of another one is not reported here.
         alone = settings.model_copy(update={"forge": (forge,)})
-        site = sites_of(alone, Surroundings(limits=HASTE))[forge.name]
+        site = sites_of(alone, Surroundings(limits=HASTE, ids=_KnownIds(ids)))[forge.name]
     except CoalmineError as error:
         yield problem(f"access-{forge.name}", str(error), f"correct the settings of forge.{forge.name}")
         return
@@ -141,6 +142,26 @@ def _webhook(forge: RemoteConfig) -> HealthFinding:
         remedy = f"take forge.{forge.name}.previous_webhook_secret away once the forge has the new one"
         return warning(check, "the previous secret is accepted still", remedy)
     return ok(check, "its secret is set")
+
+
+class _KnownIds:
+    """The ids that are kept, for one who only looks: none is added, and none is known without the store."""
+
+    def __init__(self, ids: IdBoard | None) -> None:
+        self._ids = ids
+
+    def kept(self, forge: str, server: str, name: str) -> int | None:
+        """The id; None also when the store does not say, which is another check's to find."""
+        try:
+            return None if self._ids is None else self._ids.kept(forge, server, name)
+        except CoalmineError:
+            self._ids = None  # one wait is enough
+            return None
+
+    def keep(self, forge: str, server: str, name: str, id_: int) -> int:
+        """It, as if it were kept."""
+        del forge, server, name
+        return id_
 
 
 class _Examination:
@@ -218,7 +239,7 @@ class _Examination:
         """
         check = f"git-{self._site.full_name(repo)}"
         try:
-            remote = replace(self._site.remote(repo), limits=GitLimits(answer_seconds=ANSWER_SECONDS))
+            remote = self._remote(repo)
             with tempfile.TemporaryDirectory() as nowhere:  # an empty folder: no repository's settings apply
                 asked = ("ls-remote", "--", remote.address, "HEAD", f"refs/heads/{_OURS}")
                 listed = remote.run(Git(Path(nowhere)), *asked)
@@ -235,6 +256,19 @@ class _Examination:
             message = f"{remote.shown} has a branch {_OURS}, so no branch {WORK_PREFIX}JOB can be made there"
             return problem(check, message, f"rename the branch {_OURS}")
         return ok(check, f"git reads {remote.shown}")
+
+    def _remote(self, repo: str) -> Remote:
+        """Where workers find it; what the API does not say is left to git.
+
+        RemoteMovedError where another repository has its name.
+        """
+        limits = GitLimits(answer_seconds=ANSWER_SECONDS)
+        try:
+            return ServedRemotes({self._site.name: self._site}, limits)[self._site.full_name(repo)]
+        except RemoteMovedError:
+            raise
+        except CoalmineError:
+            return replace(self._site.remote(repo), limits=limits)
 
     def _no_answer(self, check: str, error: ForgeUnreachableError) -> HealthFinding:
         remedy = f"see that {self._section}.base_url is right and can be reached from here"

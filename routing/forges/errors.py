@@ -58,6 +58,13 @@ class ForgeInvalidError(ForgeError, InvalidInputError):
     """The forge answered that the request makes no sense (any other HTTP 4xx)."""
 
 
+class ForgeReplacedError(ForgeTokenError):
+    """Another repository has the name of one that is served, and that one cannot be gone on with.
+
+    A person has to look, as at a token that is refused, so work waits in the same way.
+    """
+
+
 class ForgeUnreachableError(ForgeError, UnavailableError):
     """The forge gave no answer. Never to be read as one: the caller waits and asks again."""
 

@@ -63,7 +63,11 @@ class FollowsNames(Protocol):
     """A forge whose repositories may be renamed, or moved to another owner."""
 
     def name_now(self, repo: str) -> str:
-        """What a repository is called by now; the name that was asked for where nothing else is known."""
+        """What a repository is called by now; the name that was asked for where nothing else is known.
+
+        ForgeReplacedError where another one has taken its name and it cannot be gone on with;
+        ForgeUnreachableError where that is not known.
+        """
         ...
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from routing.forges.config import ForgeConfig, IssueSourceConfig
+from routing.forges.errors import ForgeError, ForgeRefusedError, ForgeReplacedError
 from routing.forges.forge import FollowsNames, Forge, IssueTracker
 from routing.git.limits import GitLimits
-from routing.git.remote import Remote
+from routing.git.remote import Remote, RemoteAwayError, RemoteMovedError, RemoteRefusedError
 from routing.issues.issue import Issue, IssueRef
 
 
@@ -79,8 +81,9 @@ class ServedRemotes(Mapping[str, Remote]):
         repo = site.config.served.spelled(asked) if site is not None else None
         if site is None or repo is None:
             raise KeyError(name)
-        remote = site.remote(_name_now(site, repo))
-        return replace(remote, limits=self._limits, submodules=site.config.submodules)
+        called = _name_now(site, repo)
+        look = partial(_look, site, repo, called) if isinstance(site.forge, FollowsNames) else None
+        return replace(site.remote(called), limits=self._limits, submodules=site.config.submodules, look=look)
 
     def __iter__(self) -> Iterator[str]:
         """Those that are named."""
@@ -95,8 +98,27 @@ def _name_now(site: ForgeSite, repo: str) -> str:
     """The name that git knows a repository by.
 
     It is followed neither to where it is excluded nor to a name that is served itself, as by a pattern: its
-    issues are found under that one, and would be worked twice.
+    issues are found under that one, and would be worked twice. RemoteMovedError where another repository has
+    its name, RemoteRefusedError and RemoteAwayError where it could not be known from another one.
     """
-    name = site.forge.name_now(repo) if isinstance(site.forge, FollowsNames) else repo
+    try:
+        name = site.forge.name_now(repo) if isinstance(site.forge, FollowsNames) else repo
+    except ForgeReplacedError as error:
+        raise RemoteMovedError(str(error)) from error
+    except ForgeRefusedError as error:
+        raise RemoteRefusedError(str(error)) from error
+    except ForgeError as error:
+        raise RemoteAwayError(str(error)) from error
     served = site.config.served
     return repo if served.excludes(name) or served.spelled(name) is not None else name
+
+
+def _look(site: ForgeSite, repo: str, name: str) -> None:
+    """Raise RemoteMovedError where a repository has another name by now, and what `_name_now` does.
+
+    A turn may last for hours, and the name that it began with be another repository's at its end.
+    """
+    now = _name_now(site, repo)
+    if now != name:
+        message = f"{site.full_name(repo)} is called {now} now, and was {name}; the next attempt goes there"
+        raise RemoteMovedError(message)

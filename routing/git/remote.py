@@ -163,6 +163,8 @@ class Remote:
     limits: GitLimits = field(default_factory=GitLimits)
     submodules: bool = True  # whether those of the repository are fetched with it
     main_branch: Callable[[], str] | None = None  # names its main branch; None: its HEAD does
+    look: Callable[[], None] | None = field(default=None, repr=False, compare=False)  # asked before each git
+    # whether the address leads to what is meant; where it does not, it raises what `run` does
 
     def __post_init__(self) -> None:
         """Refuse addresses that would show the secret to others."""
@@ -189,6 +191,8 @@ class Remote:
 
         A token that is lent is asked for once, and given up when it was refused: the next git has another.
         """
+        if self.look is not None:
+            self.look()
         if self.credential is not None and self.credential.is_lent:
             return self._run_lent(self.credential, git, *arguments)
         asks = arguments[0] == "ls-remote"

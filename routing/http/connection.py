@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urljoin
 
 import requests
@@ -60,6 +60,19 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEPS_METHOD = frozenset({307, 308})
 
 
+class IdBoard(Protocol):
+    """Where it is kept which thing of a server was meant by a name when it was first seen.
+
+    `server` is the address of its API. Calls may raise a CoalmineError.
+    """
+
+    def kept(self, forge: str, server: str, name: str) -> int | None:
+        """The id that is kept; None while it was never seen."""
+
+    def keep(self, forge: str, server: str, name: str, id_: int) -> int:
+        """Keep an id unless one is kept already; returns the one that is kept now."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
     """What a client takes from outside, so that tests can put another in its place."""
@@ -70,6 +83,7 @@ class Surroundings:
     monotonic: Callable[[], float] = time.monotonic  # seconds, for what is waited for
     sleep: Callable[[float], object] = time.sleep
     board: RateLimitBoard | None = None  # shares rate limits with other processes; None: each has its own
+    ids: IdBoard | None = None  # keeps which repositories were meant by names; None: nobody does
     folder: Path | None = None  # for what is kept on this host; None: nothing outlives the process
 
     def folder_of(self, name: str) -> Path | None:

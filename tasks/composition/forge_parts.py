@@ -51,7 +51,12 @@ class ForgeParts:
 
         settings = self.coalmine.settings
         folder = settings.agent.work_dir / "histories"
-        surroundings = Surroundings(limits=settings.http, board=self.coalmine.tokens, folder=folder)
+        surroundings = Surroundings(
+            limits=settings.http,
+            board=self.coalmine.tokens,
+            ids=self.coalmine.repository_ids,
+            folder=folder,
+        )
         found = self.given if self.given is not None else sites_that_can_be(settings, surroundings)
         trackers = trackers_of(settings, surroundings)
         return {name: replace(site, trackers=trackers) for name, site in found.items()} if trackers else found

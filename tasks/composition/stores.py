@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from routing.store.events.trace_store import TraceStore
     from routing.store.fleet.clock_store import ClockStore
     from routing.store.fleet.main_store import MainStore
+    from routing.store.fleet.repository_id_store import RepositoryIdStore
     from routing.store.fleet.switch import Switch
     from routing.store.fleet.token_store import TokenStore
     from routing.store.jobs.correction_store import CorrectionStore
@@ -210,6 +211,13 @@ class Stores:
         from routing.store.fleet.token_store import TokenStore
 
         return TokenStore(self.redis, self.keys, self.clock)
+
+    @cached_property
+    def repository_ids(self) -> RepositoryIdStore:
+        """Which repositories were meant by the names of the settings when they were first seen."""
+        from routing.store.fleet.repository_id_store import RepositoryIdStore
+
+        return RepositoryIdStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def mains(self) -> MainStore:

@@ -90,7 +90,10 @@ class Collector:
         """
         if not isinstance(site.forge, FollowsNames):
             return
-        names = {repo: site.forge.name_now(repo) for repo in places}
+        names = dict[str, str]()
+        for repo in places:
+            with LogAndContinue("poll.name_not_known", repository=site.full_name(repo)):
+                names[repo] = site.forge.name_now(repo)
         served = site.config.served
         with LogAndContinue("poll.names_not_noted", forge=site.name):
             self._problems.note_names(

@@ -275,3 +275,19 @@ def test_what_was_not_taken_in_is_shown_with_its_reason(coalmine: CommandLine, t
     findings = json.loads(coalmine(*file, "doctor", "--wait", "0.1", "--json").stdout)["findings"]
     (found,) = [one for one in findings if one["check"] == "issues"]
     assert (found["status"], f"{SHOP}: 7.md" in found["message"]) == ("warning", True)
+
+
+def test_another_repository_is_accepted(coalmine: CommandLine, tmp_path: Path) -> None:
+    """What was known of the name is forgotten, once; a place that is not served is refused."""
+    (tmp_path / "coalmine.toml").write_text(
+        '[[forge]]\nkind = "github"\ntoken = "t"\nrepositories = ["acme/shop"]\n'
+    )
+    file = ("--config", str(tmp_path / "coalmine.toml"))
+    with coalmine.coalmine() as parts:
+        parts.repository_ids.keep("github", "https://api.github.com", "acme/shop", 17)
+        for changed in (True, False):
+            said = coalmine.document(*file, "issue", "accept", "github:Acme/Shop", "--by", "ada")
+            assert said == {"repository": "github:Acme/Shop", "changed": changed}
+        assert [(one.act, one.by) for one in parts.decisions.newest(9)] == [("issue accept", "ada")]
+    refused = coalmine(*file, "issue", "accept", "gitea:acme/tool")
+    assert (refused.exit_code != 0, "github:acme/shop" in refused.stderr) == (True, True)

@@ -106,7 +106,10 @@ class ForgeWorld:
         self.shut: list[str] = []  # types of rules that hold for branches of ours, on GitHub
         self.bypass = "never"  # whether our user may bypass those
         self.protections: list[dict[str, object]] = []  # of branches, on Gitea and GitLab
-        self.former_names: list[str] = []  # of the project, on GitLab
+        self.id = 17  # of the repository, which it keeps under all names
+        self.former_names: list[str] = []  # which lead to it
+        self.others: dict[str, int] = {}  # names and ids of other repositories, with nothing in them
+        self.deleted = False
         self.classic: list[dict[str, object]] = []  # the classic protections of branches, on GitHub
         self.has_issues = True
         self.users = {

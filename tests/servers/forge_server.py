@@ -53,7 +53,7 @@ class ForgeServer:
 
     def __init__(
         self, routes: Mapping[str, Route], *, scheme: str, root: str = "", size_parameter: str = "per_page",
-        largest_page: int = 100, git: GitDoor | None = None,
+        largest_page: int = 100, git: GitDoor | None = None, leads: Callable[[str], str] = str,
     ) -> None:  # fmt: skip
         self.git = git  # serves the repository itself
         self.asked: list[AskedRequest] = []
@@ -66,6 +66,7 @@ class ForgeServer:
         self.after: Callable[[AskedRequest], None] = lambda _: None  # called when a request was carried out
         self.largest_page = largest_page
         self.routes = {re.compile(pattern): route for pattern, route in routes.items()}
+        self._leads = leads  # from a path to that of a route
         self._scheme = scheme
         self._root = root
         self._size_parameter = size_parameter
@@ -146,7 +147,7 @@ class ForgeServer:
         if self.token_has_ended or not self.knows(asked):
             return Answer(status=401, value={"message": "Bad credentials"})
         for pattern, route in self.routes.items():
-            found = pattern.fullmatch(f"{asked.method} {asked.path}")
+            found = pattern.fullmatch(f"{asked.method} {self._leads(asked.path)}")
             if found:
                 answer = route(asked, found)
                 self.after(asked)

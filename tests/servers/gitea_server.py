@@ -19,9 +19,10 @@ from tests.servers.github_server import Found, GitHubRoutes
 
 def gitea_server(world: ForgeWorld) -> ForgeServer:
     """Start it over a world."""
+    routes = GiteaRoutes(world)
     return ForgeServer(
-        GiteaRoutes(world).routes(), scheme="token", root="/api/v1", size_parameter="limit", largest_page=50,
-        git=GitDoor(world, user=OWN_LOGIN, any_user=True),
+        routes.routes(), scheme="token", root="/api/v1", size_parameter="limit", largest_page=50,
+        git=GitDoor(world, user=OWN_LOGIN, any_user=True), leads=routes.leads,
     )  # fmt: skip
 
 

@@ -20,8 +20,9 @@ Found = re.Match[str]
 
 def github_server(world: ForgeWorld) -> ForgeServer:
     """Start it over a world."""
+    routes = GitHubRoutes(world)
     return ForgeServer(
-        GitHubRoutes(world).routes(), scheme="Bearer", git=GitDoor(world, user="x-access-token")
+        routes.routes(), scheme="Bearer", git=GitDoor(world, user="x-access-token"), leads=routes.leads
     )
 
 
@@ -33,6 +34,18 @@ class GitHubRoutes:
 
     def __init__(self, world: ForgeWorld) -> None:
         self.world = world
+        self._first = world.repo
+
+    def leads(self, path: str) -> str:
+        """The path of a route: names of now and of before lead to the repository, unless another has them."""
+        found = re.match(r"/repos/([^/]+/[^/]+)", path)
+        if found is None:
+            return path
+        name, rest = found[1], path[found.end() :]
+        if name in self.world.others:
+            return f"/others/{name}{rest}"
+        ours = not self.world.deleted and name in {self.world.repo, *self.world.former_names}
+        return f"/repos/{self._first}{rest}" if ours else "/gone" if self.world.deleted else path
 
     def routes(self) -> dict[str, Route]:
         """Methods and paths."""
@@ -41,6 +54,10 @@ class GitHubRoutes:
         return {
             "GET /user": lambda _asked, _found: Answer(value={"login": OWN_LOGIN}),
             f"GET {repo}": self.repository,
+            r"GET /repositories/(\d+)": self.repository_by_id,
+            "GET /others/([^/]+/[^/]+)": lambda _asked, found: Answer(
+                value={"id": self.world.others[found[1]], "full_name": found[1]}
+            ),
             "POST /graphql": self.graphql,
             "GET /versions": lambda _asked, _found: Answer(value=self.world.api_versions),
             f"GET {repo}/issues": self.issues,
@@ -142,8 +159,14 @@ class GitHubRoutes:
         """The repository itself, with what the token's user may do."""
         may = self.world.users[OWN_LOGIN]
         rights = {"admin": may == "admin", "push": may in {"admin", "write"}, "pull": may != "none"}
-        shown = {"full_name": self.world.repo, "default_branch": "main", "permissions": rights}
+        shown = {"id": self.world.id, "full_name": self.world.repo, "default_branch": "main"}
+        shown |= {"permissions": rights}
         return Answer(value={**shown, "archived": self.world.archived, "has_issues": self.world.has_issues})
+
+    def repository_by_id(self, asked: AskedRequest, found: Found) -> Answer:
+        """It, by the id that it keeps."""
+        is_here = int(found[1]) == self.world.id and not self.world.deleted
+        return self.repository(asked, found) if is_here else GONE
 
     def issue(self, issue: WorldIssue) -> dict[str, Any]:
         """An issue in GitHub's words."""

@@ -24,8 +24,9 @@ _WORDS = {"failure": "failed", "error": "failed", "warning": "failed", "cancelle
 
 def gitlab_server(world: ForgeWorld) -> ForgeServer:
     """Start it over a world."""
+    routes = GitLabRoutes(world)
     return ForgeServer(
-        GitLabRoutes(world).routes(), scheme="Bearer", root="/api/v4",
+        routes.routes(), scheme="Bearer", root="/api/v4", leads=routes.leads,
         git=GitDoor(world, user=OWN_LOGIN, any_user=True),
     )  # fmt: skip
 
@@ -36,6 +37,11 @@ class GitLabRoutes:
     def __init__(self, world: ForgeWorld) -> None:
         self.world = world
         self.talk = GitLabTalk(world, self.user)
+
+    def leads(self, path: str) -> str:
+        """Nowhere from the number, once the project is deleted."""
+        is_gone = self.world.deleted and re.match(rf"/projects/{PROJECT}(/|$)", path)
+        return "/gone" if is_gone else path
 
     def routes(self) -> dict[str, Route]:
         """Methods and paths."""
@@ -125,6 +131,10 @@ class GitLabRoutes:
     def project_by_name(self, asked: AskedRequest, found: Found) -> Answer:
         """By its whole name, quoted as one part; a former name leads to the number."""
         if asked.quoted_path.count("/") != 2:
+            return GONE
+        if found[1] in self.world.others:
+            return Answer(value={"id": self.world.others[found[1]], "path_with_namespace": found[1]})
+        if self.world.deleted:
             return GONE
         if found[1] in self.world.former_names:
             return Answer(status=301, headers={"Location": f"/api/v4/projects/{PROJECT}"})

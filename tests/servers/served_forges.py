@@ -1,6 +1,7 @@
 """Our clients of the suite's own GitHub, Gitea and GitLab, with the world that they serve."""
 
 import random
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +40,13 @@ def forge_of(kind: str, address: str, **changes: Any) -> RestForge:
     """A client with short listings, so that there are pages."""
     limits = changes.pop("limits", HttpLimits(page_size=2, max_pages=5, attempts=2))
     given: dict[str, Any] = {"base_url": address, "token": SecretStr(TOKEN), "merge": "green"}
-    surroundings = Surroundings(limits=limits, generator=random.Random(3), sleep=lambda _seconds: None)
+    surroundings = Surroundings(
+        limits=limits,
+        generator=random.Random(3),
+        sleep=lambda _seconds: None,
+        ids=changes.pop("ids", None),
+        monotonic=changes.pop("monotonic", time.monotonic),
+    )
     if kind == "github":
         return github_forge(GitHubConfig(**(given | changes)), surroundings)
     if kind == "gitlab":

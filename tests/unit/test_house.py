@@ -210,6 +210,7 @@ SMALL_FILES = {
     "routing/process/parent_death.py": "a call of the kernel's, and the program that makes it in the child",
     "routing/store/archive/put_back.py": "a rule of its own: pure, apart from reading",
     "routing/store/backlog/metadata_store.py": "one file for each record of the store",
+    "routing/store/fleet/repository_id_store.py": "one file for each record of the store",
     "tasks/agents/kept_work.py": "one file for each thing that becomes of a job's work",
     "tasks/agents/supervision/waking.py": "one file for each thing that is done about agents",
     "routing/forges/gitea/feedback.py": "one part of the protocol, in a forge's own way",

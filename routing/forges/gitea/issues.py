@@ -72,7 +72,7 @@ class GiteaIssues(RestIssues):
         repository = repository_path(ref.repo)
         number = self._find_label(f"{repository}/labels", name)
         if number is None:
-            owner = path_segment(ref.repo.partition("/")[0])
+            owner = path_segment(self._client.called(ref.repo).partition("/")[0])
             try:
                 number = self._find_label(f"/orgs/{owner}/labels", name)
             except (ForgeGoneError, ForgeRefusedError):  # the owner is a person, or its labels are not for us

@@ -52,9 +52,13 @@ def gitea_forge(config: RemoteConfig, surroundings: Surroundings) -> RestForge:
     dialect = HttpDialect(
         api_root=_API_ROOT, scheme="token", headers={"Accept": "application/json"}, numbered_pages=True
     )
-    client = ForgeClient(config, dialect, surroundings)
+    asking = ForgeClient(config, dialect, surroundings)
+    by = GiteaAccess(asking)
+    names = RepositoryNames(
+        config, by_name=by.read, by_id=by.by_id, monotonic=surroundings.monotonic, ids=surroundings.ids
+    )
+    client = asking.following(names.called)
     access = GiteaAccess(client)
-    names = RepositoryNames(access.read, monotonic=surroundings.monotonic)
     history = RestHistory(
         remote=lambda repo: _remote(config, names.now(repo)), folder=surroundings.folder_of(config.name)
     )

@@ -46,7 +46,8 @@ class GitHubChanges(RestChanges):
 
     def _pulls_of(self, repo: str, branch: str) -> list[WirePull]:
         """The requests of a branch, listed by `owner:branch`, so that one page is nearly always enough."""
-        query = {"state": "all", "head": f"{repo.partition('/')[0]}:{branch}"}
+        owner = self._client.called(repo).partition("/")[0]
+        query = {"state": "all", "head": f"{owner}:{branch}"}
         listing = self._client.read_all(f"{repository_path(repo)}/pulls", query)
         return self._client.parsed_all(WirePull, listing)
 

@@ -109,7 +109,7 @@ class GitHubFeedback(RestFeedback):
 
     def _resolve(self, change: ChangeRequest, threads: AbstractSet[str]) -> None:
         """By GraphQL alone; a token that may not leaves them open, with our answer in them."""
-        owner, _, name = change.repo.partition("/")
+        owner, _, name = self._client.called(change.repo).partition("/")
         about = {"owner": owner, "name": name, "number": change.number}
         try:
             self._client.get(repository_path(change.repo))  # an App asks with the token of that owner

@@ -111,9 +111,13 @@ def github_forge(config: GitHubConfig, surroundings: Surroundings) -> RestForge:
 
     if config.app is not None:
         config.app.ask_in(surroundings)
-    client = _client(config, config.credential, surroundings)
+    asking = _client(config, config.credential, surroundings)
+    by = GitHubAccess(asking)
+    names = RepositoryNames(
+        config, by_name=by.read, by_id=by.by_id, monotonic=surroundings.monotonic, ids=surroundings.ids
+    )
+    client = asking.following(names.called)
     access = GitHubAccess(client)
-    names = RepositoryNames(access.read, monotonic=surroundings.monotonic)
     history = RestHistory(
         remote=lambda repo: _remote(config, names.now(repo)), folder=surroundings.folder_of(config.name)
     )

@@ -93,7 +93,7 @@ class WireClassicAnswer(Wire):
 
 def keeps_out(client: ForgeClient, repo: str, branch: str) -> str:
     """The pattern of a rule that does not let us push a branch of this name, "" for none."""
-    owner, _, name = repo.partition("/")
+    owner, _, name = client.called(repo).partition("/")
     asked = {"query": _RULES, "variables": {"owner": owner, "name": name}}
     said = client.parsed(WireClassicAnswer, client.write("POST", "/graphql", asked, repeatable=True)).data
     if said is None or said.repository is None or said.repository.rules is None:

@@ -46,8 +46,11 @@ def gitlab_forge(config: GitLabConfig, surroundings: Surroundings) -> RestForge:
         api_root=_API_ROOT, scheme="Bearer", headers={"Accept": "application/json"}, numbered_pages=False
     )
     client = ForgeClient(config, dialect, surroundings)
-    projects = GitLabProjects(client, monotonic=surroundings.monotonic)
-    names = RepositoryNames(projects.read, monotonic=surroundings.monotonic)
+    by = GitLabProjects(client, monotonic=surroundings.monotonic)
+    names = RepositoryNames(
+        config, by_name=by.read, by_id=by.by_id, monotonic=surroundings.monotonic, ids=surroundings.ids
+    )
+    projects = GitLabProjects(client, monotonic=surroundings.monotonic, number_of=names.number_of)
     history = RestHistory(
         remote=lambda repo: _remote(config, names.now(repo)),
         folder=surroundings.folder_of(config.name),

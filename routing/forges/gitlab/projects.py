@@ -18,13 +18,19 @@ KNOWN_SECONDS = 60.0
 class GitLabProjects:
     """The projects of one forge. Safe to share between threads."""
 
-    def __init__(self, client: ForgeClient, *, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, client: ForgeClient, *, monotonic: Callable[[], float],
+        number_of: Callable[[str], int] = lambda _: 0,
+    ) -> None:  # fmt: skip
         self._client = client
         self._monotonic = monotonic
+        self._number_of = number_of  # of a project that is served; 0: its name says which is meant
         self._known: dict[str, tuple[int, float]] = {}  # by name: its number, and when it was said
 
     def path(self, repo: str) -> str:
         """The path below which a project is, or what `read` raises."""
+        if number := self._number_of(repo):
+            return f"/projects/{number}"
         number, at = self._known.get(repo, (0, 0.0))
         if not number or self._monotonic() - at > KNOWN_SECONDS:
             number = self.read(repo).id
@@ -32,11 +38,17 @@ class GitLabProjects:
 
     def read(self, repo: str) -> GitLabProject:
         """The project as it is now; ForgeGoneError when there is none that the token may see."""
+        if number := self._number_of(repo):
+            return self.by_id(number)
         asked = path_segment(repository_name(repo, nested=True))
         self._known.pop(repo, None)
         project = self._client.parsed(GitLabProject, self._client.get(f"/projects/{asked}"))
         self._known[repo] = (project.id, self._monotonic())
         return project
+
+    def by_id(self, id_: int) -> GitLabProject:
+        """The project that has the number, whatever it is called now, or ForgeGoneError."""
+        return self._client.parsed(GitLabProject, self._client.get(f"/projects/{int(id_)}"))
 
     def branch_path(self, repo: str, branch: str) -> str:
         """The path of a branch."""

@@ -6,7 +6,7 @@ write will succeed.
 
 from abc import ABC, abstractmethod
 
-from routing.forges.errors import ForgeGoneError, ForgeRefusedError
+from routing.forges.errors import ForgeGoneError, ForgeRefusedError, ForgeReplacedError
 from routing.forges.forge import Access, Permission
 from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import path_segment, repository_path
@@ -39,7 +39,7 @@ class RestAccess(ABC):
         """
         try:
             repository = self.read(repo)
-        except ForgeGoneError as error:
+        except (ForgeGoneError, ForgeReplacedError) as error:
             return Access(readable=False, writable=False, note=str(error))
         try:
             self._look_at_issues(repo)
@@ -64,7 +64,7 @@ class RestAccess(ABC):
         """
         try:
             repository = self.read(repo)
-        except ForgeGoneError as error:
+        except (ForgeGoneError, ForgeReplacedError) as error:
             return str(error)
         if repository.archived:
             return f"{repo} is archived, so nothing can be pushed there; take it out of the settings"
@@ -110,6 +110,10 @@ class RestAccess(ABC):
     def read(self, repo: str) -> WireRepository:
         """The repository as it is now, or ForgeGoneError."""
         return self._client.parsed(WireRepository, self._client.get(repository_path(repo)))
+
+    def by_id(self, id_: int) -> WireRepository:
+        """The repository that has the id, whatever it is called now, or ForgeGoneError."""
+        return self._client.parsed(WireRepository, self._client.get(f"/repositories/{int(id_)}"))
 
     def _look_at_issues(self, repo: str) -> None:
         """Raise what a listing of its issues raises."""

@@ -10,6 +10,7 @@ call blocks its thread, in the worst case for all attempts with their pauses (se
 """
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -27,6 +28,7 @@ from routing.forges.errors import (
     ForgeTokenError,
     ForgeUnreachableError,
 )
+from routing.forges.rest.path import path_under
 from routing.http.address import ApiAddress
 from routing.http.connection import (
     FIRST_ERROR,
@@ -110,6 +112,7 @@ class ForgeClient:
         self._generator = surroundings.generator
         self._clock = surroundings.clock
         self._sleep = surroundings.sleep
+        self._called: Callable[[str], str] = str
         self._connection = ApiConnection(
             address=self._address,
             auth=auth,
@@ -122,6 +125,19 @@ class ForgeClient:
 
     def __repr__(self) -> str:
         return f"ForgeClient({self._forge}, {self._address.base})"
+
+    def following(self, called: Callable[[str], str]) -> "ForgeClient":
+        """The same client, which asks for repositories by the names that `called` gives for those in paths.
+
+        What `called` raises is raised before anything is sent. The connections are shared.
+        """
+        other = copy(self)
+        other._called = called  # noqa: SLF001 - it is one of these
+        return other
+
+    def called(self, repo: str) -> str:
+        """The name by which a repository is asked for where that is not in a path."""
+        return self._called(repo)
 
     def close(self) -> None:
         """Give the connections back; a later call opens new ones."""
@@ -217,7 +233,8 @@ class ForgeClient:
         return Call(method="GET", url=url, repeatable=True)
 
     def _url(self, path: str, params: Mapping[str, str] | None) -> str:
-        url = self._address.graphql if path == GRAPHQL else self._address.url(path)
+        is_graphql = path == GRAPHQL
+        url = self._address.graphql if is_graphql else self._address.url(path_under(path, self._called))
         return url + (f"?{urlencode(params)}" if params else "")
 
     def _page(self, reply: Reply, under: str) -> list[Any]:

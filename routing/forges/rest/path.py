@@ -4,10 +4,21 @@ Names come from issues, deliveries and settings. A `..` or a `?` in one of them 
 another thing than was asked for, so whatever is not plainly a name is refused before it is sent.
 """
 
+import re
+from collections.abc import Callable
 from urllib.parse import quote
 
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError
 from routing.issues.issue import is_repository_name
+
+#: What a path in a repository begins with.
+_IN_REPOSITORY = re.compile(r"/repos/([^/?]+/[^/?]+)")
+
+
+def path_under(path: str, called: Callable[[str], str]) -> str:
+    """The path with the name that `called` gives for the repository in it; any other stays as it is."""
+    found = _IN_REPOSITORY.match(path)
+    return path if found is None else f"{repository_path(called(found[1]))}{path[found.end() :]}"
 
 
 def repository_path(repo: str) -> str:

@@ -73,6 +73,7 @@ class WireRights(Wire):
 class WireRepository(Wire):
     """A repository; within an issue Gitea sends its full name only."""
 
+    id: int = 0  # which it keeps under all of its names
     full_name: str
     default_branch: str = "main"
     archived: bool = False

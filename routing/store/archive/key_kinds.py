@@ -70,6 +70,7 @@ KINDS = (
     KeyKind("issue_problems:*", _S, _FORGE),
     KeyKind("repositories:*", _S, _FORGE),
     KeyKind("new_names:*", _S, _FORGE),
+    KeyKind("repository_ids", _H),
     KeyKind("main_look:*", _H, _FORGE),
     KeyKind("rate_limit:*", _S, _FORGE),
     KeyKind("token_refused:*", _S, _FORGE),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 #: Kinds of keys that live for ever. Every other key carries a time to live; a test holds this.
 #: Permanent kinds are bounded by the number of templates and trials, by the number of jobs at work,
-#: by the number of agents that live, or by a trim (`events`, `dead`, `jobs`).
+#: by the number of agents that live, by that of repositories that were served, or by a trim (`events`,
+#: `dead`, `jobs`).
 PERMANENT_KINDS = frozenset(
     {
         "templates",  # set of template names
@@ -53,6 +54,7 @@ PERMANENT_KINDS = frozenset(
         "turns",  # zset of sessions in whose turn somebody is, by the end of the lease
         "mail_sequence",  # the number of the last mail, or claim of mail
         "mail_waiting",  # zset of agents that live and have mail, by the time of the next look
+        "repository_ids",  # hash: name of a repository that was served -> its id at its forge
         "intake",  # zset of issues that a forge has reported, by the time of the next look; bounded
         "intake_notes",  # hash: issue of the intake -> what was reported about it
         "traced",  # id of the last event that was sent as a trace; traced:JOB expires
@@ -173,6 +175,11 @@ class Keys:
     def new_names(self, forge: str) -> str:
         """String: what renamed repositories of a forge are called now, by that, as JSON. Expires."""
         return self("new_names", forge)
+
+    @property
+    def repository_ids(self) -> str:
+        """Hash: forge, its address and a repository's name -> its id there, as it was first seen."""
+        return self("repository_ids")
 
     def idempotency(self, digest: str) -> str:
         """String: the job that a request's idempotency key led to. Expires."""
