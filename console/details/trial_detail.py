@@ -7,14 +7,8 @@ from typing import Any
 from console.output.trials.trial_explanation import Groups, explanation_document
 from console.output.trials.trial_status import TrialStatus
 from console.status.fleet_reading import read_trials
-from harvest.evidence.explanation import ExplainedUnit, explain
-from harvest.evidence.group_differences import GroupDifference, group_differences
-from harvest.evidence.policy import TrialPolicy
-from harvest.evidence.trial_test import AnyTest, parted
+from harvest.evidence.explanation import ExplainedUnit
 from tasks.composition.composition import Coalmine
-
-#: Jobs or pairs of a trial that are looked up for their groups: the newest.
-MOST_GROUPED = 1_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,32 +31,7 @@ def read_trial(parts: Coalmine, reference: str) -> TrialStatus:
 
 
 def read_explanation(parts: Coalmine, reference: str) -> TrialExplanation:
-    """The same with its ledger, explained: O(jobs of the trial)."""
+    """The same with its ledger, explained: O(jobs of the trial) where it has moved since the last look."""
     status = read_trial(parts, reference)
-    ledger = parts.harvester.counted_ledger(status.trial)
-    test, policy = type(status.evidence), status.evidence.policy
-    return TrialExplanation(
-        status=status, lines=explain(test, policy, ledger), groups=_groups(parts, test, policy, ledger)
-    )
-
-
-def _groups(
-    parts: Coalmine, test: type[AnyTest], policy: TrialPolicy, ledger: Sequence[object]
-) -> dict[str, list[GroupDifference]]:
-    """By what is known of the issues before they are dispatched, from the records of the newest jobs.
-
-    A record that has expired is of no group; then, and in a longer trial, the groups have no intervals. Kinds
-    of which all jobs have the same are left out.
-    """
-    dispatches, _ = parted(test, ledger)
-    jobs = parts.job_store.read_many([line.subject for line in dispatches[-MOST_GROUPED:]])
-    is_cut = len(dispatches) > MOST_GROUPED or None in jobs
-    requests = {job.id: job.request for job in jobs if job is not None}
-    kinds = {
-        "repository": {job: request.repository for job, request in requests.items() if request.repository},
-        "difficulty": {job: request.difficulty for job, request in requests.items() if request.difficulty},
-    }
-    found = {
-        kind: group_differences(test, policy, ledger, groups, is_cut=is_cut) for kind, groups in kinds.items()
-    }
-    return {kind: groups for kind, groups in found.items() if groups}
+    found = parts.explanations.of(status.trial)
+    return TrialExplanation(status=status, lines=found.lines, groups=found.groups)

@@ -5,8 +5,9 @@ person can check `evidence` by hand. The two agree up to the rounding of sums, w
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from harvest.evidence.evidence import OpenUnit
@@ -25,6 +26,7 @@ class Reading:
     factors: Triple  # of the unit, per alternative; the worst case while it is open, 1 when left out
     factor: float  # by which it multiplies the mixed wealth
     ln_evidence: float  # largest mixed wealth after any prefix up to this unit
+    ln_wealth: Triple  # after this unit, per alternative: where the next one goes on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,18 +44,24 @@ class ExplainedUnit:
         return str(self.settlement.kind) if self.settlement else "open"
 
 
-def explain(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[object]) -> list[ExplainedUnit]:
+def explain(
+    test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[object], *,
+    known: Sequence[ExplainedUnit] = (),
+) -> list[ExplainedUnit]:  # fmt: skip
     """Recompute a trial from its ledger, in one pass in dispatch order.
 
-    The evidence on the last line is what `trial_test.advance` gives.
+    The evidence on the last line is what `trial_test.advance` gives. `known` is what this gave for a shorter
+    ledger of the same trial: units before the first about which something new is known are taken from there,
+    and the result is the same.
     """
     dispatches, settlements = parted(test, ledger)
     settled = counting(policy, settlements)
     questions = _questions(test, policy)
-    wealth = dict.fromkeys(questions, ZEROS)
-    best = dict.fromkeys(questions, 0.0)
-    lines = []
-    for line in dispatches:
+    lines = list(takewhile(lambda unit: unit.settlement == settled.get(unit.dispatched.index), known))
+    last = lines[-1].readings if lines else {}
+    wealth = {name: last[name].ln_wealth if last else ZEROS for name in questions}
+    best = {name: last[name].ln_evidence if last else 0.0 for name in questions}
+    for line in dispatches[len(lines) :]:
         settlement = settled.get(line.index)
         outcome = None if settlement is None else test.outcome(policy, settlement)
         unit, guarded = test.units(policy, line)
@@ -68,6 +76,7 @@ def explain(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[object]) 
                 factors=(math.exp(ln_factors[0]), math.exp(ln_factors[1]), math.exp(ln_factors[2])),
                 factor=math.exp(ln_mixture(wealth[name]) - ln_mixture(before)),
                 ln_evidence=best[name],
+                ln_wealth=wealth[name],
             )
         score = outcome.score if outcome else None
         lines.append(ExplainedUnit(dispatched=line, settlement=settlement, score=score, readings=readings))

@@ -25,7 +25,7 @@ from harvest.settling.outcome_price import (
 from routing.cost import Cost
 from routing.jobs.job import Job
 from routing.store.jobs.cost_store import CostStore
-from routing.store.jobs.job_page import listed
+from routing.store.jobs.job_page import JobFilter, listed
 from routing.store.jobs.job_store import JobStore
 from routing.store.signals.signal_store import SignalStore
 from routing.templates.trial import Arm, Mode, Trial
@@ -93,9 +93,9 @@ class OutcomePrices:
         paid = self._costs.of_versions(template)  # first: a turn that ends meanwhile is in the jobs alone
         turns: Counter[str] = Counter()
         by_version: dict[str, list[Job]] = {}
-        newest_first = list(islice(listed(self._jobs, 0), LOOKED_AT))
+        newest_first = list(islice(listed(self._jobs, 0, JobFilter(template=template)), LOOKED_AT))
         for _, job in reversed(newest_first):  # of those of one moment, too, the earlier one first
-            if job is None or job.template != template:
+            if job is None:
                 continue
             turns[job.version_id] += job.cost.turns
             if not job.shadow:

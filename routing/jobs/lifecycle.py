@@ -379,7 +379,7 @@ class Jobs:
     ) -> list[Job]:
         """Jobs, the newest first, of states, a template, a parent if asked; all are looked at."""
         only = JobFilter(states=states, template=template, parent=parent)
-        return list(islice((job for _, job in listed(self._jobs, 0) if job and only.takes(job)), most))
+        return list(islice((job for _, job in listed(self._jobs, 0, only) if job), most))
 
     def page(self, only: JobFilter, *, most: int, after: str = "") -> JobPage:
         """A page of them, after `next` of the page before; it looks at LOOKED_AT jobs at most."""

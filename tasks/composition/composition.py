@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from harvest.settling.settling import Settling
     from harvest.trials.differences import Differences
+    from harvest.trials.explanations import Explanations
     from harvest.trials.harvester import Harvester
     from harvest.trials.opening import Proposals
     from harvest.trials.outcome_prices import OutcomePrices
@@ -85,11 +86,9 @@ class Coalmine(Stores):
         from tasks.broker import WORK
 
         return CeleryPublisher(
-            self.app,
-            task=WORK,
-            broker_is_store=self.settings.broker_url is None,
+            self.app, task=WORK, broker_is_store=self.settings.broker_url is None,
             prefix=f"{self.settings.namespace}:",
-        )
+        )  # fmt: skip
 
     @cached_property
     def agents(self) -> AgentRegistry:
@@ -132,10 +131,9 @@ class Coalmine(Stores):
 
         agent = self.settings.agent
         patience = SilenceLimits(
-            warn_seconds=agent.silence_warn_seconds,
-            nudge_seconds=agent.silence_nudge_seconds,
+            warn_seconds=agent.silence_warn_seconds, nudge_seconds=agent.silence_nudge_seconds,
             cancel_seconds=agent.silence_cancel_seconds,
-        )
+        )  # fmt: skip
         return Watchdog(
             sessions=self.sessions,
             agents=self.agents,
@@ -308,6 +306,13 @@ class Coalmine(Stores):
         return Differences(self.harvester.counted_ledger)
 
     @cached_property
+    def explanations(self) -> Explanations:
+        """What the verdicts of trials rest on, for people."""
+        from harvest.trials.explanations import Explanations
+
+        return Explanations(self.harvester.counted_ledger, self.job_store.read_many)
+
+    @cached_property
     def outcome_prices(self) -> OutcomePrices:
         """What changes cost that stayed, by version and arm."""
         from harvest.settling.outcome_price import MOST_TOKENS, MOST_USD, measures
@@ -360,13 +365,9 @@ def compose(
 
         redis = connect(redis_url(settings), patience_seconds=patience_seconds)
     return Coalmine(
-        settings=settings,
-        redis=redis,
-        given_app=app,
-        given_publisher=publisher,
-        generator=generator or _generator(settings.seed),
-        clock=clock,
-    )
+        settings=settings, redis=redis, given_app=app, given_publisher=publisher,
+        generator=generator or _generator(settings.seed), clock=clock,
+    )  # fmt: skip
 
 
 def _generator(seed: int | None) -> Generator:

@@ -46,6 +46,27 @@ class Chromium:
         """The back button."""
         self._post("/back", {})
 
+    def tab(self) -> str:
+        """The tab that is looked at."""
+        return str(self._get("/window"))
+
+    def new_tab(self) -> str:
+        """Another tab, which is looked at from now on."""
+        made = str(self._post("/window/new", {"type": "tab"})["handle"])
+        self.switch(made)
+        return made
+
+    def switch(self, tab: str) -> None:
+        """Look at a tab; the others are hidden."""
+        self._post("/window", {"handle": tab})
+        self._devtools("Page.bringToFront", {})
+
+    def close_tab(self, tab: str, *, then: str) -> None:
+        """Close a tab, and look at another."""
+        self._post("/window", {"handle": tab})
+        _value(self._client.delete(f"{self._path}/window"))
+        self.switch(then)
+
     def run(self, script: str) -> Any:
         """The value of a script that returns one. The page's own policy does not bind it."""
         return self._post("/execute/sync", {"script": script, "args": []})

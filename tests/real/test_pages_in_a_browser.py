@@ -11,17 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from harvest.evidence.policy import TrialPolicy
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import JobState
-from routing.jobs.signal import SignalKind
-from routing.store.events.decision_store import NotedDecision
-from routing.store.fleet.clock_store import ClockStore
-from tasks.agents.mail.address import Author
-from tasks.agents.mail.letter import Letter
-from tasks.agents.mail.role import Role
-from tasks.settings.settings import JudgeSettings
-from tests.fleets.backtests import every_kind_of_pair
+from tests.fleets.shown_fleet import shown_fleet
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.programs.browser import Chromium, chromium
 from tests.programs.web_process import Console, console
@@ -29,48 +21,14 @@ from tests.waiting import wait_until
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of the test
 VARIABLES = {"COALMINE_WEB__TOKEN": TOKEN}
-EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> \x1b[31mred\x07 \u202egnp.exe"
 WIDTHS = {"phone": (360, 800), "desktop": (1440, 1000)}
 
 
 @pytest.fixture
 def fleet(redis_server: PrivateServer, redis_client: redis.Redis) -> SteppedFleet:
-    """A fleet on a real server, with a trial of 30 jobs and hostile texts in all of them."""
+    """A fleet on a real server, with hostile texts in all of it."""
     assert redis_server.url
-    made = SteppedFleet(
-        redis_client,
-        draws=[0.1, 0.9] * 60,
-        policy=TrialPolicy(share=0.5),
-        judge=JudgeSettings(command="true"),
-    )
-    made.add("reviewer")
-    made.propose(name="reviewer")
-    every_kind_of_pair(made, "reviewer", printed=EVIL * 5)  # first: a case waits for real work
-    made.on_trial()
-    markdown = f"# What\n\n- **bold** {EVIL}\n- `code`\n\n|a|b|\n|-|-|\n|1|2|\n\n[out](https://example.org)"
-    made.enqueue(issue="local:shop#99", title="An issue in markdown", task=markdown)
-    for number in range(30):
-        job = made.enqueue(issue=f"local:shop#{number}", title=f"{number} {EVIL}", task=EVIL * 3).job
-        made.clock.forward(600)
-        if number < 26:
-            made.end(job, SignalKind.FINISHED if number % 3 else SignalKind.AGENT_ERRORED, tail=EVIL)
-    claimed = made.app.jobs.newest(most=1)[0].id
-    made.claim(claimed, lease_seconds=1e9)
-    made.app.log_store.say(claimed, "text", EVIL)
-    made.app.log_store.flush()
-    for act, thing in (("job cancel", claimed), ("issue pause", "local:shop#3"), ("trial stop", EVIL)):
-        made.app.decisions.note(NotedDecision(act=act, thing=thing, by=EVIL, way="page", reason=EVIL))
-    made.app.breakers.close("claude:default", "*", until=None, words=EVIL, by="ada")
-    agent = made.app.agents.register(role=Role.BUILDER, job=claimed)
-    asked = {"options": ["keep", EVIL[:60]], "context": EVIL}
-    letter = Letter.checked(to="operator", type_="decision_gate", subject=EVIL, body=EVIL, payload=asked)
-    made.app.post_office.send(Author(address=agent.name), letter)
-    clocks = ClockStore(redis_client, made.app.keys)  # by the server's time, which the web process goes by
-    clocks.report("jobs@here", 0.25, version="0.1.0", queues=["champion", "canary"])
-    clocks.report("jobs@there", -1.5, version="0.2.0", queues=["control"])
-    clocks.report("beat@here", 0.0, version="0.1.0")
-    made.app.harvester.harvest()
-    return made
+    return shown_fleet(redis_client)
 
 
 @pytest.fixture

@@ -120,6 +120,17 @@ def test_an_answer_that_is_known_is_not_sent_again(fleet: SteppedFleet) -> None:
     assert changed.status_code == 200
 
 
+def test_every_answer_has_an_etag(fleet: SteppedFleet) -> None:
+    """Of every path without a thing in it: none is sent again for nothing."""
+    client = WebClient(web_of(fleet.app))
+    paths = [path for path, does in client.get("/openapi.json").json()["paths"].items() if "get" in does]
+    lists = [
+        path for path in paths if path.startswith("/api/v1/") and "{" not in path and path != "/api/v1/issue"
+    ]
+    assert len(lists) > 12
+    assert [path for path in lists if not client.get(path).headers.get("ETag")] == []
+
+
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [

@@ -306,6 +306,9 @@ def test_a_trial_has_its_difference_by_repository(fake_redis: redis.Redis) -> No
     assert "-1.00 [-1.00, " in client.get("/trials", Accept="text/html").text
     assert "no group has an interval" not in text
     fleet.redis.delete(fleet.app.keys.job(fleet.app.jobs.newest(most=1)[0].id))  # as when it expires
+    again = client.get("/api/v1/trials/implementer/explanation").json()["groups"]["repository"]
+    assert again == groups, "what was known when the trial moved last is kept"
+    client = WebClient(web_of(SteppedFleet(fake_redis).app))  # a process that knows nothing of before
     groups = client.get("/api/v1/trials/implementer/explanation").json()["groups"]["repository"]
     assert [each["difference"]["lower"] for each in groups] == [None, None]
     assert "no group has an interval" in client.get("/trials/implementer", Accept="text/html").text

@@ -6,7 +6,7 @@ import pytest
 
 from harvest.draws.draw_evidence import DrawEvidence
 from harvest.draws.draw_ledger import Settlement
-from harvest.evidence.explanation import explain
+from harvest.evidence.explanation import ExplainedUnit, explain
 from harvest.evidence.policy import Guardrail, TrialPolicy
 from harvest.evidence.trial_test import replay
 from routing.templates.trial import Arm
@@ -59,3 +59,17 @@ def test_open_and_excluded_jobs_are_counted_apart() -> None:
     assert lines[0].readings["worse"].factor < 1
     assert lines[1].readings["worse"].factors == (1.0, 1.0, 1.0)
     assert lines[2].score == 1.0
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("seed", range(3))
+def test_an_explanation_goes_on_from_what_is_known(policy: TrialPolicy, seed: int) -> None:
+    """Whatever came since: new units, settlements of old ones, final ones in place of provisional ones."""
+    _, ledger = random_ledger(policy, seed, 60)
+    known: list[ExplainedUnit] = []
+    for end in range(0, len(ledger) + 1, 7):
+        dispatched_by_then = sum(isinstance(line, DrawEvidence.dispatch_line) for line in ledger[:end])
+        shorter = ledger[:end]
+        known = explain(DrawEvidence, policy, shorter, known=known)
+        assert len(known) == dispatched_by_then
+        assert known == explain(DrawEvidence, policy, shorter)

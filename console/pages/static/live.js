@@ -43,6 +43,11 @@
     document.querySelectorAll("main .scroll").forEach((each, place) => { each.scrollLeft = places[place] || 0; });
   }
 
+  function again() {
+    wanted = true;
+    readAt = Date.now() + AGAIN_MS - LEAST_MS;
+  }
+
   async function read() {
     busy = true;
     wanted = false;
@@ -51,7 +56,12 @@
       const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
       out = answer.type === "opaqueredirect";
       if (out) say("You are signed out: load this page again.");
-      else if (!answer.ok) say("The server does not answer as it should: this page is as it was read before.");
+      else if (answer.status >= 500) {
+        const who = answer.status === 503 ? "The fleet's store does not answer" : "The server does not answer as it should";
+        say(`${who}: this page is as it was read before. It comes back by itself.`);
+        again();
+        return;
+      } else if (!answer.ok) say("This page cannot be read any longer: it is as it was read before.");
       else {
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         if (isHeld()) wanted = true;
@@ -61,8 +71,7 @@
       readAt = Date.now();
     } catch (error) {
       say("The server cannot be reached: this page is as it was read before. It comes back by itself.");
-      wanted = true;
-      readAt = Date.now() + AGAIN_MS - LEAST_MS;
+      again();
     } finally {
       busy = false;
     }

@@ -39,8 +39,9 @@ from console.web.api.acting import (
     idempotency_key,
     read_act,
 )
+from console.web.api.api_routes import answered
 from console.web.people.decision_routes import STEPS, SentDecision, act_of
-from console.web.request_limits import decided_in_thread, in_thread
+from console.web.request_limits import decided_in_thread
 from routing.issues.issue import IssueRef
 from routing.jobs.job import JobRequest
 from tasks.agents.mail.address import OPERATOR, Author
@@ -198,7 +199,10 @@ def _add_jobs(router: APIRouter, parts: Coalmine) -> None:
 def _add_mail(router: APIRouter, parts: Coalmine) -> None:
     @router.get("/mail", summary="Mail, the newest first", response_model=Document)
     async def mail(
-        to: str = OPERATOR, thread: str = "", limit: Annotated[int, Query(ge=1, le=500)] = 50
+        request: Request,
+        to: str = OPERATOR,
+        thread: str = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> Response:
         """To an address; by default to people. A `decision_gate` waits for an answer."""
 
@@ -206,7 +210,7 @@ def _add_mail(router: APIRouter, parts: Coalmine) -> None:
             found = parts.post_office.newest(limit, recipient="" if thread else to, thread=thread)
             return {"mails": [mail_document(each) for each in found]}
 
-        return JSONResponse(await in_thread(read))
+        return await answered(request, read)
 
     @router.post(
         "/mail", summary="Send mail to an agent or a group", response_model=Document, status_code=201,

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from console.details.finding import find
 from console.details.fleet_lines import read_fleet_lines
@@ -11,7 +11,6 @@ from console.details.gate_lines import gate_document, read_mail, shut_gates
 from console.details.setting_lines import SettingsSource, settings_document
 from console.doctor.health_board import HealthBoard, health_document
 from console.web.api.api_routes import ERRORS, PREFIX, answered
-from console.web.request_limits import in_thread
 from tasks.composition.composition import Coalmine
 
 Document = dict[str, Any]
@@ -54,8 +53,8 @@ def fleet_api_routes(parts: Coalmine, board: HealthBoard, source: SettingsSource
         return await answered(request, lambda: settings_document(parts.settings, source))
 
     @router.get("/health", summary="What is wrong, as `coalmine doctor` says it", response_model=Document)
-    async def health() -> Response:
+    async def health(request: Request) -> Response:
         """At once; `asking` names what is still being looked at."""
-        return JSONResponse(await in_thread(lambda: health_document(board.look())))
+        return await answered(request, lambda: health_document(board.look()))
 
     return router

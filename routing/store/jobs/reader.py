@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -13,6 +14,14 @@ from routing.store.redis.faults import redis_errors
 from routing.store.redis.store import Store
 
 _log = structlog.get_logger(__name__)
+
+
+class JobKind(NamedTuple):
+    """What lists of jobs are filtered by, as it is stored; "" for what a job has not."""
+
+    state: str
+    template: str
+    parent: str
 
 
 class JobReader(Store):
@@ -148,6 +157,15 @@ class JobReader(Store):
                 pipeline.hgetall(self.keys.job(job))
             found = pipeline.execute()
         return [_readable(job, fields) if fields else None for job, fields in zip(jobs, found, strict=True)]
+
+    def kinds(self, jobs: Sequence[str]) -> list[JobKind]:
+        """What lists are filtered by, of several jobs in one round trip; "" for what is not there."""
+        with redis_errors("reading jobs"):
+            pipeline = self.redis.pipeline(transaction=False)
+            for job in jobs:
+                pipeline.hmget(self.keys.job(job), ["state", "template", "parent"])
+            found = pipeline.execute()
+        return [JobKind(*(field or "" for field in fields)) for fields in found]
 
     def active_on(self, issues: Sequence[str]) -> list[tuple[str, int]]:
         """For each issue the job at work on it ('' for none) and the number of jobs that ended on it."""
