@@ -79,7 +79,8 @@ class Boundary(ListedCommands):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self._options = [
+        #: The options of the root that may stand after a command: settings, and the file of them.
+        self.shared_options = [
             option for option in self.params if isinstance(option, TyperOption) and not option.is_flag
         ]
         write_help_plainly(self)
@@ -92,7 +93,7 @@ class Boundary(ListedCommands):
             for parameter in leaf.params:
                 write_types_plainly(parameter)
             taken = {name for parameter in leaf.params for name in parameter.opts}
-            leaf.params += [_after(option) for option in self._options if not taken & set(option.opts)]
+            leaf.params += [_after(option) for option in self.shared_options if not taken & set(option.opts)]
         return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

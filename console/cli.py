@@ -9,7 +9,7 @@ typer prints the docstring of a command as its help, so notes for developers go 
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -86,15 +86,16 @@ def coalmine(
     """
     from console.invocation import Invocation  # noqa: PLC0415 - help, completion and --version need none
 
+    del config, redis_url, broker_url, namespace  # taken by their names from the context: see below
     read_secret_files(os.environ)
     # Options that were not given stay out, so that file and environment keep their say over those settings.
     # The environment is read with the settings: a variable is not an option.
-    values = {"config": config, "redis_url": redis_url, "broker_url": broker_url, "namespace": namespace}
+    root: Any = ctx.command
     ctx.obj = Invocation()
-    for name, value in values.items():
-        source = ctx.get_parameter_source(name)
+    for option in root.shared_options:
+        source = ctx.get_parameter_source(option.name)
         if source is not None and source.name == "COMMANDLINE":
-            ctx.obj.take(name, value)
+            ctx.obj.take(option.name, ctx.params[option.name])
     # Runs after the command whether it succeeded or raised, and before the boundary prints.
     ctx.call_on_close(ctx.obj.close)
 

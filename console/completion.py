@@ -41,9 +41,10 @@ def _completes(offers: Callable[[Coalmine], Offer]) -> Callable[[Any, list[str],
     def complete(ctx: typer.Context, args: list[str], incomplete: str) -> list[tuple[str, str]]:
         del args
         invocation = Invocation()
-        for name in ("config", "redis_url", "broker_url", "namespace"):
-            if (value := ctx.find_root().params.get(name)) is not None:
-                invocation.take(name, value)
+        root: Any = ctx.find_root()
+        for option in root.command.shared_options:
+            if (value := root.params.get(option.name)) is not None:
+                invocation.take(option.name, value)
         try:
             found = [
                 (value, _harmless(words))

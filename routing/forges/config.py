@@ -32,7 +32,7 @@ def none_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
     """Names with commas between them, or as JSON, as a variable has them; a file has a list."""
     if isinstance(value, str):
         return tuple(filter(None, map(str.strip, value.strip("[] ").replace('"', "").split(","))))
@@ -61,8 +61,8 @@ Token = Annotated[SecretStr, AfterValidator(_token)]
 #: What deliveries are signed with.
 Secret = Annotated[SecretStr, Field(min_length=1)]
 #: Names of checks, or patterns of them.
-Checks = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], BeforeValidator(_listed)]
-Repositories = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_repositories)]
+Checks = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], BeforeValidator(listed)]
+Repositories = Annotated[tuple[str, ...], BeforeValidator(listed), AfterValidator(_repositories)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,6 @@
 """The description of a tracker: everything that is set about one, in one record that is passed down."""
 
+import json
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
@@ -7,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from routing.forges.allow_list import AllowList
-from routing.forges.config import IssueSourceConfig, Label, Lack, Token, none_if_empty
+from routing.forges.config import IssueSourceConfig, Label, Lack, Token, listed, none_if_empty
 from routing.forges.renewed_token import RenewedToken
 from routing.http.settings import BaseUrl
 from routing.issues.issue import Issue
@@ -21,6 +22,16 @@ Place = Annotated[
 StateName = Annotated[str, Field(max_length=100)]
 #: `SHOP`: the project of a Jira, the team of a Linear; it stands before the number of each issue.
 ProjectKey = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,49}$")]
+
+
+def _tables(value: object) -> object:
+    """Tables as JSON, as a variable has them; a file has a list."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("is not JSON; write a list of tables, or the tables in the file") from None
 
 
 class PlaceRoute(BaseModel):
@@ -66,10 +77,14 @@ class TrackerConfig(IssueSourceConfig):
     token_path: Path | None = None  # a file that has the token and is read again at each use, in its place
     project: ProjectKey | None = None  # whose issues are read; one tracker for each
     repository: Place | None = None  # that work goes to where no route fits; None: nobody takes the issue
-    route: Annotated[tuple[PlaceRoute, ...], Field(max_length=1000)] = ()  # the first that fits counts
+    route: Annotated[
+        tuple[PlaceRoute, ...], Field(max_length=1000), BeforeValidator(_tables)
+    ] = ()  # the first that fits counts
     stop_label: Annotated[Label | None, BeforeValidator(none_if_empty)] = None  # of issues that no agent may
     # work on, whatever else they carry
-    stop_states: tuple[StateName, ...] = ()  # in which an issue is not for agents, beside those that end it
+    stop_states: Annotated[
+        tuple[StateName, ...], BeforeValidator(listed)
+    ] = ()  # in which an issue is not for agents, beside those that end it
     states: StateNames = StateNames()
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """The trackers of the settings: `[[tracker]]` tables, each read as the record of its kind.
 
-`COALMINE_TRACKER` may hold all of them as JSON, in place of the file's. A token or a secret of one may have a
-variable of its own: `COALMINE_TRACKER__JIRA__TOKEN` is the token of the tracker called `jira`.
+`COALMINE_TRACKER` may hold all of them as JSON, in place of the file's. Each field of one may have a variable
+of its own: `COALMINE_TRACKER__JIRA__TOKEN` is the token of the tracker called `jira`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -89,8 +89,18 @@ def with_variables(tables: Any, given: Any) -> Any:
                 f"called so (there are: {known}); correct it, or add a [[tracker]] with that name"
             )
             raise SettingsError(message)
-        found.update(fields)
+        _lay_over(found, fields)
     return listed
+
+
+def _lay_over(table: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    """Put fields over a table's; those of a section one by one."""
+    for name, value in fields.items():
+        held = table.get(name)
+        if isinstance(held, Mapping) and isinstance(value, Mapping):
+            table[name] = {**held, **value}
+        else:
+            table[name] = value
 
 
 def by_name(tables: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 from routing.jobs.job import JobRequest, JobResult, JobState
 from routing.jobs.lifecycle import Claim
@@ -126,3 +127,19 @@ def test_events_are_shown_in_their_order(coalmine: CommandLine, template: str) -
     assert kinds == ["template.added", "candidate.awaiting_promotion", "job.queued"]
     assert [event["kind"] for event in coalmine.lines("events", "--kind", "job.*")] == ["job.queued"]
     assert [event["kind"] for event in coalmine.lines("events", "--limit", "1")] == ["job.queued"]
+
+
+def test_attempts_that_an_option_gives_hold_over_environment_and_file(
+    coalmine: CommandLine, template: str
+) -> None:
+    """Without the option the environment holds, and without that the file."""
+    (coalmine.folder / "coalmine.toml").write_text("[job]\nmax_attempts = 7\n")
+
+    def attempts(*options: str, **variables: str) -> Any:
+        (made,) = coalmine.lines("enqueue", template, "do", *options, **variables)
+        return coalmine.document("job", "show", made["job"])["max_attempts"]
+
+    of_environment = {"COALMINE_JOB__MAX_ATTEMPTS": "6"}
+    assert attempts() == 7
+    assert attempts(**of_environment) == 6
+    assert attempts("--max-attempts", "5", **of_environment) == 5

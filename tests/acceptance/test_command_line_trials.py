@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import redis
+import tomli_w
 
 from console.output.cost_views import cost_document
+from harvest.evidence.policy import TrialPolicy
 from routing.cost import NO_COST
 from routing.jobs.job import JobRequest, JobResult, JobState
 from routing.jobs.lifecycle import Claim
@@ -50,6 +53,55 @@ def test_open_takes_the_settings_policy_and_what_is_given(coalmine: CommandLine,
     assert policy["strict"] is False
     again = coalmine.document("trial", "open", f"{template}@v2")
     assert (again["changed"], again["trial"]["share"]) == (False, 0.25)
+
+
+#: Each field of a policy that has an option: in the file, in a variable, its option, and what that means.
+POLICY: dict[str, tuple[Any, Any, str, Any]] = {
+    "mode": ("draw", "shadow", "--mode draw", "draw"),
+    "share": (0.2, 0.3, "--share 0.4", 0.4),
+    "pair_share": (0.5, 0.6, "--pair-share 0.7", 0.7),
+    "delta": (0.2, 0.21, "--delta 0.22", 0.22),
+    "alpha": (0.01, 0.02, "--alpha 0.03", 0.03),
+    "beta": (0.01, 0.02, "--beta 0.03", 0.03),
+    "margin": (0.01, 0.02, "--margin 0.03", 0.03),
+    "max_canary_jobs": (100, 200, "--max-canary-jobs 300", 300),
+    "max_days": (10, 11, "--max-days 12", 12),
+    "budget_usd": (5, 6, "--budget-usd 7", 7),
+    "ramp": (True, False, "--ramp", True),
+    "strict": (False, True, "--provisional", False),
+    "revert_window_seconds": (100, 200, "--revert-window 300", 300),
+    "settle_deadline_seconds": (1000, 2000, "--settle-deadline 3000", 3000),
+    "strata": ("repository", "difficulty", "--strata none", "none"),
+    "guardrails": (
+        [{"name": "tokens", "cap": 9.0}],
+        [{"name": "fix_forwards", "cap": 3.0}],
+        "--guardrail cost_usd=2.5:0.1",
+        [{"name": "cost_usd", "cap": 2.5, "margin": 0.1}],
+    ),
+}  # fmt: skip
+
+#: Those that are in the settings alone, and the form of the record.
+WITHOUT_OPTION = {"prior_mean", "prior_weight", "stratum_weight", "v"}
+
+
+def test_each_option_of_a_policy_holds_over_environment_and_file(coalmine: CommandLine) -> None:
+    """Not given, it overrides nothing: the file holds."""
+    assert POLICY.keys() == TrialPolicy.model_fields.keys() - WITHOUT_OPTION
+    of_file = {name: values[0] for name, values in POLICY.items()}
+    settings = {"canary": {"policy": of_file}}
+    (coalmine.folder / "coalmine.toml").write_text(tomli_w.dumps(settings))
+    variables = {f"COALMINE_CANARY__POLICY__{name.upper()}": json.dumps(each[1]).strip('"')
+                 for name, each in POLICY.items()}  # fmt: skip
+    options = " ".join(values[2] for values in POLICY.values()).split()
+    for number, (words, given) in enumerate([([], {}), (options, variables)]):
+        name = f"agent-{number}"
+        coalmine.shown("template", "add", name, "--prompt", "be good", "--command", "./agent.sh")
+        coalmine.shown("template", "propose", name, "--prompt", "be better")
+        policy = coalmine.document("trial", "open", name, *words, **given)["trial"]["policy"]
+        guardrails = [{name: each[name] for name in each if each[name]} for each in policy.pop("guardrails")]
+        wanted = {name: values[(0, 3)[number]] for name, values in POLICY.items()}
+        assert guardrails == wanted.pop("guardrails")
+        assert {field: policy[field] for field in wanted} == wanted
 
 
 def test_status_shows_arms_evidence_and_verdict(coalmine: CommandLine, template: str) -> None:

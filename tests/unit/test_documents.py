@@ -210,6 +210,14 @@ def test_tests_that_are_named_are_there(file: Path) -> None:
             assert any(f"def {name}(" in (ROOT / each).read_text(encoding="utf-8") for each in files), name
 
 
+def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    """Each field of a table, and each of a section in it."""
+    for name, field in model.model_fields.items():
+        yield (name,)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from ((name, *inner) for inner in fields_of(field.annotation))
+
+
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
 def test_settings_that_are_named_exist(file: Path) -> None:
     """`forge.github.token` and `COALMINE_WEB__PORT` are settings, or sections of them."""
@@ -218,7 +226,7 @@ def test_settings_that_are_named_exist(file: Path) -> None:
     forges |= {"corp": RemoteConfig}  # the forge of the pages' examples
     places += [("forge", name, field) for name, config in forges.items() for field in config.model_fields]
     trackers = {"NAME": TrackerConfig} | {name: kind.config for name, kind in TRACKER_KINDS.items()}
-    places += [("tracker", name, field) for name, kind in trackers.items() for field in kind.model_fields]
+    places += [("tracker", name, *field) for name, kind in trackers.items() for field in fields_of(kind)]
     known = {".".join(place[:size]) for place in places for size in range(1, len(place) + 1)}
     text = file.read_text(encoding="utf-8")
     dotted = re.findall(

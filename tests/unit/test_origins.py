@@ -1,13 +1,18 @@
 """One order of settings, for each of them: option, environment, file, the last `up`, default."""
 
+import grp
+import json
 import os
+from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
 import typer
+from pydantic import BaseModel, SecretStr
 from typer.main import get_command
 
 from console.cli import app
@@ -21,26 +26,70 @@ from routing.errors import SettingsError
 from routing.git.git import Git
 from tasks.settings.forge_tables import variable_of
 from tasks.settings.origins import Origin, Origins, Place, flat, open_variables
-from tasks.settings.refused import PREFIX
 from tasks.settings.settings import Settings, load_settings
 from tests.programs.command_line import own_surroundings, whole_command_line
 
-#: Settings whose values are words or addresses, and another value than the default that is allowed.
+#: Settings whose values are neither numbers nor switches, and another value than the default that is allowed,
+#: as a file has it. All of them are allowed together.
 WORDS: dict[str, Any] = {
     "redis_url": "redis://127.0.0.1:1/3",
     "broker_url": "redis://127.0.0.1:1/4",
     "namespace": "other",
+    "seed": 7,
     "log_format": "json",
     "log_level": "error",
+    "account": [{"name": "team-a", "runtime": "claude", "secrets": ["KEY=KEY_OF_A"]}],
+    "price": [{"model": "small", "input": 1.0, "output": 2.0}],
+    "budget": [{"template": "writer", "usd_per_day": 5.0}],
     "agent.work_dir": "elsewhere",
+    "agent.cost_usd": 2.5,
+    "agent.job_cost_usd": 4.5,
+    "agent.tokens": 1000,
+    "agent.job_tokens": 2000,
+    "agent.sandbox": "bubblewrap",
+    "agent.require_sandbox": "bubblewrap",
+    "agent.container": "podman",
+    "agent.group": grp.getgrall()[0].gr_name,
+    "backtest.cases": "past",
+    "backtest.allow": ["a.example.com"],
     "canary.on_rollback": "cancel",
+    "canary.policy.guardrails": [{"name": "cost_usd", "cap": 2.5}],
+    "canary.policy.mode": "shadow",
     "canary.policy.strata": "difficulty",
+    "canary.steps": ["shadow", "draw"],
     "job.children": "keep",
+    "judge.command": "make judge",
     "web.host": "127.0.0.2",
+    "web.token": "a-token-for-all-that-is-asked",
+    "web.read_token": "a-token-for-those-who-look",
+    "web.user_header": "X-User",
+    "web.user_header_from": ["10.0.0.7/32"],
     "issues.backlog.unknown_blocker": "blocked",
     "issues.model.api_key": "k-1",
+    "issues.model.model": "large",
+    "issues.model.url": "https://models.example.com",
+    "issues.watch.in_progress_label": "begun",
+    "issues.watch.in_review_label": "to-merge",
+    "issues.watch.escalation_label": "for-people",
+    "notify.log.kinds": ["done", "frozen"],
+    "notify.slack.kinds": ["graduated"],
+    "notify.slack.url": "https://hooks.example.com/slack",
+    "notify.webhook.kinds": ["rolled_back"],
+    "notify.webhook.url": "https://hooks.example.com/own",
+    "notify.webhook.secret": "what-is-signed-with-now",
+    "notify.webhook.previous_secret": "what-was-signed-with-once",
+    "telemetry.endpoint": "https://traces.example.com/v1/traces",
+    "telemetry.headers": "key=value",
+    "up.runtime": "codex",
+    "up.agent": "./other.sh",
+    "up.model": "small",
     "up.prompt": "Be careful.",
+    "up.allow": ["a.example.com"],
+    "up.secrets": ["A", "B"],
 }
+
+#: Lists that variables have as names with commas between them, and not as JSON.
+WITH_COMMAS = {("up", "allow"), ("up", "secrets")}
 
 #: Options of `up`, and the setting of the local forge that each makes.
 UP_OPTIONS = {"merge": "merge", "template": "template", "label": "label", "ci": "ci", "agents": "per_repo"}
@@ -63,23 +112,40 @@ def _own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         yield
 
 
-def changed(place: Place, value: Any) -> Any:
-    """Another value of the same kind; None where none can be made up."""
-    if ".".join(place) in WORDS:
-        return WORDS[".".join(place)]
+def changed(place: Place, value: Any, words: Mapping[str, Any]) -> Any:
+    """Another value of the same kind: from the words, or made up for a number and a switch.
+
+    AssertionError for a setting of which neither is known: it needs a word in the table above.
+    """
+    if ".".join(place) in words:
+        return words[".".join(place)]
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
         return value - 1 if value > 1 else value + 1
-    if isinstance(value, float):
-        return value / 2 or 0.01
-    return None
+    assert isinstance(value, float), f"no test tries {'.'.join(place)}: give it a value in the test's table"
+    return value / 2 or 0.01
 
 
 def other_settings() -> dict[Place, Any]:
-    """Every setting for which another value can be made up, all of which are allowed together."""
-    made = {place: changed(place, value) for place, value in flat(Settings()) if place[0] != "forge"}
-    return {place: value for place, value in made.items() if value is not None}
+    """Every setting with another value; forges and trackers are tried in `test_source_origins`."""
+    return {place: changed(place, value, WORDS) for place, value in flat(Settings())}
+
+
+def for_the_file(default: Any, other: Any) -> Any:
+    """What a file has where a variable says another value: the default, or a third one where that is none."""
+    if default is not None:
+        return as_read(default)
+    if isinstance(other, list):
+        return other[-1:]
+    return f"{other}2" if isinstance(other, str) else other + 1
+
+
+def as_variable(place: Place, value: Any) -> str:
+    """A value as the environment has it."""
+    if isinstance(value, list):
+        return ",".join(value) if place in WITH_COMMAS else json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def as_tree(values: dict[Place, Any]) -> dict[str, Any]:
@@ -95,8 +161,13 @@ def as_tree(values: dict[Place, Any]) -> dict[str, Any]:
 
 def as_read(value: Any) -> Any:
     """A value of the settings as it was written."""
-    value = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-    return str(value) if isinstance(value, Path | StrEnum) else value
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(value, tuple):
+        return [as_read(each) for each in value]
+    return str(value) if isinstance(value, Path | StrEnum | IPv4Network) else value
 
 
 def written(values: dict[Place, Any]) -> None:
@@ -125,13 +196,12 @@ def effective(state: Path, **given: Any) -> tuple[Settings, Origins]:
 
 def test_a_setting_of_the_file_holds_in_up() -> None:
     """Each one, those that `up` has an opinion on included; none is overridden by an option not given."""
-    wanted = other_settings()
-    assert len(wanted) > 80, "nearly every setting can be tried"
+    wanted, defaults = other_settings(), dict(flat(Settings()))
     written(wanted)
     settings, origins = effective(Path("state"))
-    found = {place: as_read(value) for place, value in flat(settings)}
-    assert {place: found[place] for place in wanted} == {place: as_read(v) for place, v in wanted.items()}
-    assert {origins.of(place) for place in wanted} == {Origin.FILE}
+    assert {place: as_read(value) for place, value in flat(settings) if place in wanted} == wanted
+    assert not [place for place, value in defaults.items() if as_read(value) == wanted[place]]
+    assert {place: origins.of(place) for place in wanted} == dict.fromkeys(wanted, Origin.FILE)
     said = "\n".join(changed_settings(settings, origins))
     for place in wanted:
         assert f"  {'.'.join(place)} = " in said, "what differs from the default is said"
@@ -140,14 +210,12 @@ def test_a_setting_of_the_file_holds_in_up() -> None:
 def test_the_environment_holds_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each setting that both give."""
     wanted = other_settings()
-    defaults = {place: as_read(value) for place, value in flat(Settings())}
-    written({place: value for place, value in defaults.items() if place in wanted and value is not None})
+    written({place: for_the_file(default, wanted[place]) for place, default in flat(Settings())})
     for place, value in wanted.items():
-        monkeypatch.setenv(variable_of(*place), str(value).lower() if isinstance(value, bool) else str(value))
+        monkeypatch.setenv(variable_of(*place), as_variable(place, value))
     settings, origins = effective(Path("state"))
-    found = {place: as_read(value) for place, value in flat(settings)}
-    assert {place: found[place] for place in wanted} == {place: as_read(v) for place, v in wanted.items()}
-    assert {origins.of(place) for place in wanted} == {Origin.ENVIRONMENT}
+    assert {place: as_read(value) for place, value in flat(settings) if place in wanted} == wanted
+    assert {place: origins.of(place) for place in wanted} == dict.fromkeys(wanted, Origin.ENVIRONMENT)
 
 
 FORGE = {"merge": "never", "template": "writer", "label": "mine", "ci": "true", "per_repo": 7}
@@ -258,13 +326,14 @@ def test_a_command_below_has_the_settings_of_the_fleet(
     """All that its file says, wherever that is; all that its environment says, but for secrets."""
     shop(tmp_path)
     wanted, folders = other_settings(), {"repository": "shop", "issues": "issues"}
+    defaults = {place: full(value) for place, value in flat(Settings())}
     if source == "file":
         tree = as_tree(wanted) | {"forge": [{"kind": "local", "merge": "never", **folders}]}
         Path("coalmine.toml").write_text(tomli_w.dumps(tree))
     else:
         of_forge = {("forge", "local", name): value for name, value in folders.items()}
         for place, value in (wanted | of_forge).items():
-            os.environ[variable_of(*place)] = str(value).lower() if isinstance(value, bool) else str(value)
+            os.environ[variable_of(*place)] = as_variable(place, value)
     with LocalFleet(_plan(Invocation(), UpOptions(), Path("kept"))) as fleet:
         there = {place: full(value) for place, value in flat(fleet.coalmine.settings)}
         note = Path("kept/running.json").read_text()
@@ -272,20 +341,21 @@ def test_a_command_below_has_the_settings_of_the_fleet(
         monkeypatch.chdir("shop/src")
         with own_surroundings():
             below = Invocation().settings
-        found, found_model = {place: full(value) for place, value in flat(below)}, below.issues.model
+        found = {place: full(value) for place, value in flat(below)}
     if source == "environment":
-        assert "k-1" not in note, "what is kept from agents is written nowhere"
-        assert found_model == type(found_model)(), "nor what would be wrong without it"
-        there, found = (without_model(each) for each in (there, found))
+        secrets = {place for place in there if place[1:] and isinstance(there[place], SecretStr)}
+        assert not [place for place in secrets if as_read(there[place]) in note], "for no agent to read"
+        # Nor is noted what would be wrong without them.
+        there |= {place: value for place, value in defaults.items() if is_beside(place, secrets)}
     assert found == there
     with own_surroundings():
         named = Invocation().file
     assert named == {"file": tmp_path / "coalmine.toml"}.get(source, Path("coalmine.toml")), "after its end"
 
 
-def without_model(values: dict[Place, Any]) -> dict[Place, Any]:
-    """All but the section that has a secret."""
-    return {place: value for place, value in values.items() if place[:2] != ("issues", "model")}
+def is_beside(place: Place, secrets: set[Place]) -> bool:
+    """Whether a setting is in a section that has a secret."""
+    return any(place[: len(secret) - 1] == secret[:-1] for secret in secrets)
 
 
 def full(value: Any) -> Any:
@@ -319,6 +389,11 @@ OPTIONS = {"config": "other.toml", "redis_url": "redis://127.0.0.1:1/7", "broker
            "namespace": "mine"}  # fmt: skip
 
 
+def test_every_option_before_a_command_is_tried() -> None:
+    """One that is added to the root is among those that the tests below go through."""
+    assert OPTIONS.keys() == {option.name for option in whole_command_line().shared_options}
+
+
 def leaves(group: Any, *names: str) -> Any:
     """Every command that does something, with its name."""
     for name, command in group.commands.items():
@@ -347,19 +422,36 @@ def test_options_before_a_command_may_stand_after_it(command: Any) -> None:
     assert root.obj.variables["COALMINE_CONFIG"] == str(Path("other.toml").absolute())
 
 
+@pytest.mark.parametrize("name", sorted(OPTIONS.keys() - {"config"}))
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_an_option_holds_over_environment_and_file(
-    place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In either place; the settings show it as from an option."""
-    written({("namespace",): "of-the-file"})
-    monkeypatch.setenv(f"{PREFIX}NAMESPACE", "of-the-environment")
-    option, command = ["--namespace", "given"], ["config", "show"]
-    words = [*option, *command] if place == "before" else [*command, *option]
+    written({(name,): "of-the-file"})
+    monkeypatch.setenv(variable_of(name), "of-the-environment")
+    assert shown_setting(capsys, place, name, name) == [OPTIONS[name], "option"]
+    assert as_read(getattr(load_settings(), name)) == "of-the-environment", "and nothing else was changed"
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_the_option_for_the_file_holds_over_its_variable(
+    place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And both over the file of the folder."""
+    for file in ("coalmine.toml", "named.toml", OPTIONS["config"]):
+        Path(file).write_text(f'namespace = "of-{Path(file).stem}"\n')
+    monkeypatch.setenv("COALMINE_CONFIG", "named.toml")
+    assert shown_setting(capsys, place, "config", "namespace") == ["of-other", "file"]
+
+
+def shown_setting(capsys: pytest.CaptureFixture[str], place: str, option: str, setting: str) -> list[str]:
+    """What `config show` prints of a setting, with an option before the command or after it."""
+    given, command = [f"--{option.replace('_', '-')}", OPTIONS[option]], ["config", "show"]
+    words = [*given, *command] if place == "before" else [*command, *given]
     assert get_command(app).main(words, standalone_mode=False) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("namespace ")]
-    assert line.split()[1:3] == ["given", "option"]
-    assert load_settings().namespace == "of-the-environment", "and nothing else was changed"
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{setting} ")]
+    return line.split()[1:3]
 
 
 def test_the_demonstration_refuses_settings() -> None:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from routing.forges.config import ForgeConfig, ForgeName, Label, Lack, none_if_empty
+from routing.forges.config import ForgeConfig, ForgeName, Label, Lack, listed, none_if_empty
 from routing.sandbox.profile import NetworkMode, SandboxKind
 from routing.setting_types import Seconds, Switch
 
 if TYPE_CHECKING:  # settings are read without running anything
     from routing.forges.local.ci_sandbox import CiSandbox
+
+#: Files and folders, as a list, or as a variable has one.
+Paths = Annotated[tuple[Path, ...], BeforeValidator(listed)]
 
 #: What `LocalConfig.memory` has in it.
 MEMORY_PARTS = frozenset({"ci", "logs", "statuses", "branches"})
@@ -35,8 +38,8 @@ class LocalConfig(ForgeConfig):
     ci_seconds: Seconds = 1800.0  # that it may take
     ci_sandbox: SandboxKind = SandboxKind.AUTO  # in which it runs
     ci_network: Literal["none", "full"] = "none"  # that it reaches from there
-    ci_read: tuple[Path, ...] = ()  # files and folders of the machine that it is shown too, by full paths
-    ci_write: tuple[Path, ...] = ()
+    ci_read: Paths = ()  # files and folders of the machine that it is shown too, by full paths
+    ci_write: Paths = ()
     main: str | None = None  # main branch; None: see `LocalGit.main_branch`
 
     @field_validator("name")
