@@ -48,6 +48,7 @@ from tasks.work.drain import drain_after
 from tasks.work.fleet_lock import other_fleet
 from tasks.work.host_keeper import HostKeeper
 from tasks.work.log_and_continue import LogAndContinue
+from tasks.work.remote_lock import other_remote_fleet
 from tasks.work.tick import is_late, store_chore
 
 if TYPE_CHECKING:
@@ -228,8 +229,8 @@ def _need_a_server(**_given: Any) -> None:
 
 @signals.worker_init.connect
 def _refuse_a_second_fleet(**_given: Any) -> None:
-    """Of a repository on this machine that `coalmine up` works for, with a server of its own."""
-    if said := other_fleet(settings):
+    """Of a repository that a `coalmine up` of this machine works for, with another server."""
+    if said := other_fleet(settings) or other_remote_fleet(settings):
         raise SystemExit(f"coalmine: {said}")
 
 

@@ -266,6 +266,8 @@ def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
     speaker.say(f"The fleet is starting; logs are in {fleet.log_folder}, Ctrl-C ends it.")
     if fleet.door is not None:
         speaker.say(f"Look at it in a browser: {fleet.door.address}")
+    if fleet.why_no_lock:
+        speaker.say(f"Note that {fleet.why_no_lock}.")
     if fleet.why_no_door:
         speaker.say(f"Its pages are not served: {fleet.why_no_door}.")
     if fleet.door is not None and fleet.door.takes_webhooks:

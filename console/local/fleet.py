@@ -41,13 +41,8 @@ from tasks.settings.forge_tables import ForgeTables, variable_of
 from tasks.settings.origins import Origins, open_variables
 from tasks.settings.refused import PREFIX
 from tasks.settings.settings import Settings, file_values, load_settings, settings_file
-from tasks.work.fleet_lock import (
-    FleetLock,
-    hide_from_git,
-    locked_folders,
-    remote_repositories,
-    store_name,
-)
+from tasks.work.fleet_lock import FleetLock, hide_from_git, locked_folders, store_name
+from tasks.work.remote_lock import RemoteLock, Served
 
 #: Slots of the worker that runs ticks, beside those of backtests.
 CONTROL_SLOTS = 4
@@ -138,6 +133,7 @@ class LocalFleet:
         self.supervisor: Supervisor | None = None
         self.door: LocalDoor | None = None  # where pages are served, and webhooks are taken
         self.why_no_door = ""  # what keeps pages from being served
+        self.why_no_lock = ""  # what keeps repositories of forges on other machines from being locked
         self.variables: dict[str, str] = {}
         self._server: PrivateServer | None = None  # our own
         self._lock: FleetLock | None = None  # of the repository on this machine
@@ -176,15 +172,18 @@ class LocalFleet:
             folders = locked_folders(local.repository, local.issues)
             self._lock = self._leave.enter_context(FleetLock(folders, state=self._state))
             hide_from_git(local.issues)
-        self._leave.enter_context(self._remote_lock(settings))
+        remote = self._leave.enter_context(self._remote_lock(settings))
+        self.why_no_lock = remote.why_not
         if settings.redis_url is None:
             server = PrivateServer(self._state / "redis")
             server.start()
             self._leave.callback(server.stop)
             self._server = server
             self.variables[f"{PREFIX}REDIS_URL"] = os.environ[f"{PREFIX}REDIS_URL"] = server.url
-            if self._lock is not None:  # a store of its own: nobody else has it
-                self._lock.note_store(store_name(server.url, settings.namespace))
+            own = store_name(server.url, settings.namespace)  # nobody else has it
+            remote.note_store(own)
+            if self._lock is not None:
+                self._lock.note_store(own)
         self.coalmine = compose(load_settings(warn=lambda _: None))
         self._leave.callback(self.coalmine.redis.close)
         configure_logs(self.coalmine.settings)  # standard output is for events
@@ -207,12 +206,11 @@ class LocalFleet:
             has_own_server=self._server is not None,
         )
 
-    def _remote_lock(self, settings: Settings) -> FleetLock:
+    def _remote_lock(self, settings: Settings) -> RemoteLock:
         """The lock of the repositories of forges on other machines; fleets with one store share it."""
         url = settings.redis_url
         store = "" if url is None else store_name(url.get_secret_value(), settings.namespace)
-        names = {} if settings.kill_switch else remote_repositories(settings.forge)
-        return FleetLock((), state=self._state, names=names, store=store)
+        return RemoteLock(served=Served.all_of(settings), state=self._state, store=store)
 
     def _open_door(self, settings: Settings) -> None:
         """Find where to listen. Pages that the settings do not allow are left out; webhooks are not."""

@@ -7,10 +7,17 @@ any case, as forges do.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 
 from routing.issues.issue import is_repository_name
 
 _WILDCARDS = frozenset("*?")
+
+#: A character that no name has: it fits wildcards alone.
+_ANY = "\0"
+
+#: More characters than a name has.
+_LONG = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +52,25 @@ class AllowList:
             return named
         return repo if any(_fits(repo, one) for one in self.patterns) else None
 
+    def shared_with(self, other: "AllowList") -> str | None:
+        """The first name or pattern of this one that means a repository which the other may serve too.
+
+        Two patterns that one name could fit are enough, unless an exclusion takes all that one of them means.
+        """
+        for name in self.names:
+            if other.spelled(name) is not None:
+                return name
+        for pattern in self.patterns:
+            if any(_fits(name, pattern) and not self.excludes(name) for name in other.names):
+                return pattern
+            excluded = (*self.excluded, *other.excluded)
+            if any(
+                _meet(pattern, one) and not any(_covers(whole, (pattern, one)) for whole in excluded)
+                for one in other.patterns
+            ):
+                return pattern
+        return None
+
     @property
     def owners(self) -> tuple[str, ...]:
         """Whose repositories must be listed to find those that the patterns mean."""
@@ -56,6 +82,33 @@ def _fits(repo: str, pattern: str) -> bool:
     owner, _, name = repo.casefold().rpartition("/")
     of, _, wanted = pattern.casefold().rpartition("/")
     return owner == of and fnmatchcase(name, wanted)
+
+
+def _meet(pattern: str, other: str) -> bool:
+    """Whether a name could fit both patterns."""
+    owner, _, name = pattern.casefold().rpartition("/")
+    of, _, wanted = other.casefold().rpartition("/")
+    return owner == of and _names_meet(name, wanted)
+
+
+@cache
+def _names_meet(one: str, other: str) -> bool:
+    """The same for names with wildcards, character by character."""
+    if not one or not other:
+        return set(one + other) <= {"*"}
+    if one[0] == "*":
+        return _names_meet(one[1:], other) or _names_meet(one, other[1:])
+    if other[0] == "*":
+        return _names_meet(one, other[1:]) or _names_meet(one[1:], other)
+    return (one[0] == other[0] or "?" in {one[0], other[0]}) and _names_meet(one[1:], other[1:])
+
+
+def _covers(excluded: str, patterns: Iterable[str]) -> bool:
+    """Whether an exclusion takes all that one of the patterns means: its shortest name, and a long one."""
+    return any(
+        all(_fits(pattern.replace("?", _ANY).replace("*", many), excluded) for many in ("", _ANY * _LONG))
+        for pattern in patterns
+    )
 
 
 def wrong_entry(given: Iterable[str]) -> str | None:

@@ -2,9 +2,9 @@
 
 It is a lock of the kernel's on a small file in the git directory of the repository, and on one in the
 folder of issues. So it holds for every spelling of the path, every user and every state folder, and it ends
-with the process that took it, however that ends. A repository of a forge on another machine has its file in
-a folder of this machine, for all users; fleets that share a store are one fleet there. What the file says
-is for people, for that, and for workers that somebody starts beside the fleet, with another store.
+with the process that took it, however that ends. What the file says is for people, and for workers that
+somebody starts beside the fleet, with another store. Repositories of forges on other machines are locked by
+`tasks.work.remote_lock`.
 """
 
 import errno
@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -23,7 +22,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from routing.errors import CoalmineError, ConflictError, InvalidInputError
-from routing.forges.config import ForgeConfig, RemoteConfig
 from routing.forges.local.config import LocalConfig
 from routing.forges.local.issues import LOCK_NAME
 from routing.git.git import Git
@@ -44,9 +42,8 @@ _NOTE_BYTES = 4096
 _LOOKS = 100
 _LOOK_SECONDS = 0.01
 
-
-#: The folder, where programs put temporary files, that the files of repositories on other machines are in.
-OF_REMOTE = "coalmine-fleets"
+#: Kinds of the kernel's lock: one process has it alone, or several have it together.
+EXCLUSIVE, SHARED = fcntl.LOCK_EX, fcntl.LOCK_SH
 
 
 class FleetLock:
@@ -57,22 +54,17 @@ class FleetLock:
         folders: Iterable[Path],
         *,
         state: Path,
-        names: Mapping[Path, str] | None = None,
-        store: str = "",
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
         self._pause = pause
-        self._names = dict(names or {})  # what people call the thing of a folder, where it is not the folder
-        self._folders = (*folders, *self._names)
-        self._store = store  # a name of the store, where others may share it; "" for one of its own
-        self._note = {"pid": os.getpid(), "state": str(state), "folder": str(Path.cwd()), "store": store}
+        self._folders = tuple(folders)
+        self._note = {"pid": os.getpid(), "state": str(state), "folder": str(Path.cwd())}
         self._descriptors: list[int] = []
 
     def __enter__(self) -> Self:
         try:
             for folder in self._folders:
-                locked = self._locked(folder)
-                self._descriptors += [] if locked is None else [locked]
+                self._descriptors.append(self._locked(folder))
         except BaseException:
             self._release()
             raise
@@ -83,21 +75,15 @@ class FleetLock:
     ) -> None:
         self._release()
 
-    def _locked(self, folder: Path) -> int | None:
-        """Lock the folder's file; it stays, as removing it would let two fleets lock two files.
-
-        None when a fleet with the same store has it: this one is a part of that.
-        """
-        descriptor = _opened(folder)
+    def _locked(self, folder: Path) -> int:
+        """Lock the folder's file; it stays, as removing it would let two fleets lock two files."""
+        descriptor = opened(folder)
         if not self._takes(descriptor):
-            note, has = _note_in(descriptor), _whose(descriptor)
+            has = whose(descriptor)
             os.close(descriptor)
-            if self._store and note.get("store") == self._store:
-                return None
             message = (
-                f"a fleet works on {self._names.get(folder, folder)} already: {has}; two would do and pay "
-                "everything twice, so nothing was started. End that one, or go on with it: commands find it "
-                "in its own folder"
+                f"a fleet works on {folder} already: {has}; two would do and pay everything twice, so "
+                "nothing was started. End that one, or go on with it: commands find it in its own folder"
             )
             raise ConflictError(message)
         self._write(descriptor)
@@ -110,9 +96,9 @@ class FleetLock:
         `_held_with_another_store`. That is in nobody's way.
         """
         for _ in range(_LOOKS):
-            if _locks(descriptor, fcntl.LOCK_EX):
+            if locks(descriptor, fcntl.LOCK_EX):
                 return True
-            if not _locks(descriptor, fcntl.LOCK_SH):
+            if not locks(descriptor, fcntl.LOCK_SH):
                 return False
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             self._pause(_LOOK_SECONDS)
@@ -186,38 +172,21 @@ def _held_with_another_store(folder: Path, store: str) -> str:
     except OSError:  # no fleet was ever there, or this user may not look
         return ""
     try:
-        if _locks(descriptor, fcntl.LOCK_SH):
+        if locks(descriptor, fcntl.LOCK_SH):
             return ""  # given back at once
-        served_by = _note_in(descriptor).get("served_by")
-        return "" if served_by in {None, store} else _whose(descriptor)
+        served_by = note_in(descriptor).get("served_by")
+        return "" if served_by in {None, store} else whose(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _locks(descriptor: int, kind: int) -> bool:
+def locks(descriptor: int, kind: int) -> bool:
     """Take a lock of that kind if nobody is in the way."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
-
-
-def remote_repositories(forges: Iterable[ForgeConfig]) -> dict[Path, str]:
-    """The folders that stand for repositories of forges on other machines, and what people call those.
-
-    Where this machine does not let us make the folders there are none, and nothing is locked.
-    """
-    found, place = {}, Path(tempfile.gettempdir()) / OF_REMOTE
-    for forge in forges:
-        if not isinstance(forge, RemoteConfig) or not forge.is_served or forge.kill_switch:
-            continue
-        for name in (*forge.allow_list, *forge.served.patterns):
-            said = f"{name} of {forge.address}"
-            folder = place / hashlib.sha256(said.casefold().encode()).hexdigest()[:32]
-            if _made_for_all(place) and _made_for_all(folder):
-                found[folder] = said
-    return found
 
 
 def store_name(redis_url: str, namespace: str) -> str:
@@ -230,17 +199,6 @@ def store_name(redis_url: str, namespace: str) -> str:
     if address.path:
         address = replace(address, path=os.path.realpath(address.path))
     return hashlib.sha256(f"{address.place} {namespace}".encode()).hexdigest()[:32]
-
-
-def _made_for_all(folder: Path) -> bool:
-    """Make a folder in which every user may make files, and remove only their own; False where none is."""
-    try:
-        folder.mkdir(exist_ok=True)
-        if folder.stat().st_uid == os.getuid():
-            folder.chmod(0o1777)
-    except OSError:
-        return False
-    return folder.is_dir() and not folder.is_symlink()
 
 
 def hide_from_git(issues: Path) -> None:
@@ -263,7 +221,7 @@ def hide_from_git(issues: Path) -> None:
         return
 
 
-def _opened(folder: Path) -> int:
+def opened(folder: Path) -> int:
     """The file, made where there is none; InvalidInputError where none can be made.
 
     It is opened for reading where it cannot be written, which is enough to lock it. A link or a device that
@@ -298,19 +256,19 @@ def _not_opened(path: Path, error: OSError) -> InvalidInputError:
     )
 
 
-def _note_in(descriptor: int) -> Mapping[str, Any]:
-    """What the holder wrote; empty when it is none."""
+def note_in(descriptor: int, most: int = _NOTE_BYTES) -> Mapping[str, Any]:
+    """What the holder wrote, if it has at most so many bytes; empty when it is none."""
     try:
-        note = json.loads(os.pread(descriptor, _NOTE_BYTES, 0))
+        note = json.loads(os.pread(descriptor, most, 0))
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}
 
 
-def _whose(descriptor: int) -> str:
+def whose(descriptor: int, most: int = _NOTE_BYTES) -> str:
     """Who has it, from the note; its words come from another process, so they are made printable."""
     try:
-        note = _note_in(descriptor)
+        note = note_in(descriptor, most)
         pid, folder, state = int(note["pid"]), str(note["folder"]), str(note["state"])
     except (OSError, ValueError, KeyError, TypeError):
         return "another process holds its lock"

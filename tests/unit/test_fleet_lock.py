@@ -8,7 +8,6 @@ import pytest
 from pydantic import SecretStr
 
 from routing.errors import ConflictError, InvalidInputError
-from routing.forges.config import RemoteConfig
 from routing.forges.local.config import LocalConfig
 from routing.forges.local.issues import LOCK_NAME
 from routing.git.git import Git
@@ -19,7 +18,6 @@ from tasks.work.fleet_lock import (
     hide_from_git,
     locked_folders,
     other_fleet,
-    remote_repositories,
     store_name,
 )
 
@@ -130,60 +128,6 @@ def test_what_lies_in_the_place_of_the_file_is_not_followed(shop: Path, tmp_path
     os.mkfifo(issues / NAME)
     with pytest.raises(InvalidInputError, match="not a regular file"):
         lock(shop, issues).__enter__()
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where all programs of the machine put temporary files."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    return tmp_path
-
-
-def github(*repositories: str, **changes: object) -> RemoteConfig:
-    """A forge on another machine, as settings name it."""
-    given = {"base_url": "https://api.github.com", "token": "t0ken", "kill_switch": False, **changes}
-    return RemoteConfig.model_validate(
-        {"kind": "github", "name": "github", "repositories": repositories, **given}
-    )
-
-
-def remote(*forges: RemoteConfig, state: str = "state", store: str = "") -> FleetLock:
-    """The lock of a fleet that works for them."""
-    return FleetLock((), state=Path(state), names=remote_repositories(forges), store=store)
-
-
-@pytest.mark.usefixtures("temporary")
-def test_a_second_fleet_of_a_repository_on_a_forge_is_refused() -> None:
-    """From whatever folder, in whatever case its name is written; others are free."""
-    with remote(github("acme/shop", "acme/blog"), state="/srv/one"):
-        with pytest.raises(
-            ConflictError, match=r"Acme/Shop of https://api.github.com already: process .*one"
-        ):
-            remote(github("Acme/Shop")).__enter__()
-        with remote(github("acme/other"), github("acme/shop", base_url="https://git.example.org/api/v3")):
-            pass
-        with remote(github("acme/shop", kill_switch=True), github("acme/shop", token=None)):
-            pass
-    with remote(github("acme/shop")):
-        pass
-
-
-@pytest.mark.usefixtures("temporary")
-def test_programs_with_one_store_are_one_fleet() -> None:
-    """They share its repositories; another store, or another namespace in it, is another fleet."""
-    url = "redis://:secret@127.0.0.1:6379/0"
-    with remote(github("acme/shop"), store=store_name(url, "coalmine")):
-        with remote(github("acme/shop"), store=store_name(url, "coalmine")):
-            pass
-        for store in ("", store_name(url, "other")):
-            with pytest.raises(ConflictError, match="a fleet works on acme/shop"):
-                remote(github("acme/shop"), store=store).__enter__()
-
-
-def test_a_machine_that_lets_us_make_no_folder_locks_nothing(temporary: Path) -> None:
-    """The fleet starts all the same: the lock is a help for people."""
-    (temporary / "coalmine-fleets").write_text("somebody's")
-    assert remote_repositories([github("acme/shop")]) == {}
 
 
 def test_a_worker_with_another_store_is_refused_beside_a_fleet(shop: Path, tmp_path: Path) -> None:
