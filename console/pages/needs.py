@@ -141,6 +141,13 @@ def _trials(status: FleetStatus, last: Sequence[Trial], undecided: Container[str
 
 def _accounts(status: FleetStatus) -> Iterator[Need]:
     for closed in status.closed_accounts:
+        if closed.version:
+            yield Need(
+                what=f"Agents of {closed.version} fail as soon as they start; tried {closed.countdown}.",
+                link="/accounts",
+                remedy="Repair that, then resume (`coalmine resume`); or promote another version.",
+            )
+            continue
         yield Need(
             what=f"Account {closed.name} is closed: {closed.why}; tried again {closed.countdown}.",
             link="/accounts",

@@ -96,23 +96,25 @@ def _held_jobs(queued: Sequence[Job]) -> Iterator[HeldWork]:
         if job.hindrance is None and not job.reason:
             continue
         kept = job.hindrance
+        said, why = _kept_words(job)
         yield HeldWork(
             name=job.request.issue or job.id,
             title=job.request.title,
             what="waits" if kept is None else kept.kind.value,
-            why=_kept_words(job),
+            said=said,
+            why=why,
             since=job.created_at if kept is None else kept.since,
         )
 
 
-def _kept_words(job: Job) -> str:
-    """Why a queued job does not go on; of a limit both what the program said, and what is waited for."""
+def _kept_words(job: Job) -> tuple[str, str]:
+    """Why a queued job does not go on: what the program said of a limit, and what it waits for."""
     kept = job.hindrance
     if kept is None:
-        return job.reason
+        return "", job.reason
     if kept.kind is HindranceKind.LIMIT and job.reason.startswith("waits"):
-        return f"{kept.words}; {job.reason}"
-    return kept.words
+        return kept.words, job.reason
+    return "", kept.words
 
 
 def _held_issues(parts: Coalmine) -> Iterator[HeldWork]:

@@ -28,8 +28,14 @@ class HeldWork:
     name: str  # the issue, or the job of none
     title: str
     what: str  # in one or two words: what kind of thing is in the way
-    why: str  # in words
+    why: str  # in words of ours, with what a person can do
     since: float | None
+    said: str = ""  # what a program said of it, which may be long
+
+    @property
+    def words(self) -> str:
+        """All of it."""
+        return "; ".join(filter(None, (self.said, self.why)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,8 +56,8 @@ class FleetStatus:
     issues: dict[BacklogState, int]  # how many there are in each state
     held: Sequence[HeldWork]  # at most MOST_HELD
     held_count: int
-    closed_accounts: Sequence[ClosedAccount]  # those for a person first
-    limited: int  # jobs that wait for an account
+    closed_accounts: Sequence[ClosedAccount]  # and versions that do not start; those for a person first
+    limited: int  # jobs that wait for one of them
     trials: Sequence[TrialStatus]
     damaged_trials: Sequence[DamagedTrial]  # open ones that cannot be read
     today: Cost  # of the turns that ended today, UTC

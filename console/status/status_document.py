@@ -94,6 +94,6 @@ def _held(each: HeldWork) -> dict[str, Any]:
         "name": each.name,
         "title": each.title,
         "what": each.what,
-        "why": each.why,
+        "why": each.words,
         "since": iso(each.since),
     }

@@ -24,7 +24,7 @@ from console.output.trials.difference_words import difference_cell
 from console.output.trials.trial_attention import damaged_line
 from console.output.trials.trial_status import TrialStatus
 from console.output.trials.trial_words import questions
-from console.status.fleet_status import AgentAtWork, FleetStatus
+from console.status.fleet_status import AgentAtWork, FleetStatus, HeldWork
 from routing.backlog.item import BacklogState
 
 #: Seconds without a sweep after which no worker looks after the fleet.
@@ -33,8 +33,8 @@ SWEEP_SECONDS = 120.0
 #: Pushed jobs that are named.
 _MOST_WAITING = 5
 
-#: Characters of a title in a table.
-_TITLE = 32
+#: Characters of a title in a table, of what a program said, and of a reason.
+_TITLE, _SAID, _WHY = 32, 60, 240
 
 
 def status_view(status: FleetStatus) -> Iterator[RenderableType]:
@@ -134,10 +134,7 @@ def _held(status: FleetStatus) -> Iterator[RenderableType]:
     yield heading("Held")
     yield table(
         ("!issue", "?~title", "!what", "why"),
-        (
-            (each.name, one_line(each.title, _TITLE), each.what, one_line(each.why, 120))
-            for each in status.held
-        ),
+        ((each.name, one_line(each.title, _TITLE), each.what, _why_held(each)) for each in status.held),
     )
     more = status.held_count - len(status.held)
     if more:
@@ -146,16 +143,41 @@ def _held(status: FleetStatus) -> Iterator[RenderableType]:
         yield Prose("What waits for a person goes on with `coalmine issue resume ISSUE`.", "dim")
 
 
+def _why_held(each: HeldWork) -> str:
+    """What a program said is cut, as it may be long; what a person can do is at the end, and stays."""
+    said = one_line(each.said, _SAID).plain
+    return "; ".join(filter(None, (said, one_line(each.why, _WHY).plain)))
+
+
 def _accounts(status: FleetStatus) -> Iterator[RenderableType]:
-    """Which accounts are closed, and when each is tried again."""
-    if not status.closed_accounts:
-        return
-    yield heading("Closed accounts")
-    yield table(
-        ("!account", "!tried again", "why", "?~words"),
-        ((each.name, each.countdown, each.why, one_line(each.words, 60)) for each in status.closed_accounts),
+    """Which accounts are closed, which versions do not start, and what waits for them."""
+    accounts = [each for each in status.closed_accounts if not each.version]
+    versions = [each for each in status.closed_accounts if each.version]
+    if accounts:
+        yield heading("Closed accounts")
+        yield table(
+            ("!account", "!tried again", "why", "?~words"),
+            ((each.name, each.countdown, each.why, one_line(each.words, _SAID)) for each in accounts),
+        )
+    if versions:
+        yield heading("Versions that do not start")
+        yield table(
+            ("!version", "!tried again", "its agents say"),
+            ((each.name, each.countdown, one_line(each.words, 2 * _SAID)) for each in versions),
+        )
+    if status.closed_accounts:
+        yield Prose(_waiting_for(status.limited, accounts=bool(accounts), versions=bool(versions)), "dim")
+
+
+def _waiting_for(count: int, *, accounts: bool, versions: bool) -> str:
+    """How many jobs wait for what is closed, and the commands that show it and go on."""
+    things = " or ".join(
+        [*(["an account"] if accounts else []), *(["a version that does not start"] if versions else [])]
     )
-    yield Prose(f"{status.limited} jobs wait for an account: `coalmine account list`", "dim")
+    wait = "1 job waits" if count == 1 else f"{count} jobs wait"
+    look = ["`coalmine account list`"] if accounts else []
+    look += ["`coalmine resume` once the version is repaired"] if versions else []
+    return f"{wait} for {things}: {', '.join(look)}"
 
 
 def _trials(status: FleetStatus) -> Iterator[RenderableType]:

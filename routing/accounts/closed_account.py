@@ -48,7 +48,12 @@ class ClosedAccount:
     @property
     def name(self) -> str:
         """`claude:team-a/opus`; `claude:team-a/*` for all its models; a version whose agents do not start."""
-        return version_of(self.account) or field_of(self.account, self.model)
+        return self.version or field_of(self.account, self.model)
+
+    @property
+    def version(self) -> str:
+        """The version whose agents do not start, where it is that and no account; else ""."""
+        return version_of(self.account)
 
     @property
     def needs_person(self) -> bool:

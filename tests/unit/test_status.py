@@ -12,6 +12,7 @@ from console.doctor.doctor import kill_switch
 from console.metrics.metric_list import KILLED
 from console.metrics.readings import read_metrics
 from console.output.trials.trial_outlook import TrialOutlook
+from console.pages.needs import needs_of
 from console.status.fleet_reading import read_status
 from console.status.status_document import status_document
 from console.status.status_view import status_view
@@ -28,6 +29,9 @@ from tasks.agents.runtimes.agent_event import Usage
 from tasks.composition.worker import Worker
 from tests.fakes.issues import IssueForge, issue, ref
 from tests.fleets.stepped_fleet import START, SteppedFleet
+from tests.unit.test_accounts import tried
+from tests.unit.test_version_starts import Fleet as StartingFleet
+from tests.unit.test_version_starts import turn
 
 #: What an agent says at length.
 SAID = "I looked at all of the files and found out what is wrong with the sum"
@@ -108,6 +112,25 @@ def test_closed_accounts_are_shown_with_a_countdown(fleet: SteppedFleet) -> None
     text = shown(fleet, 120)
     for words in ("Closed accounts", "claude:a/*", "in 6 min 40 s", "a person closed it", "the bill"):
         assert words in text
+
+
+def test_a_version_that_does_not_start_is_not_an_account(fake_redis: redis.Redis) -> None:
+    """It has a table of its own, and the command that goes on is never cut, however much its agents say."""
+    starts = StartingFleet(fake_redis)
+    fleet, jobs = starts.stepped, starts.jobs(3)
+    said = "the model of that name is not known to this program, " * 5
+    assert [starts.run(job, turn(output_tail=said)) for job in jobs] == [False, False, True]
+    for job in jobs:
+        tried(fleet, job)
+    for width in (80, 120):
+        text = " ".join(shown(fleet, width).split())
+        assert "Closed accounts" not in text
+        _, versions = text.split("Versions that do not start")
+        assert "implementer@v1" in versions
+        assert "3 jobs wait for a version that does not start: `coalmine resume` once" in text
+        assert text.count("tries again)") == 3, "each job's reason has its end"
+    (need,) = [need for need in needs_of(read_status(fleet.app), [], ()) if need.link == "/accounts"]
+    assert need.what.startswith("Agents of implementer@v1 fail as soon as they start")
 
 
 def test_merged_work_says_when_it_counts(fleet: SteppedFleet) -> None:
