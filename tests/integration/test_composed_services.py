@@ -58,8 +58,7 @@ class Containers:
     def variables(self, service: str) -> dict[str, str]:
         """What a service finds in its environment."""
         given = self.services[service].get("environment", {})
-        own = {name: self.here(value) for name, value in given.items() if not value.startswith("${")}
-        return self.environment | own
+        return self.environment | {name: self.here(value) for name, value in given.items()}
 
     def start(self, service: str) -> subprocess.Popen[bytes]:
         """Start a service, in the folder that is /fleet."""
@@ -109,6 +108,8 @@ def containers(tmp_path: Path) -> Iterator[Containers]:
     url.write_text(url.read_text().replace("redis:6379", f"127.0.0.1:{ports['6379']}"))
     (tmp_path / "secrets" / "forge_token").chmod(0o600)
     (tmp_path / "secrets" / "forge_token").write_text("t-0123456789\n")
+    (tmp_path / "secrets" / "agent_key").chmod(0o600)
+    (tmp_path / "secrets" / "agent_key").write_text("k-0123456789\n")
     (tmp_path / "fleet" / "coalmine.toml").write_text(SETTINGS)
     path = os.pathsep.join([str(programs), SYSTEM_PATH])
     made = Containers(

@@ -278,3 +278,18 @@ def test_the_example_names_every_setting() -> None:
         } - named
     missing -= {"tracker.linear.name", "tracker.linear.base_url"}
     assert not missing, f"add {sorted(missing)} to coalmine.example.toml"
+
+
+def test_no_secret_of_compose_is_a_variable() -> None:
+    """Each is a file that the service is given and names; nothing comes from a person's environment."""
+    services = compose()["services"]
+    for name, service in services.items():
+        variables = service.get("environment", {})
+        assert not [variable for variable, value in variables.items() if "${" in str(value)], name
+        named = {str(value).removeprefix("/run/secrets/") for variable, value in variables.items()
+                 if variable.endswith("_FILE")}  # fmt: skip
+        assert named | {"redis_conf"} == {*service["secrets"], "redis_conf"}, name
+    assert {name for name, each in services.items() if "agent_key" in each["secrets"]} == {
+        "worker",
+        "backtest",
+    }

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from routing.errors import SettingsError
+from tasks.agents.runtimes.registry import PROGRAMS
 from tasks.settings.secret_files import read_secret_files
 from tasks.settings.settings import load_settings
 from tests.programs.command_line import own_surroundings
@@ -18,18 +19,43 @@ def test_the_value_takes_the_place_of_the_files_name(tmp_path: Path) -> None:
         "COALMINE_WEB__TOKEN_FILE": str(tmp_path / "token"),
         "FLOWER_BASIC_AUTH_FILE": str(tmp_path / "token"),
         "COALMINE_FORGE__GITHUB__TOKEN_FILE": str(tmp_path / "empty"),
+        "ANTHROPIC_API_KEY_FILE": str(tmp_path / "token"),
+        "CLAUDE_CODE_OAUTH_TOKEN_FILE": str(tmp_path / "token"),
+        "OPENAI_API_KEY_FILE": str(tmp_path / "empty"),
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/a/file/itself",
+        "DATADOG_API_KEY_FILE": "/for/a/ci",
         "COALMINE_PROMPT_FILE": "/of/an/agent",
         "OTHER_FILE": "/not/ours",
     }
     wanted = {
         "COALMINE_WEB__TOKEN": "s3cr3t with a space",
         "FLOWER_BASIC_AUTH": "s3cr3t with a space",
+        "ANTHROPIC_API_KEY": "s3cr3t with a space",
+        "CLAUDE_CODE_OAUTH_TOKEN": "s3cr3t with a space",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/a/file/itself",
+        "DATADOG_API_KEY_FILE": "/for/a/ci",
         "COALMINE_PROMPT_FILE": "/of/an/agent",
         "OTHER_FILE": "/not/ours",
     }
     for _ in range(2):
         read_secret_files(environment)
         assert environment == wanted
+
+
+@pytest.mark.parametrize("key", sorted({key for program in PROGRAMS.values() for key in program.keys}))
+def test_the_key_of_a_known_program_may_lie_in_a_file(tmp_path: Path, key: str) -> None:
+    """Whichever program it is: the compose file has a key so."""
+    (tmp_path / "key").write_text("k-1\n")
+    environment = {f"{key}_FILE": str(tmp_path / "key")}
+    read_secret_files(environment)
+    assert environment == {key: "k-1"}
+
+
+def test_a_key_that_is_given_counts_over_its_file(tmp_path: Path) -> None:
+    """Both may be there for programs that are none of ours: no command is refused for it."""
+    environment = {"OPENAI_API_KEY": "k-1", "OPENAI_API_KEY_FILE": str(tmp_path / "none")}
+    read_secret_files(environment)
+    assert environment == {"OPENAI_API_KEY": "k-1", "OPENAI_API_KEY_FILE": str(tmp_path / "none")}
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
