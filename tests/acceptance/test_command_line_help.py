@@ -7,6 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from console.cli import app
+from routing.backlog.backlog import Backlog
+from routing.backlog.settings import BacklogSettings
+from tasks.agents.mail.role import Role
+from tests.fakes.issues import IssueForge, issue, ref
 from tests.programs.command_line import CommandLine
 
 
@@ -31,6 +35,26 @@ def test_ids_and_names_are_completed(coalmine: CommandLine, template: str) -> No
     assert offered(coalmine, "trial", "explain", "") == ["implementer-t1"]
     assert "@all" in offered(coalmine, "mail", "send", "--to", "@")
     assert offered(coalmine, "job", "show", "zz") == []
+
+
+def test_issues_and_live_agents_are_completed(coalmine: CommandLine, template: str) -> None:
+    """Issues that a person may want to name, with their titles, and those agents that mail reaches."""
+    (job,) = coalmine.lines("enqueue", template, "count")
+    with coalmine.coalmine() as parts:
+        backlog = Backlog(
+            parts.backlog_store, forges={"local": IssueForge()}, settings=BacklogSettings(),
+            escalation_label="ready-for-human",
+        )  # fmt: skip
+        backlog.accept(issue(3, "", labels=["ready-for-human"]), requested_by="ada")
+        live = parts.agents.register(role=Role.BUILDER, job=job["job"])
+        gone = parts.agents.register(role=Role.LEAD)
+        parts.agents.finish(gone.name, reason="done")
+    named = str(ref(3)).replace(":", "\\\\:")  # as zsh has it
+    assert offered(coalmine, "issue", "show", str(ref(3))[:4]) == [named]
+    assert offered(coalmine, "issue", "show", "other") == []
+    assert offered(coalmine, "mail", "send", "--to", live.name[:3]) == [live.name]
+    assert offered(coalmine, "mail", "send", "--to", gone.name[:3]) == []
+    assert offered(coalmine, "--redis-url", "redis://127.0.0.1:1/0", "issue", "show", "") == []
 
 
 def test_completion_never_complains(coalmine: CommandLine) -> None:
