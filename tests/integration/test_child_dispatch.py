@@ -16,7 +16,7 @@ from tasks.agents.mail.role import Role
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.server import MailServer, MailTurn
 from tasks.composition.composition import Coalmine
-from tests.fleets.stepped_fleet import SteppedFleet, request
+from tests.fleets.stepped_fleet import SteppedFleet, contents, request
 from tests.fleets.worker_fleet import fleet, until_state
 from tests.waiting import run, wait_until
 
@@ -90,6 +90,18 @@ def test_turn_without_a_job_has_no_children(lead: Lead, tmp_path: Path) -> None:
     refused = lead.dispatch("door")
     assert refused.returncode == 2
     assert "no parent" in refused.stderr
+
+
+def test_turn_that_sends_nothing_has_no_children(lead: Lead, tmp_path: Path) -> None:
+    """A shadow's agent may read its mail, and dispatches nobody: no job is made, and no agent."""
+    before = contents(lead.fleet.redis)
+    turn = MailTurn(agent=lead.agent, folder=tmp_path / "shadow", job=lead.job, sends=False)
+    lead.command = lead.mail_server.open(turn)
+    refused = lead.dispatch("door")
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (4, "", 1)
+    assert "it has no children" in refused.stderr
+    assert contents(lead.fleet.redis) == before
+    assert run([str(lead.command), "list"]).returncode == 0
 
 
 def test_other_mail_to_coalmine_is_read_by_nobody(lead: Lead) -> None:

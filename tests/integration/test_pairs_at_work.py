@@ -19,6 +19,7 @@ from routing.templates.version import Snapshot
 from tasks.agents.repository.place import shadow_ref, shadows_beside
 from tests.fleets.shop import ShopFleet, shop
 from tests.fleets.worker_fleet import until_state
+from tests.servers.sink_server import SinkServer, sink_server
 from tests.waiting import wait_until
 
 #: A few pairs decide; the same for both stories.
@@ -32,12 +33,14 @@ CI = "test -e done.txt && test ! -e broken.txt"
 #: Does its work.
 GOOD = 'echo done > done.txt; echo "$COALMINE_JOB_ID" > "work-$COALMINE_JOB_ID.txt"'
 
-#: Breaks something, and tries to be seen: by a branch, also by address, and by mail to people.
+#: Breaks something, and tries to be seen: by a branch, also by address, by mail to people, and by a child.
 LOUD = f"""{GOOD}; echo broken > broken.txt; git add -A
 git -c user.name=a -c user.email=a@invalid commit --quiet --message loud
 git push --quiet origin HEAD:refs/heads/loud || true
 git push --quiet "$(git config remote.origin.url)" HEAD:refs/heads/loud || true
-"$COALMINE_MAIL" send --to operator --type question --subject help --body help || true"""
+"$COALMINE_MAIL" send --to operator --type question --subject help --body help || true
+"$COALMINE_MAIL" send --to coalmine --type dispatch --payload \\
+  '{{"task_id": "help", "spec": "help", "role": "builder", "file_scope": []}}' || true"""
 
 #: Issues that are opened at the most; both stories need fewer.
 MOST = 14
@@ -77,14 +80,33 @@ def settled(made: ShopFleet, trial: Trial) -> bool:
     return not found.is_open or (state.counts.open == 0 and state.counts.dispatched > 0)
 
 
+def heard(sink: SinkServer) -> dict[str, str]:
+    """The variables of a fleet that sends all its notifications to a sink."""
+    notify = {"INTERVAL_SECONDS": "0.3", "WEBHOOK__URL": sink.address, "WEBHOOK__SECRET": "a-secret-of-tests"}
+    return {f"COALMINE_NOTIFY__{name}": value for name, value in notify.items()}
+
+
+def notified(sink: SinkServer) -> dict[str, set[str]]:
+    """What a sink was sent: by kind, what it was about."""
+    found: dict[str, set[str]] = {}
+    for one in list(sink.deliveries):
+        document = json.loads(one.body)
+        found.setdefault(document["type"], set()).add(document["data"]["subject"])
+    return found
+
+
 def shadows(made: ShopFleet) -> list[Job]:
     """The jobs that nobody is to see."""
     return [job for job in made.parts.jobs.newest(most=100) if job.shadow]
 
 
 def test_a_bad_canary_is_rolled_back_by_pairs_and_nobody_sees_its_work(tmp_path: Path, url: str) -> None:
-    """No branch, merge, comment or mail of it, whatever it tries; its commits are kept here alone."""
-    with shop(tmp_path, url, GOOD, ci=CI, policy=POLICY) as made:
+    """No branch, merge, comment, mail, child or notification of it; its commits are kept here alone."""
+    with (
+        sink_server() as sink,
+        shop(tmp_path, url, GOOD, ci=CI, policy=POLICY, variables=heard(sink)) as made,
+    ):
+        wait_until(lambda: made.parts.notices.status("webhook"), description="the sink has its place")
         trial = play(made, LOUD)
         assert trial.state is TrialState.ROLLED_BACK
         assert made.parts.templates.champion("implementer").number == 1
@@ -103,6 +125,16 @@ def test_a_bad_canary_is_rolled_back_by_pairs_and_nobody_sees_its_work(tmp_path:
         shown = "".join(file.read_text() for file in made.issues.glob("*"))
         assert not [job.id for job in hidden if job.id in shown]
         assert made.parts.post_office.newest(10, recipient="operator") == []
+        everything = made.parts.jobs.newest(most=100)
+        assert [job.id for job in everything if job.parent] == []
+        assert len(everything) == 2 * len(hidden)
+        wait_until(lambda: "rolled_back" in notified(sink), description="people are notified of the verdict")
+        delivered = {job.partner for job in hidden}
+        wait_until(
+            lambda: delivered <= notified(sink).get("done", set()),
+            description="people are notified of what was delivered",
+        )
+        assert not [job.id for job in hidden for one in sink.deliveries if job.id.encode() in one.body]
         kept = Git(shadows_beside(next((tmp_path / "work").glob("*/.coalmine/mirror.git"))))
         done = [job for job in hidden if job.state is JobState.SUCCEEDED]
         assert len(done) >= 3
