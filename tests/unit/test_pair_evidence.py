@@ -128,6 +128,19 @@ def test_a_bet_is_frozen_at_dispatch() -> None:
     assert state.bet.discordance > first
 
 
+def test_open_and_settled_pairs_count_by_frozen_stakes() -> None:
+    """Two pairs that only the champion solves, the second one first: all by the discordance at dispatch."""
+    state = PairEvidence.begin(POLICY)
+    for _ in range(2):
+        state = advance(state, [dispatched(state)], []).state
+    bets, outcomes = [PairBet(discordance=0.3)] * 2, dict[int, float | None]()
+    for index in (1, 0):
+        outcomes[index] = -1.0
+        state = advance(state, [], [settled(index, 1.0, 0.0)]).state
+        assert state.worse.value == pytest.approx(naive(state.worse.null, bets, outcomes), rel=1e-9)
+    assert state.worse.value > 2.0
+
+
 def test_an_excluded_pair_leaves_the_test_as_it_was() -> None:
     """It hits neither arm alone, whichever of its jobs it was."""
     state = PairEvidence.begin(POLICY)
