@@ -115,6 +115,7 @@ def cases_(ctx: typer.Context, *, cases: Folder = None, as_json: AsJson = False)
             {
                 "id": case.id, "repository": case.repository, "base": case.base, "title": case.title,
                 "issue": case.origin.issue or None, "hidden": [file.path for file in case.hidden],
+                "text": case.origin.text,
             }
             for case in found
         ]

@@ -75,7 +75,9 @@ class CaseOrigin(_Record):
     change: Commit | None = None  # the true change, None where only its patch is known
     issue: str = ""  # `local:shop#3`
     job: str = ""  # of the fleet that made the change
-    text: Literal["dispatched", "now", "given"] = "given"  # as a job got it; as the issue reads today
+    #: As a job got it; as the issue reads, which nobody has changed since the true change; as it reads today,
+    #: perhaps with what was written after that; as people gave it.
+    text: Literal["dispatched", "before", "now", "given"] = "given"
 
 
 class Case(_Record):

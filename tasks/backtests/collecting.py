@@ -1,12 +1,14 @@
 """Making cases from a repository's own past: changes that closed an issue and touched tests, each proven.
 
 The issue's text is what a job of this fleet was given, where its record is still there; else it is asked of
-the forge, and is as people left it.
+the forge, and is as people left it. Where the issue has changed since its change was merged, nobody can say
+any longer how it read before: the case says so.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +30,9 @@ _log = structlog.get_logger(__name__)
 #: Hex digits of a change in a case's name.
 _DIGITS = 12
 
+#: Seconds after a change within which its issue is closed by it: that changes the issue, and not its text.
+CLOSING_SECONDS = 60.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssueText:
@@ -35,7 +40,14 @@ class IssueText:
 
     title: str
     body: str
-    text: Literal["dispatched", "now"]  # where it is from
+    text: Literal["dispatched", "before", "now"]  # where it is from, see `CaseOrigin`
+    updated_at: datetime | None = None  # when anything of the issue changed last, as its forge says
+
+    def as_of(self, change: PastChange) -> "IssueText":
+        """The same, as it stood before a change if nothing of the issue was changed after that was merged."""
+        last = self.updated_at.timestamp() if self.text == "now" and self.updated_at else None
+        is_before = last is not None and last <= change.at + CLOSING_SECONDS
+        return replace(self, text="before") if is_before else self
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +69,11 @@ class Collected:
     known: int = 0
     dropped: Counter[Dropped] = field(default_factory=Counter)
     looked: int = 0
+
+    @property
+    def newer(self) -> int:
+        """Cases whose text may hold what was written after their change."""
+        return sum(case.origin.text == "now" for case in self.cases)
 
     def add(self, one: Looked) -> None:
         """Count one more."""
@@ -126,7 +143,8 @@ class CaseCollector:
         job = self.job(change.job) if change.job else None
         if job is not None:
             return IssueText(title=job.title, body=job.task, text="dispatched")
-        return self.issue(change.issue) if change.issue is not None else None
+        found = self.issue(change.issue) if change.issue is not None else None
+        return found.as_of(change) if found is not None else None
 
     def _case(self, change: PastChange, name: str, text: IssueText) -> Case:
         numbers: Sequence[int] = [change.request] if change.request is not None else []

@@ -56,6 +56,7 @@ class PastChange:
     """One step of the main branch."""
 
     commit: str
+    at: float  # when it was committed to the main branch, seconds since the epoch, as git says it
     base: str  # the main branch before it
     others: tuple[str, ...]  # commits that came with it
     issue: IssueRef | None
@@ -88,13 +89,13 @@ def past_changes(git: Git, main: str, *, own: IssueRef) -> Iterator[PastChange]:
 
 
 def _change(git: Git, commit: str, base: str, own: IssueRef) -> PastChange:
-    message = git("log", "-1", "--format=%B", commit, "--")
+    at, _, message = git("log", "-1", "--format=%ct%n%B", commit, "--").partition("\n")
     others = git("rev-list", commit, f"^{base}").split()
     whole = message if len(others) == 1 else git("log", "--format=%B", commit, f"^{base}", "--")
     request = _REQUEST.search(message)
     job = _MERGED_JOB.search(message)
     return PastChange(
-        commit=commit, base=base, others=tuple(others),
+        commit=commit, at=float(at), base=base, others=tuple(others),
         issue=closed_issue(message, own) or closed_issue(whole, own),
         job=job[1] if job and is_job_id(job[1]) else "",
         request=int(request[1] or request[2]) if request else None,

@@ -91,7 +91,7 @@ class CaseParts:
             issue = None
         if issue is None:
             return None
-        return IssueText(title=issue.title, body=issue.body, text="now")
+        return IssueText(title=issue.title, body=issue.body, text="now", updated_at=issue.updated_at)
 
 
 def ways_of(parts: Coalmine) -> Ways:

@@ -1,11 +1,14 @@
 """Cases from a repository's past: made from git, proven by the judge, and out of reach of their answers."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from console.output.trials.backtest_views import collected_document
 from harvest.backtests.case import Case, HiddenFile
 from harvest.backtests.case_proof import Dropped
 from routing.base import Base
@@ -27,9 +30,9 @@ from tasks.agents.pairs.sealed_repository import (
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import Worktree, open_worktree
 from tasks.backtests.case_folder import CaseFolder
-from tasks.backtests.collecting import CaseCollector, Collected, IssueText
+from tasks.backtests.collecting import CLOSING_SECONDS, CaseCollector, Collected, IssueText
 from tasks.backtests.common_form import case_of, common_lines, common_of, true_change, written
-from tasks.backtests.past_changes import is_in_history
+from tasks.backtests.past_changes import PastChange, is_in_history
 from tests.fleets.history import JUDGE, PastLibrary, past_library
 
 #: Any issue of the library, and a job of a case.
@@ -75,19 +78,25 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
     fix = library.git("rev-parse", f"main^{{/Merge fix-{library.good[-1]}}}")
     said = f"See {fix[:9]} or {fix} and https://example.org/acme/calc/pull/12/files, not deadbeef12."
     library.texts[library.good[-1]] += f" {said}"
-    return Past(library=library, done=collected(library, folder))
+    merged = float(library.git("log", "-1", "--format=%ct", fix))
+    changed = dict.fromkeys(library.good, merged - 3600) | {library.good[-1]: merged + 3600}
+    return Past(library=library, done=collected(library, folder, changed=changed))
 
 
 def collected(
-    library: PastLibrary, folder: Path, *, judge: str = JUDGE, seconds: float = 60.0, looks: int = 100
-) -> Collected:
-    """What its past gives."""
+    library: PastLibrary, folder: Path, *, judge: str = JUDGE, seconds: float = 60.0, looks: int = 100,
+    changed: Mapping[int, float] | None = None,
+) -> Collected:  # fmt: skip
+    """What its past gives; `changed` says when an issue was changed last, by its number."""
     place = RepositoryPlace(work_dir=folder / "work", repository="local:calc", limits=GitLimits())
     done = Collected()
 
     def text_of(ref: IssueRef) -> IssueText | None:
         body = library.texts.get(ref.number)
-        return IssueText(title=f"Issue {ref.number}", body=body, text="now") if body else None
+        at = (changed or {}).get(ref.number)
+        last = datetime.fromtimestamp(at, UTC) if at is not None else None
+        title = f"Issue {ref.number}"
+        return IssueText(title=title, body=body, text="now", updated_at=last) if body else None
 
     with scratch_repository(place, Remote(address=str(library.path))) as (git, main):
         collector = CaseCollector(
@@ -113,6 +122,28 @@ def test_the_past_of_a_library_becomes_proven_cases(past: Past) -> None:
     case = made[f"local:calc#{past.library.good[0]}"]
     assert case.base == past.library.git("rev-parse", f"{case.origin.change}^1")
     assert [file.path for file in case.hidden] == [f"tests/test_{past.library.good[0]}.py"]
+
+
+def test_a_case_says_whether_its_issue_was_changed_after_its_change(past: Past) -> None:
+    """What was changed later may hold the answer in words; what was not reads as it stood before."""
+    texts = {case.origin.issue: case.origin.text for case in past.done.cases}
+    first, last = past.library.good
+    assert texts == {f"local:calc#{first}": "before", f"local:calc#{last}": "now"}
+    assert past.done.newer == 1
+    assert collected_document(past.done, Path("cases"))["text_may_be_newer"] == 1
+
+
+@pytest.mark.parametrize(("after", "text"), [(CLOSING_SECONDS, "before"), (CLOSING_SECONDS + 1.0, "now")])
+def test_an_issue_that_its_change_closed_reads_as_before(after: float, text: str) -> None:
+    """Closing it is a change of the issue, and comes right after; what a job was given is never doubted."""
+    change = PastChange(
+        commit="a" * 40, at=1000.0, base="b" * 40, others=(), issue=OWN, job="", request=None, files=()
+    )
+    last = datetime.fromtimestamp(1000.0 + after, UTC)
+    read = IssueText(title="t", body="b", text="now", updated_at=last)
+    assert read.as_of(change).text == text
+    assert replace(read, updated_at=None).as_of(change).text == "now"
+    assert replace(read, text="dispatched").as_of(change).text == "dispatched"
 
 
 def test_the_text_has_no_way_to_the_answer(past: Past) -> None:

@@ -29,6 +29,7 @@ def collected_document(done: "Collected", folder: Path) -> dict[str, Any]:
         "looked_at": done.looked,
         "known": done.known,
         "cases": [case.id for case in done.cases],
+        "text_may_be_newer": done.newer,
         "dropped": {why.value: done.dropped[why] for why in Dropped},
     }
 
@@ -36,6 +37,8 @@ def collected_document(done: "Collected", folder: Path) -> dict[str, Any]:
 def collected_view(done: "Collected", folder: Path) -> Iterator[RenderableType]:
     """The same for people: how many of each."""
     rows = [("kept", str(len(done.cases)), "its tests fail before its change and pass after it, twice")]
+    if done.newer:
+        rows.append(("of them changed", str(done.newer), "its issue was changed after it: read its text"))
     if done.known:
         rows.append(("known", str(done.known), "its case was there"))
     rows += [(why.value, str(done.dropped[why]), why.words) for why in Dropped if done.dropped[why]]
@@ -46,9 +49,16 @@ def collected_view(done: "Collected", folder: Path) -> Iterator[RenderableType]:
 def cases_view(cases: Sequence[Case]) -> RenderableType:
     """Cases, one a line."""
     return table(
-        ("case", "repository", "base", ">hidden files", "title"),
+        ("case", "repository", "base", ">hidden files", "text", "title"),
         [
-            (case.id, case.repository, case.base[:12], str(len(case.hidden)), one_line(case.title))
+            (
+                case.id,
+                case.repository,
+                case.base[:12],
+                str(len(case.hidden)),
+                case.origin.text,
+                one_line(case.title),
+            )
             for case in cases
         ],
     )
