@@ -32,6 +32,16 @@ class ChangeRequest(BaseModel):
     url: str = ""
 
 
+class RequestText(BaseModel):
+    """What a change request says of itself: anybody's text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    title: str
+    body: str
+
+
 class Revert(BaseModel):
     """A commit on the base branch that takes the content of another one back."""
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from routing.base import Base
-from routing.forges.change_request import ChangeRequest, Revert, Review
+from routing.forges.change_request import ChangeRequest, RequestText, Revert, Review
 from routing.forges.commit_status import CombinedStatus
 from routing.forges.feedback import Feedback
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
@@ -46,6 +46,15 @@ class RunsCi(Protocol):
 
     def run_ci(self, commit: str) -> object:
         """Judge a commit, unless it is judged already; what CI says becomes a status of the commit."""
+        ...
+
+
+@runtime_checkable
+class KnowsRequests(Protocol):
+    """A forge that knows by which change request a commit came to its branch."""
+
+    def requests_of(self, repo: str, commit: str) -> tuple[RequestText, ...]:
+        """What the merged requests say that brought the commit there; () where it knows of none."""
         ...
 
 

@@ -18,11 +18,18 @@ from harvest.backtests.case import Case, CaseOrigin
 from harvest.backtests.case_proof import Dropped
 from harvest.backtests.case_text import without_answer
 from routing.errors import CoalmineError
+from routing.forges.change_request import RequestText
 from routing.git.git import Git, GitError
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job
 from tasks.agents.pairs.judge import Judge
-from tasks.backtests.past_changes import PastChange, TestsTooLargeError, hidden_files, past_changes
+from tasks.backtests.past_changes import (
+    PastChange,
+    TestsTooLargeError,
+    closed_issue,
+    hidden_files,
+    past_changes,
+)
 from tasks.backtests.proving import prove
 
 _log = structlog.get_logger(__name__)
@@ -96,6 +103,8 @@ class CaseCollector:
     job: Callable[[str], Job | None]  # this fleet's own, by id; None: its record is gone
     issue: Callable[[IssueRef], IssueText | None]  # as its forge has it; None: it has not
     work_dir: Path
+    #: What change requests say that brought a commit, by its name, where the forge knows that.
+    requests: Callable[[str], Sequence[RequestText]] = lambda _commit: ()
     command: str = ""  # of the judge that cases keep; "": they go by the settings
 
     def collect(self, *, most: int, looks: int, known: set[str]) -> Iterator[Looked]:
@@ -119,6 +128,7 @@ class CaseCollector:
         if not change.tests or not change.has_code:
             return Looked(commit=change.commit, dropped=Dropped.NO_TESTS)
         try:
+            change = self._with_its_request(change)
             text = self._text_of(change)
             if text is None:
                 return Looked(commit=change.commit, dropped=Dropped.NO_ISSUE)
@@ -138,6 +148,16 @@ class CaseCollector:
     def name_of(self, change: PastChange) -> str:
         """The name of a change's case."""
         return f"{self.own.repo.rpartition('/')[2]}-{change.commit[:_DIGITS]}"
+
+    def _with_its_request(self, change: PastChange) -> PastChange:
+        """The change with the issue that its change request closes, where its messages name none."""
+        if change.issue is not None or change.job:
+            return change
+        for said in self.requests(change.commit):
+            issue = closed_issue(f"{said.title}\n{said.body}", self.own)
+            if issue is not None:
+                return replace(change, issue=issue, request=said.number)
+        return change
 
     def _text_of(self, change: PastChange) -> IssueText | None:
         job = self.job(change.job) if change.job else None

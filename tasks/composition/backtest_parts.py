@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ from harvest.trials.opening import Proposals
 from harvest.trials.ways import Ways
 from routing.errors import ConflictError, InvalidInputError
 from routing.forges.errors import ForgeGoneError
+from routing.forges.forge import KnowsRequests
 from routing.issues.issue import IssueRef
 from tasks.agents.pairs.sealed_repository import scratch_repository
 from tasks.agents.repository.place import RepositoryPlace
@@ -23,6 +24,7 @@ from tasks.composition.judges import judge_key, judge_of_case
 
 if TYPE_CHECKING:
     from harvest.backtests.case import Case
+    from routing.forges.change_request import RequestText
     from routing.git.git import Git
     from tasks.agents.pairs.judge import Judge
     from tasks.composition.composition import Coalmine
@@ -80,8 +82,15 @@ class CaseParts:
         with self.scratch(repository) as (git, main):
             yield CaseCollector(
                 git=git, main=main, own=own, judge=self.judge, job=self.parts.job_store.read,
-                issue=self._issue, work_dir=git.directory.parent / "judge", command=self.command,
+                issue=self._issue, requests=partial(self._requests, own), command=self.command,
+                work_dir=git.directory.parent / "judge",
             )  # fmt: skip
+
+    def _requests(self, own: IssueRef, commit: str) -> Sequence[RequestText]:
+        """What change requests say that brought a commit; local forges have none."""
+        site = self.forges.sites.get(own.forge)
+        forge = site.forge if site is not None else None
+        return forge.requests_of(own.repo, commit) if isinstance(forge, KnowsRequests) else ()
 
     def _issue(self, ref: IssueRef) -> IssueText | None:
         place = self.forges.sources.get(ref.forge)

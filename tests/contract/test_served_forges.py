@@ -16,7 +16,7 @@ from routing.forges.errors import (
     ForgeRefusedError,
     ForgeUnreachableError,
 )
-from routing.forges.forge import Permission
+from routing.forges.forge import KnowsRequests, Permission
 from routing.git.git import Git
 from routing.http.settings import HttpLimits
 from routing.issues.issue import IssueRef
@@ -65,6 +65,22 @@ def test_work_in_a_repository_that_was_renamed_keeps_its_request(served: ServedF
     assert found is not None
     assert (found.number, found.state) == (change.number, ChangeState.OPEN)
     assert served.forge.open_change(asked, BRANCH, title="Socks", body="").number == change.number
+
+
+@pytest.mark.parametrize("squash", [False, True])
+def test_a_commit_leads_to_the_request_that_brought_it(served: ServedForge, *, squash: bool) -> None:
+    """With what it says, once it is merged; nothing of one that no request brought, or that is not there."""
+    world, forge = served.world, served.forge
+    head = opened(served, {"new.txt": "new\n"})
+    pull = world.pull_of(BRANCH)
+    pull.issue.body = "It was slow.\n\nCloses #3"
+    assert isinstance(forge, KnowsRequests)
+    assert forge.requests_of(world.repo, head) == ()
+    merged = world.merge(pull, "Cart is fast", squash=squash)
+    (said,) = forge.requests_of(world.repo, merged)
+    assert (said.number, said.title, said.body) == (pull.issue.number, "Cart is fast", pull.issue.body)
+    assert forge.requests_of(world.repo, world.commit_on_main("By hand")) == ()
+    assert forge.requests_of(world.repo, "c" * 40) == ()
 
 
 def test_a_label_that_nobody_knows_lists_nothing(served: ServedForge) -> None:

@@ -1,7 +1,7 @@
 """Cases from a repository's past: made from git, proven by the judge, and out of reach of their answers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from harvest.backtests.case import Case, HiddenFile
 from harvest.backtests.case_proof import Dropped
 from routing.base import Base
 from routing.errors import InvalidInputError
+from routing.forges.change_request import RequestText
 from routing.forges.local.ci_sandbox import CiSandbox
 from routing.git.git import Git
 from routing.git.limits import GitLimits
@@ -85,7 +86,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
 
 def collected(
     library: PastLibrary, folder: Path, *, judge: str = JUDGE, seconds: float = 60.0, looks: int = 100,
-    changed: Mapping[int, float] | None = None,
+    changed: Mapping[int, float] | None = None, requests: Sequence[RequestText] = (),
 ) -> Collected:  # fmt: skip
     """What its past gives; `changed` says when an issue was changed last, by its number."""
     place = RepositoryPlace(work_dir=folder / "work", repository="local:calc", limits=GitLimits())
@@ -101,6 +102,7 @@ def collected(
     with scratch_repository(place, Remote(address=str(library.path))) as (git, main):
         collector = CaseCollector(
             git=git, main=main, own=OWN, work_dir=folder / "judge", job=lambda _job: None, issue=text_of,
+            requests=lambda _commit: requests,
             judge=lambda case: Judge(
                 command=judge, timeout_seconds=seconds, hidden=case.hidden, sandbox=UNCONFINED
             ),
@@ -144,6 +146,27 @@ def test_an_issue_that_its_change_closed_reads_as_before(after: float, text: str
     assert read.as_of(change).text == text
     assert replace(read, updated_at=None).as_of(change).text == "now"
     assert replace(read, text="dispatched").as_of(change).text == "dispatched"
+
+
+def test_an_issue_that_only_the_change_request_names_makes_a_case(tmp_path: Path) -> None:
+    """Its commit says nothing of an issue; the request's own number is taken out of the text."""
+    library = past_library(tmp_path, issues=1, odd=False)
+    (library.bench / "calc.py").write_text(f"{(library.bench / 'calc.py').read_text()}\n\nNINE = 9\n")
+    test = "import unittest\n\nimport calc\n\n\nclass Nine(unittest.TestCase):\n"
+    test += "    def test_it(self):\n        self.assertEqual(calc.NINE, 9)\n"
+    (library.bench / "tests" / "test_nine.py").write_text(test)
+    work = Git(library.bench)
+    work("add", "--all")
+    work("commit", "--quiet", "--message", "Add nine")
+    work("push", "--quiet", "origin", "main")
+    library.texts[7] = "There is no nine. #12 will add it."
+    none = collected(library, tmp_path / "none", looks=1)
+    assert (none.cases, none.dropped) == ([], {Dropped.NO_ISSUE: 1})
+    other = RequestText(number=11, title="Fixes other/place#3", body="")
+    said = RequestText(number=12, title="Add nine", body="So that people can count.\n\nCloses #7\n")
+    (case,) = collected(library, tmp_path / "some", looks=1, requests=(other, said)).cases
+    assert case.origin.issue == "local:calc#7"
+    assert case.text == "There is no nine. [link taken out] will add it."
 
 
 def test_the_text_has_no_way_to_the_answer(past: Past) -> None:

@@ -43,6 +43,7 @@ class GiteaRoutes(GitHubRoutes):
             f"POST {issue}/assignees",
             f"GET {issue}/dependencies/blocked_by",
             rf"GET {repo}/commits/([0-9a-f]+)/status",
+            rf"GET {repo}/commits/([0-9a-f]+)/pulls",
             rf"GET {repo}/commits/([0-9a-f]+)/check-runs",
             rf"GET {repo}/check-runs/(\d+)/annotations",
             rf"GET {repo}/commits/([0-9a-f]+)/check-suites",
@@ -65,12 +66,18 @@ class GiteaRoutes(GitHubRoutes):
             f"POST {repo}/labels": self.create_label,
             f"GET {issue}/dependencies": self.with_issue(self.blockers),
             rf"GET {repo}/commits/([0-9a-f]+)/statuses": self.status,
+            rf"GET {repo}/commits/([0-9a-f]+)/pull": self.merged_as,
             rf"POST {repo}/pulls/(\d+)/merge": self.with_pull(self.merge),
             rf"POST {repo}/pulls/(\d+)/update": self.with_pull(self.update_pull),
             f"GET {repo}/branch_protections": lambda _asked, _found: Answer(
                 value=self.world.protections, paged="total"
             ),
         }
+
+    def merged_as(self, _asked: AskedRequest, found: Found) -> Answer:
+        """The one pull request that was merged as a commit."""
+        shown = [self.pull(one) for one in self.pulls_at(found[1]) if one.merge_commit == found[1]]
+        return Answer(value=shown[0]) if shown else GONE
 
     def remarks(self, _asked: AskedRequest, found: Found) -> Answer:
         """Those of one review, with Gitea's word for their line."""

@@ -75,6 +75,9 @@ class GitHubRoutes:
             f"GET {issue}/dependencies/blocked_by": self.with_issue(self.blockers),
             rf"GET {repo}/collaborators/([^/]+)/permission": self.permission,
             rf"GET {repo}/commits/([0-9a-f]+)/status": self.status,
+            rf"GET {repo}/commits/([0-9a-f]+)/pulls": lambda _asked, found: Answer(
+                value=[self.pull(one) for one in self.pulls_at(found[1])], paged="link"
+            ),
             rf"GET {repo}/commits/([0-9a-f]+)/check-runs": self.check_runs,
             rf"GET {repo}/check-runs/(\d+)/annotations": self.annotations,
             rf"GET {repo}/commits/([0-9a-f]+)/check-suites": self.check_suites,
@@ -491,6 +494,8 @@ class GitHubRoutes:
         return {
             "number": pull.issue.number,
             "node_id": f"PR_{pull.issue.number}",
+            "title": pull.issue.title,
+            "body": pull.issue.body,
             "state": pull.issue.state,
             "head": {
                 "ref": pull.branch, "label": f"{owner}:{pull.branch}", "sha": self.world.head(pull),
@@ -501,6 +506,11 @@ class GitHubRoutes:
             "merge_commit_sha": pull.merge_commit or "1" * 40,  # of a trial merge, while it is open
             "html_url": f"https://forge.test/{self.world.repo}/pull/{pull.issue.number}",
         }  # fmt: skip
+
+    def pulls_at(self, commit: str) -> list[WorldPull]:
+        """Pull requests that were merged as a commit, or whose head it is."""
+        pulls = self.world.pulls.values()
+        return [one for one in pulls if commit in {one.merge_commit, self.world.head(one)}]
 
     def pulls(self, asked: AskedRequest, _found: Found) -> Answer:
         """Pull requests by head; a head without its owner is ignored, as GitHub does."""

@@ -351,6 +351,7 @@ class GitLabRoutes:
             "iid": pull.issue.number,
             "state": state,
             "title": pull.issue.title,
+            "description": pull.issue.body,
             "source_branch": pull.branch,
             "target_branch": pull.base,
             "source_project_id": PROJECT,
@@ -373,8 +374,9 @@ class GitLabRoutes:
         return Answer(value=shown[::-1], paged="link")
 
     def requests_at(self, _asked: AskedRequest, found: Found) -> Answer:
-        """Merge requests that hold a commit, here as their head."""
-        shown = [self.request(one) for one in self.world.pulls.values() if self.world.head(one) == found[1]]
+        """Merge requests that hold a commit, here as their head, or were merged as it."""
+        pulls = list(self.world.pulls.values())
+        shown = [self.request(one) for one in pulls if found[1] in {one.merge_commit, self.world.head(one)}]
         return Answer(value=shown if self.world.has_commit(found[1]) else [], paged="link")
 
     def open_request(self, asked: AskedRequest, _found: Found) -> Answer:

@@ -54,6 +54,11 @@ class GiteaChanges(RestChanges):
             raise ForgeUnreachableError(message)
         return pulls
 
+    def requests_of(self, repo: str, commit: str) -> list[WirePull]:
+        """The one that was merged as this commit; 404 without one, and on a Gitea that has no such path."""
+        path = f"{repository_path(repo)}/commits/{commit}/pull"
+        return [self._client.parsed(WirePull, self._client.get(path))]
+
     def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
         """POST …/merge with `head_commit_id`: 409 when the head is another commit, 405 when it cannot."""
         asked = {

@@ -51,6 +51,11 @@ class GitHubChanges(RestChanges):
         listing = self._client.read_all(f"{repository_path(repo)}/pulls", query)
         return self._client.parsed_all(WirePull, listing)
 
+    def requests_of(self, repo: str, commit: str) -> list[WirePull]:
+        """See "List pull requests associated with a commit", https://docs.github.com/rest/commits/commits."""
+        listing = self._client.read_all(f"{repository_path(repo)}/commits/{commit}/pulls")
+        return self._client.parsed_all(WirePull, listing)
+
     def bring_up_to_date(self, change: ChangeRequest, onto: Base, base: Base | None) -> str:
         """A merge queue judges its own merges: then the branch is left as it is."""
         if has_merge_queue(self._client, change.repo, onto.branch):

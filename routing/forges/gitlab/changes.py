@@ -93,6 +93,11 @@ class GitLabChanges(RestChanges):
         listing = self._client.read_all(f"{self._projects.path(repo)}/merge_requests", asked)
         return list(self._client.parsed_all(GitLabPull, listing))
 
+    def requests_of(self, repo: str, commit: str) -> list[WirePull]:
+        """Those that hold the commit, or were merged or squashed as it."""
+        path = f"{self._projects.path(repo)}/repository/commits/{commit}/merge_requests"
+        return list(self._client.parsed_all(GitLabPull, self._client.read_all(path)))
+
     def _send_open(self, repo: str, branch: str, target: str, title: str, text: str) -> Any:
         """409 when there is an open one. A title that begins with `Draft:` would make a draft of it."""
         asked = {

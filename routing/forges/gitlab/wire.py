@@ -118,6 +118,7 @@ class GitLabPull(WirePull):
     """A merge request."""
 
     number: int = Field(validation_alias="iid")
+    body: Text = Field("", validation_alias="description")
     html_url: Text = Field("", validation_alias="web_url")
     detailed_merge_status: Text = ""  # why it can be merged, or cannot
     has_conflicts: _Flag = False

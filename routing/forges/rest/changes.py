@@ -235,6 +235,10 @@ class RestChanges(ABC):
         )
 
     @abstractmethod
+    def requests_of(self, repo: str, commit: str) -> list[WirePull]:
+        """Requests that hold a commit, or were merged as it; ForgeGoneError may mean that there is none."""
+
+    @abstractmethod
     def _pulls_of(self, repo: str, branch: str) -> list[WirePull]:
         """Pull requests among which those of the branch are; others may be among them."""
 

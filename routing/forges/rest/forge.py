@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from routing.base import Base
-from routing.forges.change_request import ChangeRequest, Revert, Review
+from routing.forges.change_request import ChangeRequest, RequestText, Revert, Review
 from routing.forges.commit_status import CombinedStatus
-from routing.forges.errors import ForgeInvalidError
+from routing.forges.errors import ForgeGoneError, ForgeInvalidError
 from routing.forges.feedback import Feedback
 from routing.forges.forge import Access, Permission
 from routing.forges.rest.access import RestAccess
@@ -19,6 +19,7 @@ from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.clone import RepositoryNames
 from routing.forges.rest.issues import RestIssues
 from routing.forges.skip_marker import skip_marker
+from routing.forges.work_branch import checked_commit
 from routing.issues.issue import Comment, Issue, IssueListing, IssueRef
 
 
@@ -173,6 +174,18 @@ class RestForge:
     def change_of_branch(self, repo: str, branch: str) -> ChangeRequest | None:
         """Return the pull request of a branch."""
         return self.changes.of_branch(repo, branch)
+
+    def requests_of(self, repo: str, commit: str) -> tuple[RequestText, ...]:
+        """Return what the merged requests of a commit say; none of one that is not there."""
+        try:
+            pulls = self.changes.requests_of(repo, checked_commit(commit))
+        except ForgeGoneError:
+            return ()
+        return tuple(
+            RequestText(number=pull.number, title=pull.title, body=pull.body)
+            for pull in pulls
+            if pull.merged_at is not None
+        )
 
     def open_change(
         self, repo: str, branch: str, *, title: str, body: str, base: Base | None = None

@@ -185,6 +185,8 @@ class WirePull(Wire):
     """A pull request."""
 
     number: int
+    title: Text = ""
+    body: Text = ""
     state: Literal["open", "closed"]
     head: WireBranch
     base: WireBranch
