@@ -5,7 +5,9 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from benchmarks.pairs import least_right
 from benchmarks.results import merge, row, write
 
 
@@ -48,3 +50,15 @@ def test_one_part_replaces_only_its_own_rows(tmp_path: Path) -> None:
         "target",
         "ok",
     }
+
+
+def test_right_verdicts_are_held_to_the_reference_rule() -> None:
+    """What misses it is stored as missed; where either verdict is acceptable nothing is asked."""
+    assert least_right(0.995) == pytest.approx(0.990, abs=5e-4)
+    assert least_right(1.0) == pytest.approx(0.998, abs=5e-4)
+    kept = json.loads(Path("benchmarks/results.json").read_text())
+    asked = {one["baseline"]: one for one in kept if one["name"].startswith("pairs: right verdict")}
+    assert set(asked) == {0.995, 1.0, None}
+    for reference, one in asked.items():
+        assert one["target"] == (None if reference is None else least_right(reference))
+        assert one["ok"] == (reference is None or one["value"] >= one["target"])
