@@ -15,7 +15,7 @@ from routing.webhook.delivery import read_delivery
 from routing.webhook.dialect import IssueNews
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
-from tests.fakes.gitlab_events import IGNORED, LOOKED_AT, changed, issue, push
+from tests.fakes.gitlab_events import IGNORED, LOOKED_AT, changed, issue, pipeline, push, request
 from tests.servers.web_client import WebClient
 
 SECRET = "s3cr3t-0123456789"  # noqa: S105 - of the tests
@@ -79,6 +79,20 @@ def test_a_wrong_shape_is_named(door: WebClient) -> None:
     answer = send(door, "Issue Hook", issue() | {"object_attributes": {"iid": "23"}})
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["body", "object_attributes", "iid"]
+
+
+def test_names_of_the_most_characters_are_read(door: WebClient) -> None:
+    """GitLab lets labels and branches have 255; were they refused, it would switch the webhook off."""
+    titles = ("coalmine", "l" * 255)
+    branch = "coalmine/" + "b" * 246
+    for event, body in (
+        ("Issue Hook", issue("update", labels=titles, changes=changed(titles, titles[:1]))),
+        ("Push Hook", push(f"refs/heads/{branch}")),
+        ("Merge Request Hook", request("update", branch)),
+        ("Pipeline Hook", pipeline("success", branch)),
+    ):
+        answer = send(door, event, body)
+        assert (answer.status_code, answer.json()["status"]) == (200, "success"), answer.text
 
 
 @pytest.mark.parametrize("token", ["", "wrong", SECRET.upper(), f"{SECRET} ", "\xff"])

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from routing.forges.rest.webhook import SHORT_CHARACTERS
 from routing.webhook.delivery import Delivery, read_delivery
 from routing.webhook.dialect import IssueNews, WorkNews
 from routing.webhook.errors import BadPayloadError
@@ -69,7 +70,7 @@ def test_nulls_are_nothing() -> None:
     [
         (payload(action=None), "action"),
         (payload(action=7), "action"),
-        (payload(action="x" * 201), "action"),
+        (payload(action="x" * (SHORT_CHARACTERS + 1)), "action"),
         (payload(issue=None), "issue"),
         (payload(issue={}), "issue.number"),
         *[(payload(issue={"number": wrong}), "issue.number") for wrong in ("1", 0, -1, 1.5, True, 10**10)],

@@ -20,8 +20,11 @@ def _without_controls(text: str) -> str:
     return _CONTROLS.sub("", text)
 
 
+#: Characters of names from outside: GitLab's labels and branches may have 255, after `refs/heads/`.
+SHORT_CHARACTERS = 500
+
 #: A short text from outside, without control characters.
-Short = Annotated[str, StringConstraints(max_length=200), AfterValidator(_without_controls)]
+Short = Annotated[str, StringConstraints(max_length=SHORT_CHARACTERS), AfterValidator(_without_controls)]
 
 
 class _Part(BaseModel):
