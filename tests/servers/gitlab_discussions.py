@@ -13,8 +13,11 @@ Found = re.Match[str]
 _VERDICTS = {"APPROVED": "approved this merge request", "REQUEST_CHANGES": "requested changes"}
 _MOVES = {
     "added_to_merge_queue": "started a merge train",
-    "removed_from_merge_queue": "removed this merge request from the merge train because its pipeline failed",
+    "removed_from_merge_queue": "removed this merge request from the merge train",
 }
+
+#: Why the train took a request off by itself, in GitLab's words.
+_FAILED = " because pipeline did not succeed"
 
 #: A command to GitLab: such a line is carried out, and not shown.
 _COMMAND = re.compile(r"^/(\w+)(?: ([^\n]*))?(?:\n|$)", re.MULTILINE)
@@ -108,11 +111,19 @@ class GitLabTalk:
             ),
             *(one for review in shown for one in self._of_review(pull, review)),
             *(
-                self._alone(self._note(one.id, one.actor, _MOVES[one.kind], one.at, system=True))
+                self._alone(self._moved(pull, one))
                 for one in self.world.history.of(pull.issue.number, *_MOVES)
             ),
         ]
         return sorted(found, key=lambda one: (str(one["notes"][0]["created_at"]), one["notes"][0]["id"]))
+
+    def _moved(self, pull: WorldPull, one: Happening) -> dict[str, Any]:
+        """Onto the train, or off it; what the train did by itself is noted of who had put it there."""
+        actor, words = one.actor, _MOVES[one.kind]
+        if str(actor).endswith("[bot]"):
+            put = self.world.history.of(pull.issue.number, "added_to_merge_queue")
+            actor, words = [each.actor for each in put if each.id < one.id][-1], words + _FAILED
+        return self._note(one.id, actor, words, one.at, system=True)
 
     @staticmethod
     def _is_seen(review: dict[str, Any]) -> bool:
@@ -182,6 +193,10 @@ class GitLabTalk:
             {"id": review["id"], "head_commit_sha": review["commit_id"], "created_at": review["submitted_at"]}
             for review in pull.reviews
             if self._is_seen(review)
+        ]
+        shown += [
+            {"id": 900_000 + number, "head_commit_sha": commit, "created_at": at}
+            for number, (commit, at) in enumerate(self.world.pushed_at.items())
         ]
         return Answer(value=shown[::-1], paged="link")
 
