@@ -35,6 +35,10 @@ _log = structlog.get_logger(__name__)
 #: Files that a reason names; the agent is given more of them.
 NAMED = 3
 
+#: Seconds for which CI says nothing before conflicts are looked for, and the longest pause between two looks.
+SILENT_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 300.0
+
 #: Refusals that have nothing to do with conflicts, or that a person made.
 _NO_CONFLICTS: Final = (ForgeTokenError, ForgeBaseGoneError, ForgeTakenOutError)
 
@@ -89,6 +93,29 @@ class ConflictTurns:
         except ForgeError as error:  # it is looked at again
             return _not_read(job, error)
         return SentBack.NOTHING if conflict is None else self._send(site, job, conflict, str(conflict))
+
+    def unjudged(
+        self, site: ForgeSite, job: Job, change: ChangeRequest | None, *, silent_seconds: float, over: bool
+    ) -> SentBack:
+        """Send work back that CI does not judge, as it has conflicts: GitHub runs no workflows on such.
+
+        Looked for when CI has said nothing for a while, with pauses, and before a person is asked (`over`).
+        A CI of ours judges the commit alone. What the forge does not say is asked again.
+        """
+        if change is None or change.state is not ChangeState.OPEN or change.head != job.result.commit:
+            return SentBack.NOTHING
+        now, runs = self.back.jobs.now(), self.back.runs
+        early = silent_seconds < SILENT_SECONDS or runs.read(job.id).conflicts_at > now
+        if self.most_rounds == 0 or site.run_ci is not None or (early and not over):
+            return SentBack.NOTHING
+        pause = min(LONGEST_PAUSE_SECONDS, max(SILENT_SECONDS, silent_seconds / 10))
+        runs.note(job.id, conflicts_at=now + pause)
+        try:
+            conflict = conflict_of(site, job, change)
+            said = f"CI has not judged it, and {conflict}"
+            return SentBack.NOTHING if conflict is None else self._send(site, job, conflict, said)
+        except ForgeError as error:
+            return _not_read(job, error)
 
     def resolve(
         self, site: ForgeSite, job: Job, refused: ForgeError, *, facts: Sequence[Signal] = ()

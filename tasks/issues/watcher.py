@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import structlog
 
-from routing.forges.commit_status import CiReading, CiVerdict
+from routing.forges.commit_status import CiReading, CiReason, CiVerdict
 from routing.forges.errors import (
     ForgeBaseGoneError,
     ForgeError,
@@ -45,6 +45,10 @@ BATCH = 100
 
 #: Findings that last: people are shown what is waited for, and others go on meanwhile.
 _LASTING = frozenset({Finding.MAIN_RED, Finding.PEOPLE, Finding.APPROVAL, Finding.IN_REVIEW})
+
+#: Findings of a CI that has judged nothing, and its reasons when it is at work.
+_UNJUDGED = frozenset({Finding.PENDING, Finding.UNKNOWN, Finding.NOTHING})
+_AT_WORK = frozenset({CiReason.RUNNING, CiReason.SETTLING})
 
 #: Findings that say nothing about what was waited for before.
 _NO_ANSWER = frozenset({Finding.UNREACHABLE, Finding.TOKEN_REFUSED, Finding.NO_FORGE})
@@ -166,7 +170,7 @@ class Watcher:
             return self._over(job, decided, work)
         sent = self._edited(site, job)
         if sent is SentBack.NOTHING:
-            sent = self._in_review(site, job, ci, work, decided)
+            sent = self._in_conflict(site, job, ci, work, decided, silent=seen.silent_seconds)
         if sent is not SentBack.NOTHING:  # held: its work is to be changed, and is not merged as it is
             return sent is SentBack.MOVED
         return self._carry_out(site, job, decided, ci, now)
@@ -175,14 +179,17 @@ class Watcher:
         """Have the agent get a text that was changed, before anything is judged."""
         return self._parts.edits.look(site, job) if site is not None else SentBack.NOTHING
 
-    def _in_review(
-        self, site: ForgeSite | None, job: Job, ci: CiSeen, work: SeenWork, decided: Watch
-    ) -> SentBack:
-        """Note work that is in review; it goes back when people could not merge it."""
-        if ci.finding is not Finding.IN_REVIEW:
+    def _in_conflict(
+        self, site: ForgeSite | None, job: Job, ci: CiSeen, work: SeenWork, decided: Watch, *, silent: float,
+    ) -> SentBack:  # fmt: skip
+        """Note work in review. With conflicts it goes back, as does what CI does not judge for them."""
+        if ci.finding is Finding.IN_REVIEW:
+            self._waits.review(job, ci.reading, decided.reason, self._parts.signals.now())
+            return self._parts.conflicts.look(site, job, work.change) if site else SentBack.NOTHING
+        over = decided.action is Action.ESCALATE
+        if site is None or ci.finding not in _UNJUDGED or (ci.reading.reason in _AT_WORK and not over):
             return SentBack.NOTHING
-        self._waits.review(job, ci.reading, decided.reason, self._parts.signals.now())
-        return self._parts.conflicts.look(site, job, work.change) if site is not None else SentBack.NOTHING
+        return self._parts.conflicts.unjudged(site, job, work.change, silent_seconds=silent, over=over)
 
     def _carry_out(self, site: ForgeSite | None, job: Job, decided: Watch, ci: CiSeen, now: float) -> bool:
         """Do what was decided by CI's word, or by the lack of it; True when the job's state changed."""

@@ -270,3 +270,62 @@ def test_a_change_that_goes_elsewhere_gets_no_turn(fake_redis: redis.Redis, merg
     job = job_of(fleet)
     assert job.merge_rounds == 0
     assert job.state is (JobState.ESCALATED if merge == "green" else JobState.WAITING)
+
+
+def unjudged(client: redis.Redis, merge: str, *, rounds: int = 2) -> ForgeFleet:
+    """A fleet whose first work is pushed, has conflicts, and gets no word of CI."""
+    settings = IssueSettings(watch=WatchSettings(merge_rounds=rounds))
+    fleet = ForgeFleet(client, merge=merge, settings=settings, acts={1: ["quiet", "green"]})
+    pushed(fleet)
+    fleet.repository_of(job_of(fleet)).more_work("main", {"quiet.txt": "others"})
+    return fleet
+
+
+@pytest.mark.parametrize("merge", ["green", "never"])
+def test_conflicts_for_which_ci_does_not_begin_are_settled(fake_redis: redis.Redis, merge: str) -> None:
+    """GitHub runs no workflows on a request with conflicts; nobody is asked about that silence."""
+    fleet = unjudged(fake_redis, merge)
+    fleet.watch()
+    assert job_of(fleet).state is JobState.WAITING  # CI may need a moment
+    fleet.clock.forward(61)
+    fleet.watch()
+    job = job_of(fleet)
+    assert (job.state, job.kind, job.merge_rounds) == (JobState.QUEUED, TurnKind.CONFLICT, 1)
+    assert job.reason == "CI has not judged it, and it has conflicts with main in quiet.txt"
+    settles(fleet)
+    fleet.watch()
+    assert job_of(fleet).is_in_review if merge == "never" else job_of(fleet).state is JobState.SUCCEEDED
+
+
+def test_conflicts_that_ci_does_not_judge_are_a_persons_after_their_turns(fake_redis: redis.Redis) -> None:
+    """The reason is the conflict, and not the silence that comes of it."""
+    fleet = unjudged(fake_redis, "green", rounds=1)
+    fleet.acts[1] = ["quiet"]
+    fleet.clock.forward(61)
+    fleet.watch()
+    settles(fleet)
+    fleet.repository_of(job_of(fleet)).more_work("main", {"quiet.txt": "others again"})
+    fleet.clock.forward(400)
+    fleet.watch()
+    job = job_of(fleet)
+    assert (job.state, fleet.signals(job)) == (JobState.ESCALATED, ["conflict"])
+    assert job.reason.endswith("in quiet.txt, and it has had 1 of 1 turns for conflicts")
+
+
+def test_conflicts_that_cannot_be_read_are_looked_for_with_pauses(fake_redis: redis.Redis) -> None:
+    """And the silence of CI is a person's when its time is over, as without them."""
+    fleet, asked = unjudged(fake_redis, "green"), list[float]()
+
+    def away() -> ForgeError:
+        asked.append(fleet.clock())
+        return ForgeUnreachableError("git gave no answer")
+
+    fleet.mishaps.lasting["conflicts"] = away
+    for _ in range(60):
+        fleet.clock.forward(10)
+        fleet.watch()
+    assert 5 <= len(asked) <= 10
+    fleet.clock.forward(7200)
+    fleet.watch()
+    assert (job_of(fleet).state, job_of(fleet).merge_rounds) == (JobState.ESCALATED, 0)
+    assert job_of(fleet).reason.startswith("CI gave no verdict within")
