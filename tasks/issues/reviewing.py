@@ -21,7 +21,7 @@ from routing.jobs.turn import REVIEW_CHARACTERS, Repair, TurnKind
 from routing.printable import printable
 from routing.store.jobs.run_store import RunStore
 from routing.store.signals.signal_store import SignalStore
-from tasks.issues.landings import SeenWork
+from tasks.issues.landings import SeenWork, review_pause
 from tasks.issues.sending_back import SendingBack, SentBack
 from tasks.issues.site import place_of
 from tasks.issues.writers import Writers
@@ -102,6 +102,14 @@ def answer_text(job: Job) -> str:
     return f"Job `{job.id}` made no new commit." + (f" Its agent said:\n\n{words}" if words else "")
 
 
+def _open_change(job: Job, seen: SeenWork) -> ChangeRequest | None:
+    """The open request of a job that waits; None while a turn runs, and once people have decided."""
+    change = seen.change
+    if job.state is not JobState.WAITING or change is None or change.state is not ChangeState.OPEN:
+        return None
+    return change
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewTurns:
     """Looks at the feedback of one waiting job at a time. Two looks send it back once, by its fence."""
@@ -117,25 +125,56 @@ class ReviewTurns:
 
         While a turn runs, or the request is not open, nothing is done. Raises what the forge says.
         """
-        change = seen.change
-        if job.state is not JobState.WAITING or change is None or change.state is not ChangeState.OPEN:
+        change = _open_change(job, seen)
+        if change is None:
             return False
-        if not (job.is_in_review or job.reviews or self._was_criticized(job)):
-            return False  # what is not done yet is looked at by CI first: nobody asked for anything
-        given = site.forge.feedback(change)
+        if not (job.is_in_review or job.reviews or self._was_criticized(job) or self._is_due(job)):
+            return False
+        return self._take_up(site, job, change, site.forge.feedback(change)) is SentBack.MOVED
+
+    def before_merge(self, site: ForgeSite, job: Job, seen: SeenWork) -> SentBack:
+        """The same once more before we ask for the merge of a commit: people wrote while CI was at it.
+
+        What they wrote and cannot be read now holds no merge up.
+        """
+        change = _open_change(job, seen)
+        asked = self.runs.read(job.id).asked_to_merge(job.result.commit)
+        if change is None or asked or not site.config.merges_green:
+            return SentBack.NOTHING
+        try:
+            given = site.forge.feedback(change)
+        except ForgeError as error:
+            _log.warning("feedback.not_read", job=job.id, reason=str(error))
+            return SentBack.NOTHING
+        return self._take_up(site, job, change, given, own=True)
+
+    def _take_up(
+        self, site: ForgeSite, job: Job, change: ChangeRequest, given: Sequence[Feedback], *,
+        own: bool = False,
+    ) -> SentBack:  # fmt: skip
+        """Answer what is answered, and send the job back for what asks for something."""
         self._answer(site, job, change, given)
         asking = asked_for(
             given, login=site.forge.own_login(), known=job.reviews,
             may_write=self.writers.at_one_look(site, place_of(job)[1]),
         )  # fmt: skip
-        return bool(asking) and self._send_back(site, job, change, one_turn(asking))
+        return self._send_back(site, job, change, one_turn(asking), own=own) if asking else SentBack.NOTHING
+
+    def _is_due(self, job: Job) -> bool:
+        """Whether work that CI is at is looked at: at once when it was reported, else with pauses."""
+        notes, now = self.runs.read(job.id), self.signals.now()
+        heard = notes.hastened_at > notes.feedback_at
+        if not heard and now < notes.feedback_at + review_pause(job, now):
+            return False
+        self.runs.note(job.id, feedback_at=now)
+        return True
 
     def _was_criticized(self, job: Job) -> bool:
         return any(fact.kind is SignalKind.CHANGES_REQUESTED for fact in self.signals.read(job.id))
 
     def _send_back(
-        self, site: ForgeSite, job: Job, change: ChangeRequest, asking: Sequence[Feedback]
-    ) -> bool:
+        self, site: ForgeSite, job: Job, change: ChangeRequest, asking: Sequence[Feedback], *, own: bool
+    ) -> SentBack:
         """One turn for all of it, or a person where none is left."""
         who = ", ".join(dict.fromkeys(printable(one.author) for one in asking))
         commit = job.result.commit
@@ -146,7 +185,7 @@ class ReviewTurns:
             most=self.most_rounds,
             reviews=(*job.reviews, *(one.id for one in asking)),
         )
-        return self.back.send(site, job, correction, own=False) is SentBack.MOVED
+        return self.back.send(site, job, correction, own=own)
 
     def _answer(self, site: ForgeSite, job: Job, change: ChangeRequest, given: Sequence[Feedback]) -> None:
         """Answer each piece once; what cannot be answered, for whatever reason, holds nothing up."""

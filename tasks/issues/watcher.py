@@ -182,10 +182,12 @@ class Watcher:
     def _in_conflict(
         self, site: ForgeSite | None, job: Job, ci: CiSeen, work: SeenWork, decided: Watch, *, silent: float,
     ) -> SentBack:  # fmt: skip
-        """Note work in review. With conflicts it goes back, as does what CI does not judge for them."""
+        """Note work in review. What has conflicts goes back, and what people wrote about before its merge."""
         if ci.finding is Finding.IN_REVIEW:
             self._waits.review(job, ci.reading, decided.reason, self._parts.signals.now())
             return self._parts.conflicts.look(site, job, work.change) if site else SentBack.NOTHING
+        if site is not None and decided.action is Action.CLOSE_SUCCESS:
+            return self._parts.reviews.before_merge(site, job, work)
         over = decided.action is Action.ESCALATE
         if site is None or ci.finding not in _UNJUDGED or (ci.reading.reason in _AT_WORK and not over):
             return SentBack.NOTHING

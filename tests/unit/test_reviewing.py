@@ -375,3 +375,56 @@ def test_what_an_agent_declined_is_not_dealt_with_by_a_later_commit(fleet: Forge
     ((_, to, text),) = fleet.forge.answers
     assert (to, "made no new commit" in text, "It is quick enough" in text) == ("review:1", True, True)
     assert fleet.forge.resolved == set()
+
+
+#: Words that name us, and request nothing.
+NAMED: dict[str, Any] = {"verdict": COMMENTED, "body": f"@{OWN_LOGIN} make it quicker"}
+
+
+def at_ci(client: redis.Redis) -> ForgeFleet:
+    """A fleet that merges what is green, and whose only work CI is at."""
+    fleet = ForgeFleet(client, merge="green", ci_seconds=9999)
+    fleet.forge.person_opens(1)
+    fleet.poll()
+    fleet.dispatch()
+    fleet.work()
+    fleet.watch()
+    return fleet
+
+
+def test_who_names_us_is_heard_where_green_work_is_merged(fake_redis: redis.Redis) -> None:
+    """While CI is at it; nobody has requested changes."""
+    job = reviewed(at_ci(fake_redis), **NAMED)
+    assert (job.state, job.kind, job.reviews) == (JobState.QUEUED, TurnKind.REVIEW, ("review:1",))
+
+
+def test_what_is_written_before_the_merge_is_dealt_with_before_it(fake_redis: redis.Redis) -> None:
+    """The tick that would merge looks first; afterwards the work is merged."""
+    fleet = at_ci(fake_redis)
+    fleet.judging.pop()[1]()
+    fleet.forge.person_writes(job_of(fleet).branch, said(**NAMED))
+    fleet.parts.watcher.tick()
+    assert (job_of(fleet).state, job_of(fleet).kind) == (JobState.QUEUED, TurnKind.REVIEW)
+    fleet.work()
+    fleet.judging.pop()[1]()
+    fleet.watch()
+    assert (job_of(fleet).state, job_of(fleet).review_rounds) == (JobState.SUCCEEDED, 1)
+
+
+def test_feedback_that_cannot_be_read_holds_no_merge_up(fake_redis: redis.Redis) -> None:
+    """The forge may list more of it than is read."""
+    fleet = at_ci(fake_redis)
+    fleet.judging.pop()[1]()
+    fleet.mishaps.lasting["feedback"] = lambda: ForgeUnreachableError("more than 100 pages")
+    fleet.parts.watcher.tick()
+    assert job_of(fleet).state is JobState.SUCCEEDED
+
+
+def test_work_that_ci_is_at_is_looked_at_with_pauses(fake_redis: redis.Redis) -> None:
+    """They grow with its age, as webhooks say at once what is new."""
+    fleet = at_ci(fake_redis)
+    before = fleet.forge.calls_of("feedback")
+    for _ in range(100):
+        fleet.clock.forward(10)
+        fleet.parts.watcher.land()
+    assert 10 < fleet.forge.calls_of("feedback") - before < 50
