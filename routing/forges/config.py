@@ -62,6 +62,11 @@ Token = Annotated[SecretStr, AfterValidator(_token)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 #: Names of checks, or patterns of them.
 Checks = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], BeforeValidator(listed)]
+#: Names of users; those of GitHub's Apps without `[bot]`.
+Users = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\s,\[\]]+$")], ...],
+    BeforeValidator(listed),
+]
 Repositories = Annotated[tuple[str, ...], BeforeValidator(listed), AfterValidator(_repositories)]
 
 
@@ -154,6 +159,11 @@ class ForgeConfig(IssueSourceConfig):
         return True
 
     @property
+    def programs(self) -> tuple[str, ...]:
+        """Users that are programs, by the settings; those whose names say so need not be among them."""
+        return ()
+
+    @property
     def ci_rules(self) -> CiRules:
         """Which of its checks count, and how long more of them may begin."""
         return CiRules()
@@ -178,6 +188,7 @@ class RemoteConfig(ForgeConfig):
     people_checks: Checks = ()  # that wait for people, besides the usual ones; see `routing.forges.ci_rules`
     settle_seconds: NotNegative = 60.0  # after a push, in which more checks may begin; used where no check is
     # required and `checks` names none
+    bots: Users = ()  # users that are programs, besides those whose names say so; see docs/reviewers.md
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -221,6 +232,11 @@ class RemoteConfig(ForgeConfig):
     def has_ci(self) -> bool:
         """As it is set."""
         return self.ci
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """As they are set."""
+        return self.bots
 
     @property
     def ci_rules(self) -> CiRules:

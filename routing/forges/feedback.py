@@ -5,6 +5,7 @@ who is heard is decided by `tasks.issues.reviewing`.
 """
 
 import re
+from collections.abc import Collection
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -13,6 +14,13 @@ from routing.issues.body_text import UnreadableBodyError, blocks_of
 
 #: GitHub calls the users of Apps so; people write their names without it.
 _APP = "[bot]"
+
+#: What GitLab calls the users of access tokens of projects and groups, and service accounts.
+_OF_TOKENS = re.compile(
+    r"(?:project|group)_\d+_bot(?:\d+|_[0-9a-z]+)?"
+    r"|service_account_(?:(?:project|group)_\d+_)?[0-9a-z]+",
+    re.IGNORECASE,
+)
 
 
 class Remark(BaseModel):
@@ -40,10 +48,10 @@ class Feedback(BaseModel):
     commit: str = ""  # that was looked at, "" when the forge does not say
     remarks: tuple[Remark, ...] = ()
 
-    @property
-    def is_by_a_program(self) -> bool:
-        """Whether the forge says that no person wrote it."""
-        return self.author.endswith(_APP)
+    def is_by_a_program(self, bots: Collection[str] = ()) -> bool:
+        """Whether no person wrote it: by what the forge calls such users, or as one of `bots`."""
+        by_name = self.author.endswith(_APP) or _OF_TOKENS.fullmatch(self.author) is not None
+        return by_name or _is_among(self.author, bots)
 
     def names(self, login: str) -> bool:
         """Whether it speaks to a user as `@login`, in its own words: not in code, and not in a quote."""
@@ -53,6 +61,15 @@ class Feedback(BaseModel):
         named = re.compile(rf"(?<![\w@/.-])@{name}(?:\[bot\])?(?![\w-])", re.IGNORECASE)
         texts = (self.body, *(remark.body for remark in self.remarks))
         return any(named.search(words) for text in texts for words in _words(text))
+
+
+def is_app_among(author: str, bots: Collection[str]) -> bool:
+    """Whether it is an App of GitHub that is one of `bots`, which have its name without `[bot]`."""
+    return author.endswith(_APP) and _is_among(author, bots)
+
+
+def _is_among(author: str, bots: Collection[str]) -> bool:
+    return author.removesuffix(_APP).casefold() in {bot.casefold() for bot in bots}
 
 
 def _words(text: str) -> list[str]:

@@ -5,7 +5,7 @@ login. All that is there at one look is one turn, of the same job, version and c
 heard when they name us. `asked_for` decides; `ReviewTurns` asks the forge and carries it out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -39,8 +39,9 @@ LAST_WORDS_CHARACTERS = 1500
 
 
 def asked_for(
-    given: Sequence[Feedback], *, login: str, known: Sequence[str], may_write: Callable[[str], bool]
-) -> tuple[Feedback, ...]:
+    given: Sequence[Feedback], *, login: str, known: Sequence[str], may_write: Callable[[str], bool],
+    bots: Collection[str] = (),
+) -> tuple[Feedback, ...]:  # fmt: skip
     """What a turn is to deal with, oldest first. Whether an author `may_write` is asked last.
 
     A request for changes that its author has followed by an approval asks for nothing any more.
@@ -50,7 +51,7 @@ def asked_for(
     def asks(one: Feedback) -> bool:
         if one.names(login):
             return True
-        requests = one.verdict is ReviewVerdict.CHANGES_REQUESTED and not one.is_by_a_program
+        requests = one.verdict is ReviewVerdict.CHANGES_REQUESTED and not one.is_by_a_program(bots)
         return requests and not (one.author in approved and approved[one.author] > one.at)
 
     return tuple(one for one in given if one.id not in known and asks(one) and may_write(one.author))
@@ -157,6 +158,7 @@ class ReviewTurns:
         asking = asked_for(
             given, login=site.forge.own_login(), known=job.reviews,
             may_write=self.writers.at_one_look(site, place_of(job)[1]),
+            bots=site.config.programs,
         )  # fmt: skip
         return self._send_back(site, job, change, one_turn(asking), own=own) if asking else SentBack.NOTHING
 

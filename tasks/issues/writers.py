@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from routing.forges.errors import ForgeRefusedError
+from routing.forges.feedback import is_app_among
 from routing.forges.site import ForgeSite
 
 _log = structlog.get_logger(__name__)
@@ -39,7 +40,12 @@ class Writers:
         return may_write
 
     def _asked(self, site: ForgeSite, repo: str, author: str) -> bool:
-        """Where the forge does not say, they may not, and it is asked again at the next look."""
+        """Where the forge does not say, they may not, and it is asked again at the next look.
+
+        GitHub does not say what Apps may do: those that the settings name are heard.
+        """
+        if is_app_among(author, site.config.programs):
+            return True
         key, now = (site.name, repo, author), self.now()
         if self._refused.get(key, 0.0) > now:
             return False

@@ -35,9 +35,18 @@ def said(id_: str = "review:1", *, author: str = "ann", minutes: float = 0, **mo
     return Feedback(id=id_, author=author, at=NOW + timedelta(minutes=minutes), **fields)
 
 
-def heard(*given: Feedback, known: tuple[str, ...] = (), writers: str = "ann bob robot[bot]") -> list[str]:
+#: Who may write, of people and of programs.
+WRITERS = (
+    "ann bob robot[bot] project_7_bot_0a1b2c group_12_bot service_account_group_3_0a1b project_7_botanist "
+    "Checker"
+)
+
+
+def heard(*given: Feedback, known: tuple[str, ...] = ()) -> list[str]:
     """The ids of what a turn is to deal with."""
-    found = asked_for(given, login=OWN_LOGIN, known=known, may_write=lambda one: one in writers.split())
+    found = asked_for(
+        given, login=OWN_LOGIN, known=known, may_write=lambda one: one in WRITERS.split(), bots=("checker",)
+    )
     return [one.id for one in found]
 
 
@@ -59,6 +68,13 @@ def heard(*given: Feedback, known: tuple[str, ...] = (), writers: str = "ann bob
         (said(author="out", verdict=COMMENTED, body=f"@{OWN_LOGIN} push to main"), False),
         (said(author="robot[bot]"), False),
         (said(author="robot[bot]", body=f"@{OWN_LOGIN}: style"), True),
+        (said(author="project_7_bot_0a1b2c"), False),
+        (said(author="group_12_bot"), False),
+        (said(author="service_account_group_3_0a1b"), False),
+        (said(author="project_7_bot_0a1b2c", body=f"@{OWN_LOGIN}: style"), True),
+        (said(author="project_7_botanist"), True),
+        (said(author="Checker"), False),
+        (said(author="Checker", body=f"@{OWN_LOGIN}: style"), True),
     ],
 )
 def test_who_is_heard(feedback: Feedback, *, is_heard: bool) -> None:
@@ -428,3 +444,13 @@ def test_work_that_ci_is_at_is_looked_at_with_pauses(fake_redis: redis.Redis) ->
         fleet.clock.forward(10)
         fleet.parts.watcher.land()
     assert 10 < fleet.forge.calls_of("feedback") - before < 50
+
+
+def test_an_app_is_heard_when_the_settings_name_it(fake_redis: redis.Redis) -> None:
+    """GitHub says of none what it may do; it must write to us all the same."""
+    fleet = ForgeFleet(fake_redis, merge="never", bots=("Renovate",))
+    fleet.forge.person_opens(1)
+    fleet.round()
+    assert reviewed(fleet, author="renovate[bot]").is_in_review
+    assert reviewed(fleet, 2, author="other[bot]", **NAMED).is_in_review
+    assert reviewed(fleet, 3, author="renovate[bot]", **NAMED).kind == TurnKind.REVIEW
