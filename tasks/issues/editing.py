@@ -12,7 +12,7 @@ import structlog
 from routing.backlog.backlog import Backlog
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeTokenError, ForgeUnreachableError
 from routing.forges.site import ForgeSite, IssueSite
-from routing.issues.issue import Issue
+from routing.issues.issue import Issue, IssueRef
 from routing.jobs.correction import Correction
 from routing.jobs.job import Job, NewTask
 from routing.jobs.turn import Repair, TurnKind
@@ -54,33 +54,46 @@ def _may_write(site: IssueSite, issue: Issue) -> bool:
         return False
 
 
+def _live(place: IssueSite, issue: IssueRef, *, must: bool) -> Issue | None:
+    """The issue as it is; None when it is gone, which ends the work on it, and when it need not be read."""
+    try:
+        return place.forge.read_issue(issue)
+    except ForgeGoneError:
+        return None
+    except ForgeError:
+        if must:
+            raise
+        return None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EditedIssues:
-    """Looks whether the issue of one waiting job was edited. The look costs no call while it was not."""
+    """Looks whether the issue of one waiting job was edited; while it was not, only the last costs a call."""
 
     backlog: Backlog
     runs: RunStore
     back: SendingBack
     most_rounds: int  # turns that a job may have for what people say; 0: an edit is left to a person
 
-    def look(self, site: ForgeSite, job: Job) -> SentBack:
+    def look(self, site: ForgeSite, job: Job, *, last: bool = False) -> SentBack:
         """Send the job back with the new text, or hand it to a person.
 
         The backlog knows what webhooks and polls have seen; the issue itself decides. Raises what the forge
-        says: an edit that cannot be read now is not passed over.
+        says: an edit that cannot be read now is not passed over. `last`: the job is about to end, or to be
+        merged, so its issue is read in any case; what cannot be read then is met by that step itself.
         """
         issue, known = issue_of(job), job.revision
         item = self.backlog.known(issue) if issue is not None and known else None
         if issue is None or item is None or item.job != job.id:
             return SentBack.NOTHING
-        if item.revision in {known, self.runs.read(job.id).same_text}:
+        notes = self.runs.read(job.id)
+        last = last and not notes.asked_to_merge(job.result.commit)
+        seen = item.revision not in {known, notes.same_text}
+        if not seen and not last:
             return SentBack.NOTHING
         place = site.of(issue)
-        if place is None:
-            return SentBack.NOTHING
-        try:
-            live = place.forge.read_issue(issue)
-        except ForgeGoneError:  # the poll ends the work on it
+        live = _live(place, issue, must=seen) if place is not None else None
+        if place is None or live is None or (live.revision == known and not seen):
             return SentBack.NOTHING
         if says_the_same(job, live):
             self.runs.note(job.id, same_text=live.revision)

@@ -168,16 +168,16 @@ class Watcher:
             )  # fmt: skip
         if ci.finding in _BY_PEOPLE.values():
             return self._over(job, decided, work)
-        sent = self._edited(site, job)
+        sent = self._edited(site, job, last=decided.action is Action.CLOSE_SUCCESS)
         if sent is SentBack.NOTHING:
             sent = self._in_conflict(site, job, ci, work, decided, silent=seen.silent_seconds)
         if sent is not SentBack.NOTHING:  # held: its work is to be changed, and is not merged as it is
             return sent is SentBack.MOVED
         return self._carry_out(site, job, decided, ci, now)
 
-    def _edited(self, site: ForgeSite | None, job: Job) -> SentBack:
-        """Have the agent get a text that was changed, before anything is judged."""
-        return self._parts.edits.look(site, job) if site is not None else SentBack.NOTHING
+    def _edited(self, site: ForgeSite | None, job: Job, *, last: bool = False) -> SentBack:
+        """Have the agent get a text that was changed, before anything is judged. `last`: see `look`."""
+        return self._parts.edits.look(site, job, last=last) if site is not None else SentBack.NOTHING
 
     def _in_conflict(
         self, site: ForgeSite | None, job: Job, ci: CiSeen, work: SeenWork, decided: Watch, *, silent: float,

@@ -330,3 +330,16 @@ def test_work_that_cannot_be_taken_out_of_the_queue_can_be_cancelled(fake_redis:
     fleet.watch()
     assert job_of(fleet).state is JobState.WAITING
     assert fleet.hands.app.jobs.cancel(job.id, by="ann", at=fleet.clock()).state is JobState.CANCELLED
+
+
+def test_an_edit_that_no_poll_has_seen_comes_before_the_merge(fleet: ForgeFleet) -> None:
+    """The issue is read once more before its work is merged; no webhook came either."""
+    ref = pushed(fleet)
+    fleet.forge.person_edits(ref, NEW)
+    fleet.watch()
+    job = job_of(fleet)
+    assert (job.state, job.kind, job.task) == (JobState.QUEUED, TurnKind.EDITED, NEW)
+    assert fleet.forge.changes[0].merge_commit == ""
+    fleet.work()
+    fleet.watch()
+    assert (job_of(fleet).state, job_of(fleet).review_rounds) == (JobState.SUCCEEDED, 1)
