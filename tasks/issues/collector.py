@@ -15,12 +15,12 @@ from routing.backlog.backlog import Backlog
 from routing.backlog.intake import Arrival, Intake
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import CoalmineError
-from routing.forges.errors import ForgeError, ForgeGoneError, ForgeMovedError
+from routing.forges.errors import ForgeError, ForgeGoneError
 from routing.forges.forge import FollowsNames
 from routing.forges.site import IssueSite
 from routing.issues.issue import Issue, IssueProblem, IssueRef
 from routing.store.backlog.problem_store import ProblemStore
-from tasks.issues.people import People
+from tasks.issues.people import People, what_became
 from tasks.work.log_and_continue import LogAndContinue
 
 _log = structlog.get_logger(__name__)
@@ -163,8 +163,7 @@ class Collector:
         try:
             issue = site.forge.read_issue(ref)
         except ForgeGoneError as error:
-            moved = isinstance(error, ForgeMovedError)
-            self._gone(site, ref, "was moved to another repository" if moved else "is gone from the forge")
+            self._gone(site, ref, what_became(error))
             return None
         self.take(site, issue, anew=True)
         return issue

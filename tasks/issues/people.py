@@ -12,7 +12,7 @@ import structlog
 from routing.backlog.backlog import Backlog
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import ConflictError, NotFoundError
-from routing.forges.errors import ForgeGoneError
+from routing.forges.errors import ForgeGoneError, ForgeMovedError
 from routing.forges.site import ForgeSite, IssueSite
 from routing.issues.issue import Issue, IssueRef
 from routing.jobs.job import Job, JobState
@@ -78,8 +78,8 @@ class People:
             return ""
         try:
             return place.unwanted(place.forge.read_issue(issue))
-        except ForgeGoneError:  # its repository may be gone, or hidden from the token: the poll finds out
-            return ""
+        except ForgeGoneError as error:  # forges say the same of what a token may not see any longer
+            return f"its issue {what_became(error)}" if place.forge.access(issue.repo).readable else ""
 
     def goes_on(self, site: ForgeSite, job: Job) -> bool:
         """Whether a step that shows outside may still be made for a job, read long ago: read again here.
@@ -154,6 +154,12 @@ class People:
             _log.info("job.not_ended", job=job.id, reason=str(error))
             return False
         return True
+
+
+def what_became(error: ForgeGoneError) -> str:
+    """What became of an issue that its forge does not have, in words."""
+    moved = isinstance(error, ForgeMovedError)
+    return "was moved to another repository" if moved else "is gone from the forge"
 
 
 def _kept(job: Job) -> str:

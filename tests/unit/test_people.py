@@ -9,6 +9,7 @@ import redis
 from routing.backlog.item import BacklogState
 from routing.forges.commit_status import CombinedStatus, StatusState
 from routing.forges.errors import ForgeGoneError, ForgeOutcomeUnknownError, ForgeUnreachableError
+from routing.forges.forge import Access
 from routing.issues.issue import IssueRef
 from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState
@@ -341,10 +342,25 @@ def test_an_assignment_that_is_only_spelt_otherwise_ends_nothing(
     assert looked(fleet, None).state is JobState.CANCELLED
 
 
-def test_an_issue_that_cannot_be_seen_holds_no_merge_up(fleet: ForgeFleet) -> None:
-    """Its repository may be hidden from the token: the poll finds out what became of it."""
+def test_an_issue_that_was_deleted_is_not_merged_for(fleet: ForgeFleet) -> None:
+    """No poll has seen that yet; its repository is there to be seen."""
+    ref, _ = brought_to(fleet, "waiting")
+    deletes(fleet, ref)
+    fleet.judging.pop()[1]()
+    fleet.watch()
+    job = job_of(fleet)
+    assert (job.state, fleet.forge.calls_of("merge")) == (JobState.CANCELLED, 0)
+    assert job.reason.startswith("cancelled, as its issue is gone from the forge; ")
+
+
+def test_an_issue_that_cannot_be_seen_holds_no_merge_up(
+    fleet: ForgeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its repository is hidden from the token, which says nothing of the issue."""
     brought_to(fleet, "waiting")
     fleet.judging.pop()[1]()
+    hidden = Access(readable=False, writable=False, note="404")
+    monkeypatch.setattr(fleet.forge, "access", lambda _: hidden)
     fleet.mishaps.lasting["read_issue"] = lambda: ForgeGoneError("404")
     fleet.watch()
     assert job_of(fleet).state is JobState.SUCCEEDED
