@@ -92,6 +92,27 @@ def test_threads_are_resolved_where_a_commit_dealt_with_them(
     assert served.world.resolved == (ours if resolved and served.kind == "github" else [])
 
 
+@pytest.mark.parametrize("served", ["github", "gitlab"], indirect=True)
+def test_a_thread_that_another_began_is_answered_and_stays_open(
+    served: ServedForge, change: ChangeRequest
+) -> None:
+    """A review may hold a reply in it; whether it is dealt with is for whom it is of."""
+    pull = served.world.pull_of(BRANCH)
+    served.world.review(pull, "COMMENTED", "bob", remarks=[("till.py", 1, "And this?")])
+    begun = int(str(pull.remarks[0]["id"]))
+    reply = served.world.reply(pull, begun, "ann", "Yes, do that.")
+    review = reviewed(served)
+    if served.kind == "github":  # GitLab tells by its time
+        reply["pull_request_review_id"] = review
+    given = next(one for one in served.forge.feedback(change) if one.author == "ann" and one.body)
+    assert len(given.remarks) == 3
+    served.forge.answer(change, given, "Dealt with in 4be1c0f.", resolved=True)
+    answered = [one for one in pull.remarks if one["user"] == {"login": OWN_LOGIN}]
+    assert [one["in_reply_to_id"] for one in answered].count(begun) == 1
+    assert (len(answered), len(served.world.resolved or pull.resolved)) == (3, 2)
+    assert not {begun, f"{begun:040x}"} & {*served.world.resolved, *pull.resolved}
+
+
 @pytest.mark.parametrize("served", ["github"], indirect=True)
 def test_a_token_that_may_not_resolve_threads_answers_all_the_same(
     served: ServedForge, change: ChangeRequest

@@ -44,6 +44,10 @@ class GitHubRemark(Wire):
         """The comment that its thread begins with."""
         return self.in_reply_to_id or self.id
 
+    def began(self, author: str) -> bool:
+        """Whether an author began a thread with it."""
+        return self.in_reply_to_id is None and self.user.casefold() == author.casefold()
+
 
 class WireThread(Wire):
     """A thread of remarks by the id that GraphQL knows it by."""
@@ -107,17 +111,18 @@ class GitHubFeedback(RestFeedback):
                 self._client.write("POST", reply, {"body": f"{text}\n\n{mark}"}, repeatable=False)
         return True
 
-    def _resolve(self, change: ChangeRequest, threads: AbstractSet[str]) -> None:
+    def _resolve(self, change: ChangeRequest, threads: AbstractSet[str], author: str) -> None:
         """By GraphQL alone; a token that may not leaves them open, with our answer in them."""
         owner, _, name = self._client.called(change.repo).partition("/")
         about = {"owner": owner, "name": name, "number": change.number}
         try:
+            begun = {str(one.id) for one in self._listed(self._path(change)) if one.began(author)}
             self._client.get(repository_path(change.repo))  # an App asks with the token of that owner
             said = self._client.write(
                 "POST", "/graphql", {"query": _THREADS, "variables": about}, repeatable=True
             )
             for one in self._client.parsed(WireThreads, said).nodes:
-                if not one.is_resolved and threads & {str(number) for number in one.remarks}:
+                if not one.is_resolved and threads & begun & {str(number) for number in one.remarks}:
                     mark = {"query": _RESOLVE, "variables": {"thread": one.id}}
                     self._client.write("POST", "/graphql", mark, repeatable=True)
         except ForgeUnreachableError:

@@ -94,7 +94,7 @@ class GitLabFeedback:
             if not _is_answered([thread], us, mark):
                 reply = f"{path}/discussions/{thread.id}/notes"
                 self._client.write("POST", reply, {"body": f"{text}\n\n{mark}"}, repeatable=False)
-            if resolved and any(note.resolvable and not note.resolved for note in thread.notes):
+            if resolved and _may_be_resolved(thread, feedback.author):
                 self._politely(
                     "review.not_resolved",
                     change,
@@ -135,6 +135,12 @@ def _is_answered(said: Sequence[WireDiscussion], us: str, mark: str) -> bool:
     """Whether we wrote an answer there: it is found by its mark, in others' words nothing."""
     ours = [note for one in said for note in one.notes if note.user.casefold() == us]
     return any(note.body.rstrip().endswith(mark) for note in ours)
+
+
+def _may_be_resolved(thread: WireDiscussion, author: str) -> bool:
+    """Whether a thread is open, and an author began it: what others began is theirs to judge."""
+    is_open = any(note.resolvable and not note.resolved for note in thread.notes)
+    return is_open and thread.notes[0].user.casefold() == author.casefold()
 
 
 def _review(

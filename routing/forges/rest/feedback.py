@@ -77,7 +77,7 @@ class RestFeedback(ABC):
                     "POST", self._comments_path(change), {"body": f"{text}\n\n{mark}"}, repeatable=False
                 )
         if resolved and threads:
-            self._resolve(change, frozenset(threads))
+            self._resolve(change, frozenset(threads), feedback.author)
         if feedback.verdict is ReviewVerdict.CHANGES_REQUESTED:
             self._ask_again(change, feedback.author)
 
@@ -106,9 +106,12 @@ class RestFeedback(ABC):
     def _remarks(self, path: str, reviews: Sequence[WireReview]) -> Mapping[int, Sequence[Remark]]:
         """The remarks of each review by its id; `path` is the request's."""
 
-    def _resolve(self, change: ChangeRequest, threads: AbstractSet[str]) -> None:
-        """Mark threads as dealt with; where the forge's API has nothing of that, nothing is done."""
-        del change, threads
+    def _resolve(self, change: ChangeRequest, threads: AbstractSet[str], author: str) -> None:
+        """Mark those of some threads as dealt with that an author began: others' stay theirs to judge.
+
+        Where the forge's API has nothing of that, nothing is done.
+        """
+        del change, threads, author
 
     @abstractmethod
     def _reply(self, change: ChangeRequest, threads: Sequence[str], text: str, mark: str) -> bool:
