@@ -124,10 +124,12 @@ class ReviewTurns:
     def look(self, site: ForgeSite, job: Job, seen: SeenWork) -> bool:
         """Answer what a turn has dealt with, and send the job back for what is new; True when it was.
 
-        While a turn runs, or the request is not open, nothing is done. Raises what the forge says.
+        While a turn runs, or once the request is closed, nothing is done; when it is merged, what is left is
+        answered. Raises what the forge says of an open one.
         """
         change = _open_change(job, seen)
         if change is None:
+            self._answer_merged(site, job, seen.change)
             return False
         if not (job.is_in_review or job.reviews or self._was_criticized(job) or self._is_due(job)):
             return False
@@ -188,6 +190,22 @@ class ReviewTurns:
             reviews=(*job.reviews, *(one.id for one in asking)),
         )
         return self.back.send(site, job, correction, own=own)
+
+    def _answer_merged(self, site: ForgeSite, job: Job, change: ChangeRequest | None) -> None:
+        """Answer for a turn whose work was merged soon after its push; nobody is asked to look again."""
+        if job.state is not JobState.SUCCEEDED or not job.review_end:
+            return
+        if change is None or change.state is not ChangeState.MERGED:
+            return
+        if set(job.reviews) <= set(self.runs.read(job.id).answered.split()):
+            return
+        try:
+            given = site.forge.feedback(change)
+        except ForgeError as error:  # what else is known of landed work is shown all the same
+            _log.warning("feedback.not_read", job=job.id, reason=str(error))
+            return
+        asked = {"verdict": ReviewVerdict.COMMENTED}
+        self._answer(site, job, change, [one.model_copy(update=asked) for one in given])
 
     def _answer(self, site: ForgeSite, job: Job, change: ChangeRequest, given: Sequence[Feedback]) -> None:
         """Answer each piece once; what cannot be answered, for whatever reason, holds nothing up."""

@@ -454,3 +454,28 @@ def test_an_app_is_heard_when_the_settings_name_it(fake_redis: redis.Redis) -> N
     assert reviewed(fleet, author="renovate[bot]").is_in_review
     assert reviewed(fleet, 2, author="other[bot]", **NAMED).is_in_review
     assert reviewed(fleet, 3, author="renovate[bot]", **NAMED).kind == TurnKind.REVIEW
+
+
+def test_a_turn_whose_work_is_merged_at_once_is_answered(fleet: ForgeFleet) -> None:
+    """A person merges before the next look; the look at what was merged answers, once."""
+    reviewed(fleet)
+    fleet.work()
+    fleet.forge.person_merges(job_of(fleet).branch)
+    for _ in range(4):
+        looked(fleet)
+    job = job_of(fleet)
+    assert job.state is JobState.SUCCEEDED
+    ((_, to, text),) = fleet.forge.answers
+    assert (to, job.result.commit in text) == ("review:1", True)
+    calls = fleet.forge.calls_of("feedback")
+    looked(fleet)
+    assert fleet.forge.calls_of("feedback") == calls
+
+
+def test_a_review_that_no_turn_dealt_with_gets_no_answer(fleet: ForgeFleet) -> None:
+    """It was merged before the turn began."""
+    reviewed(fleet)
+    fleet.forge.person_merges(job_of(fleet).branch)
+    for _ in range(4):
+        looked(fleet)
+    assert (job_of(fleet).state, fleet.forge.answers) == (JobState.SUCCEEDED, [])
