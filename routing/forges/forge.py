@@ -242,6 +242,10 @@ class Forge(IssueTracker, Protocol):
         """Have a merge that was asked for, and has not been made yet, not be made; done when none is."""
         ...
 
+    def why_dequeued(self, change: ChangeRequest) -> str:
+        """Say why a merge queue took an open change out by itself; "" unless it did, at this head."""
+        ...
+
     def delete_branch(self, change: ChangeRequest) -> None:
         """Delete the branch of a merged change of ours, at exactly its `head`; done when it is gone already.
 

@@ -79,7 +79,7 @@ class ConflictTurns:
     most_rounds: int  # turns that a job may have for conflicts; 0: none
 
     def look(self, site: ForgeSite, job: Job, change: ChangeRequest | None) -> SentBack:
-        """Send work in review back that people could not merge.
+        """Send work in review back that people could not merge, or that a merge queue took out.
 
         Work that has had its turns stays in review, for people to settle, and so does work of which its
         conflicts are not known. Raises what the forge says to whether the work is still wanted.
@@ -88,11 +88,17 @@ class ConflictTurns:
             return SentBack.NOTHING
         if job.merge_rounds >= self.most_rounds:
             return SentBack.NOTHING
+        said = ""
         try:
             conflict = conflict_of(site, job, change)
+            if conflict is None and (said := site.forge.why_dequeued(change)):
+                onto = _target(site, job, change)
+                conflict = Conflict(onto=onto) if onto is not None else None
         except ForgeError as error:  # it is looked at again
             return _not_read(job, error)
-        return SentBack.NOTHING if conflict is None else self._send(site, job, conflict, str(conflict))
+        if conflict is None:
+            return SentBack.NOTHING
+        return self._send(site, job, conflict, said or str(conflict), said=said)
 
     def unjudged(
         self, site: ForgeSite, job: Job, change: ChangeRequest | None, *, silent_seconds: float, over: bool

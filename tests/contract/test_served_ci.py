@@ -188,7 +188,9 @@ def test_what_the_queue_took_out_is_the_agents_and_another_commit_another_try(se
             change = change.model_copy(update={"head": later})
         with pytest.raises(ForgeTakenOutError, match=r"ann took (pull|merge) request"):
             forge.merge(change)
+    assert forge.why_dequeued(change) == ""
     world.throw_out(pull)
+    assert "took" in forge.why_dequeued(change)
     with pytest.raises(ForgeDequeuedError, match=r"took (pull|merge) request"):
         forge.merge(change)
     newer = world.repository.work(BRANCH, {"newer.txt": "new\n"}, onto=f"origin/{BRANCH}")
@@ -197,6 +199,7 @@ def test_what_the_queue_took_out_is_the_agents_and_another_commit_another_try(se
     with pytest.raises(ForgeDequeuedError, match=r"took (pull|merge) request"):
         forge.merge(change)  # it is newer by its own word alone: it was pushed before
     world.pushed_at[newer] = now()
+    assert forge.why_dequeued(change) == ""
     with pytest.raises(ForgeQueuedError):
         forge.merge(change)
 

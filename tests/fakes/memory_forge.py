@@ -326,6 +326,11 @@ class MemoryForge:
         self.queue = [number for number in self.queue if number != change.number]
 
     @_answered
+    def why_dequeued(self, change: ChangeRequest) -> str:
+        """By its head."""
+        return "the merge queue took it out" if change.head in self.thrown_out else ""
+
+    @_answered
     def delete_branch(self, change: ChangeRequest) -> None:
         """At its head only."""
         branches = self._repository(change.repo).branches

@@ -184,6 +184,25 @@ def test_what_the_merge_queue_took_out_goes_back_once(fake_redis: redis.Redis) -
     assert ended.reason == "the merge queue took it out, and it has had 2 of 2 turns for conflicts"
 
 
+def test_work_in_review_that_the_merge_queue_took_out_goes_back(fake_redis: redis.Redis) -> None:
+    """People had queued it; they queue what comes of it, too."""
+    fleet = fleet_of(fake_redis, "never")
+    pushed(fleet)
+    fleet.watch()
+    fleet.forge.thrown_out.add(job_of(fleet).result.commit)
+    fleet.clock.forward(400)
+    fleet.watch()
+    job = job_of(fleet)
+    assert (job.state, job.kind, job.merge_rounds) == (JobState.QUEUED, TurnKind.CONFLICT, 1)
+    assert job.reason == "the merge queue took it out"
+    settles(fleet)
+    fleet.watch()
+    assert job_of(fleet).is_in_review
+    fleet.clock.forward(400)
+    fleet.watch()
+    assert job_of(fleet).merge_rounds == 1
+
+
 def test_work_whose_merge_was_refused_can_be_cancelled(fake_redis: redis.Redis) -> None:
     """It is to go back, and its forge does not take it out of the queue: nothing was merged."""
     fleet = ForgeFleet(fake_redis, merge="green", judge_merges=False)

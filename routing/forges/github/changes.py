@@ -9,7 +9,7 @@ from typing import Any, Literal
 from routing.base import Base
 from routing.forges.change_request import ChangeRequest, ChangeState, ReviewVerdict
 from routing.forges.errors import ForgeGoneError, ForgeRefusedError
-from routing.forges.github.merge_queue import THROUGH_THE_QUEUE, dequeue, enqueue, has_merge_queue
+from routing.forges.github.merge_queue import THROUGH_THE_QUEUE, dequeue, enqueue, has_merge_queue, why_out
 from routing.forges.rest.changes import NOT_MERGED, NOT_UPDATED, RestChanges
 from routing.forges.rest.client import ForgeClient
 from routing.forges.rest.path import path_segment, repository_path
@@ -75,6 +75,10 @@ class GitHubChanges(RestChanges):
         """Take it out of the merge queue."""
         if change.number is not None and change.state is ChangeState.OPEN:
             dequeue(self._client, change.repo, change.number)
+
+    def why_dequeued(self, change: ChangeRequest) -> str:
+        """By the events of the request."""
+        return why_out(self._client, change.repo, change.number, change.head) if change.number else ""
 
     def _send_merge(self, path: str, head: str, title: str, text: str) -> None:
         """PUT …/merge with `sha`: 409 when the head is another commit, 405 when it cannot be merged."""

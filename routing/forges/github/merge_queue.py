@@ -140,6 +140,16 @@ def enqueue(
     return ForgeQueuedError(f"{message} ({place})" if place else message, place=place)
 
 
+def why_out(client: ForgeClient, repo: str, number: int, head: str) -> str:
+    """Why the queue took a pull request out by itself; "" unless it did, and no other commit came since."""
+    last = _last_move(client, repo, number)
+    if last is None or last.event != _REMOVED or not last.actor.endswith(_PROGRAM):
+        return ""
+    if _was_pushed(client, repo, number, head, since=last.created_at):
+        return ""
+    return f"the merge queue took pull request {number} of {repo} out; see why, then put it back"
+
+
 def dequeue(client: ForgeClient, repo: str, number: int) -> None:
     """Take a pull request out of the queue, if it is in it; ForgeRefusedError when it stays there."""
     last = _last_move(client, repo, number)

@@ -19,7 +19,7 @@ from routing.forges.errors import (
     ForgeUnreachableError,
 )
 from routing.forges.gitlab.discussions import GitLabDiscussions
-from routing.forges.gitlab.merge_train import board, leave
+from routing.forges.gitlab.merge_train import board, leave, why_off
 from routing.forges.gitlab.projects import GitLabProjects
 from routing.forges.gitlab.text import title_text, without_commands
 from routing.forges.gitlab.wire import GitLabPull
@@ -87,6 +87,12 @@ class GitLabChanges(RestChanges):
         """Take it out of the merge train."""
         if change.number is not None and change.state is ChangeState.OPEN:
             leave(self._client, self._projects.path(change.repo), change.number)
+
+    def why_dequeued(self, change: ChangeRequest) -> str:
+        """By GitLab's notes, where the project has a merge train."""
+        if change.number is None or not self._projects.read(change.repo).merge_trains_enabled:
+            return ""
+        return why_off(self._client, self._projects.path(change.repo), change.number, change.head)
 
     def _pulls_of(self, repo: str, branch: str) -> list[WirePull]:
         asked = {"state": "all", "source_branch": branch, "order_by": "created_at", "sort": "desc"}

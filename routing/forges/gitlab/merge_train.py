@@ -64,6 +64,13 @@ def board(
     )
 
 
+def why_off(client: ForgeClient, project: str, number: int, head: str) -> str:
+    """Why the train took a request off by itself; "" unless it did, and no other commit came since."""
+    last = _last_move(client, project, number)
+    is_off = last is not None and last.body.startswith(_LEFT)
+    return _by_itself(client, project, number, head, last) if last is not None and is_off else ""
+
+
 def leave(client: ForgeClient, project: str, number: int) -> None:
     """Take a request off the train, if it is on it; ForgeRefusedError when it stays there."""
     if _status(client, project, number) is None:
@@ -92,13 +99,20 @@ def _look_at_last(
     last = _last_move(client, project, number)
     if last is None or last.body.startswith(_BOARDED):
         return
+    if _REASON not in last.body and last.user.casefold() != own_login().casefold():
+        message = f"{last.user or 'somebody'} took merge request {number} off the merge train"
+        raise ForgeTakenOutError(printable(f"{message}; put it back if it is to be merged"))
+    why = _by_itself(client, project, number, head, last)
+    if why:
+        raise ForgeDequeuedError(why)
+
+
+def _by_itself(client: ForgeClient, project: str, number: int, head: str, last: WireRemark) -> str:
+    """Why the train took a request off by itself, by its last move; "" unless it did, at this head."""
     _, by_itself, why = last.body.partition(_REASON)
-    if not by_itself:
-        if last.user.casefold() != own_login().casefold():
-            message = f"{last.user or 'somebody'} took merge request {number} off the merge train"
-            raise ForgeTakenOutError(printable(f"{message}; put it back if it is to be merged"))
-    elif _PUSHED not in why and not _was_pushed(client, project, number, head, since=last.created_at):
-        raise ForgeDequeuedError(printable(f"the merge train took merge request {number} off, because {why}"))
+    if not by_itself or _PUSHED in why or _was_pushed(client, project, number, head, since=last.created_at):
+        return ""
+    return printable(f"the merge train took merge request {number} off, because {why}")
 
 
 def _was_pushed(client: ForgeClient, project: str, number: int, head: str, *, since: datetime) -> bool:

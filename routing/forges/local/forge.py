@@ -269,6 +269,10 @@ class LocalForge:
     def withdraw_merge(self, change: ChangeRequest) -> None:
         """Nothing: merges here wait for nobody."""
 
+    def why_dequeued(self, change: ChangeRequest) -> str:  # noqa: ARG002 - forges with a queue look at it
+        """Nothing: there is no queue."""
+        return ""
+
     def delete_branch(self, change: ChangeRequest) -> None:
         """Delete the branch of merged work; what became of it stays known."""
         self._check_repo(change.repo)

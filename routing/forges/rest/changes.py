@@ -181,6 +181,10 @@ class RestChanges(ABC):
         """Have a merge that waits not be made; here one is made at once, or not at all."""
         del change
 
+    def why_dequeued(self, change: ChangeRequest) -> str:  # noqa: ARG002 - forges with a queue look at it
+        """Say why a merge queue took the change out; here is none."""
+        return ""
+
     def delete_branch(self, change: ChangeRequest) -> None:
         """Delete the branch of merged work, by git, at exactly its head.
 

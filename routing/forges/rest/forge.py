@@ -205,6 +205,10 @@ class RestForge:
         """Take the change out of the forge's merge queue, where it has one."""
         self.changes.withdraw_merge(change)
 
+    def why_dequeued(self, change: ChangeRequest) -> str:
+        """Say why the forge's merge queue took the change out, where it has one."""
+        return self.changes.why_dequeued(change)
+
     def delete_branch(self, change: ChangeRequest) -> None:
         """Delete the branch of merged work, unless the forge has done that by itself."""
         self.changes.delete_branch(change)
