@@ -294,6 +294,7 @@ class ForgeParts:
                     runs=self.runs,
                     back=back,
                     most_rounds=watch.review_rounds,
+                    begins_anew=watch.on_edit == "anew",
                 ),
                 people=self.people,
                 merging=merging,

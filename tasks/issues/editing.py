@@ -14,7 +14,7 @@ from routing.forges.errors import ForgeError, ForgeGoneError, ForgeTokenError, F
 from routing.forges.site import ForgeSite, IssueSite
 from routing.issues.issue import Issue, IssueRef
 from routing.jobs.correction import Correction
-from routing.jobs.job import Job, NewTask
+from routing.jobs.job import Job, JobState, NewTask
 from routing.jobs.turn import Repair, TurnKind
 from routing.store.jobs.run_store import RunStore
 from tasks.issues.request_text import BEGINS_ANEW
@@ -22,6 +22,9 @@ from tasks.issues.sending_back import SendingBack, SentBack
 from tasks.issues.site import issue_of
 
 _log = structlog.get_logger(__name__)
+
+#: Seconds between two looks at a text that was changed while a turn runs, and that the turn goes on with.
+PAUSE_SECONDS = 60.0
 
 #: The mark of a task in a list, which people and programs tick while it is worked on.
 _TICKED = re.compile(r"^(\s*[-*+] )\[[xX]\]", re.MULTILINE)
@@ -74,6 +77,7 @@ class EditedIssues:
     runs: RunStore
     back: SendingBack
     most_rounds: int  # turns that a job may have for what people say; 0: an edit is left to a person
+    begins_anew: bool = False  # an edit ends the job, also in the middle of a turn, and another one begins
 
     def look(self, site: ForgeSite, job: Job, *, last: bool = False) -> SentBack:
         """Send the job back with the new text, or hand it to a person.
@@ -100,12 +104,32 @@ class EditedIssues:
             return SentBack.NOTHING
         return self._take_up(site, place, job, live)
 
+    def interrupt(self, site: ForgeSite, job: Job) -> None:
+        """End a turn that runs on an old text, where work begins anew; else it is looked at after the turn.
+
+        A text that its author may not change is a person's then: until then it is looked at with pauses.
+        """
+        issue = issue_of(job) if self.begins_anew else None
+        item = self.backlog.known(issue) if issue is not None else None
+        now = self.back.jobs.now()
+        if item is None or item.revision == job.revision or self.runs.read(job.id).edit_at > now:
+            return
+        self.runs.note(job.id, edit_at=now + PAUSE_SECONDS)
+        self.look(site, job)
+
     def _take_up(self, site: ForgeSite, place: IssueSite, job: Job, issue: Issue) -> SentBack:
-        """One turn with the new text, unless that is nobody's who may ask for work."""
+        """One turn with the new text, or another job, unless that is nobody's who may ask for work.
+
+        The item of a job that is ended leaves the queue with it, and the next look brings it back.
+        """
         what = f"the text of its issue was changed to revision {issue.revision[:12]}"
+        waits = job.state is JobState.WAITING
         if not _may_write(place, issue):
             reason = f"{what}, perhaps by its author, who may not write; request it again if it is right"
-            return self.back.hand_over(site, job, reason)
+            return self.back.hand_over(site, job, reason) if waits else SentBack.NOTHING
+        if self.begins_anew:
+            ended = self.back.people.end_work(issue.ref, what, fence=job.fence if waits else None)
+            return SentBack.MOVED if ended else SentBack.HELD
         task = NewTask(
             title=issue.title[:500], text=issue.body.strip() or issue.title, revision=issue.revision
         )

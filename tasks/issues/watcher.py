@@ -125,9 +125,10 @@ class Watcher:
         return False
 
     def _show_running(self, site: ForgeSite | None, job: Job) -> bool:
-        """Show on the issue that the job runs; never a change of the job."""
+        """Show on the issue that the job runs, and end a turn that must not go on; no change of its state."""
         if site is not None:
             self._show(site, job, CiVerdict.UNKNOWN)
+            self._parts.edits.interrupt(site, job)
         return False
 
     def _watch(self, site: ForgeSite | None, job: Job) -> bool:

@@ -1,6 +1,6 @@
 """Settings of what is made of issues, whichever forge they come from."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -19,6 +19,8 @@ class WatchSettings(BaseModel):
     fix_forward_seconds: Seconds = 3600.0  # after the first push, in which one may begin
     review_rounds: Annotated[int, Field(ge=0, le=100)] = 3  # turns a job may have for reviews; 0: none
     merge_rounds: Annotated[int, Field(ge=0, le=100)] = 2  # turns a job may have for conflicts; 0: none
+    on_edit: Literal["turn", "anew"] = "turn"  # what a changed text leads to: one more turn of the job, or
+    # the end of the job, also in the middle of a turn, and another one
     in_progress_label: Label = "agent-in-progress"
     in_review_label: Label = "agent-in-review"  # in its place, while a person is to merge the change request
     escalation_label: Label = "ready-for-human"  # an issue with it is left alone until it is taken off

@@ -9,7 +9,9 @@ from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Permission
 from routing.issues.issue import IssueRef
 from routing.jobs.correction import Correction
-from routing.jobs.job import Job, JobState
+from routing.jobs.ending import Ending
+from routing.jobs.job import Job, JobResult, JobState
+from routing.jobs.signal import SignalKind
 from routing.jobs.turn import Repair, TurnKind
 from tasks.agents.turn.order import TurnStart
 from tasks.agents.turn.prompt import compose, prompt_input
@@ -343,3 +345,60 @@ def test_an_edit_that_no_poll_has_seen_comes_before_the_merge(fleet: ForgeFleet)
     fleet.work()
     fleet.watch()
     assert (job_of(fleet).state, job_of(fleet).review_rounds) == (JobState.SUCCEEDED, 1)
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["in a turn", "pushed"])
+def test_work_on_an_old_text_begins_anew_where_that_is_set(fake_redis: redis.Redis, *, runs: bool) -> None:
+    """Another job gets the new text, from the main branch; the first is ended at once, and counts nowhere."""
+    watch = WatchSettings(on_edit="anew")
+    fleet = ForgeFleet(fake_redis, merge="green", settings=IssueSettings(fleet_size=10, watch=watch))
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    fleet.dispatch()
+    claim = fleet.hands.claim(job_of(fleet).id)
+    if not runs:
+        fleet.act_on(claim, "green")
+    fleet.clock.forward(6)
+    fleet.forge.person_edits(ref, NEW)
+    fleet.poll()
+    fleet.watch()
+    if runs:
+        (lease,) = fleet.hands.app.job_store.renew([(claim.job.id, claim.fence)], extend_seconds=30)
+        assert lease.stop
+        fleet.hands.app.jobs.end(
+            claim, JobState.CANCELLED, reason="cancelled", result=JobResult(ended_by=Ending.CANCEL),
+            signals=[fleet.hands.fact(SignalKind.CANCELLED)],
+        )  # fmt: skip
+    fleet.watch()
+    fleet.poll()
+    fleet.dispatch()
+    first, second = fleet.jobs()
+    assert (first.state, second.state) == (JobState.CANCELLED, JobState.QUEUED)
+    assert "the text of its issue was changed to revision" in first.reason
+    assert second.task.startswith(NEW)
+    assert not [one for one in fleet.forge.changes if one.merge_commit]
+    fleet.work()
+    fleet.watch()
+    assert [one.state for one in fleet.jobs()] == [JobState.CANCELLED, JobState.SUCCEEDED]
+
+
+def test_a_turn_goes_on_where_a_stranger_may_have_changed_its_text(fake_redis: redis.Redis) -> None:
+    """It is looked at with pauses, and a person decides when the turn has ended."""
+    watch = WatchSettings(on_edit="anew")
+    fleet = ForgeFleet(fake_redis, merge="green", settings=IssueSettings(fleet_size=10, watch=watch))
+    ref = fleet.forge.person_opens(1)
+    fleet.poll()
+    fleet.dispatch()
+    claim = fleet.hands.claim(job_of(fleet).id)
+    fleet.forge.issues[ref].author = "out"
+    fleet.forge.person_edits(ref, NEW)
+    fleet.poll()
+    before = fleet.forge.calls_of("permission")
+    for _ in range(5):
+        fleet.clock.forward(5)
+        fleet.watch()
+    assert (job_of(fleet).state, job_of(fleet).cancel) == (JobState.RUNNING, "")
+    assert fleet.forge.calls_of("permission") == before + 1
+    fleet.act_on(claim, "green")
+    fleet.watch()
+    assert job_of(fleet).state is JobState.ESCALATED

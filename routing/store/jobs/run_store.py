@@ -38,6 +38,7 @@ class RunNotes:
     same_text: str = ""  # a revision of its issue that says the same as the one that its agent has
     conflicts_at: float = 0.0  # conflicts of work that CI does not judge are not to be looked for before
     feedback_at: float = 0.0  # when feedback on work that CI is at was last looked for
+    edit_at: float = 0.0  # a text that was changed while a turn runs is not to be looked at before
     branch_left: str = ""  # the commit at which its branch was deleted, or at which it is kept
     branch_tries: int = 0  # times that the forge did not take our token when it was to be deleted
     refusals: int = 0  # times that the forge refused the report of the run's end
@@ -109,6 +110,7 @@ def _parsed(fields: Mapping[str, str]) -> RunNotes:
         withdraw_at=float(fields.get("withdraw_at") or 0.0),
         same_text=fields.get("same_text", ""),
         feedback_at=float(fields.get("feedback_at") or 0.0),
+        edit_at=float(fields.get("edit_at") or 0.0),
         conflicts_at=float(fields.get("conflicts_at") or 0.0),
         branch_left=fields.get("branch_left", ""),
         branch_tries=int(fields.get("branch_tries") or 0),
