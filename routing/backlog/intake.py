@@ -1,15 +1,17 @@
 """Issues that webhooks named, and that wait to be read from their forge.
 
 A delivery only says that something happened to an issue. It may be old, late or repeated, so the issue is
-read again, and judged by what the forge says then; the hints merely help to find out who requested the work.
+read again, and judged by what the forge says then; the hints merely help to find out who did it.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from routing.issues.issue import IssueRef
+from routing.printable import printable
 from routing.store.backlog.delivery_store import DeliveryStore
 
 #: Seconds after which an issue is taken again whose look was not finished.
@@ -73,3 +75,13 @@ def _arrival(issue: str, noted: str) -> Arrival:
     except ValidationError:
         hints = ()
     return Arrival(issue=IssueRef.parse(issue), note=noted, hints=hints)
+
+
+def by_whom(hints: Sequence[Hint], actions: Collection[str], *, own: str) -> str:
+    """Who did something of these actions, as ` (by ann)` at the end of a reason; "" where nobody knows: pure.
+
+    Our own doing counts for nothing, and where deliveries name several people, nobody is named.
+    """
+    said = [hint.actor for hint in hints if hint.action in actions]
+    found = {actor for actor in said if actor.casefold() != own.casefold()}
+    return f" (by {printable(found.pop())})" if len(found) == 1 and "" not in found else ""

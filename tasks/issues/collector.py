@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from routing.backlog.backlog import Backlog
-from routing.backlog.intake import Arrival, Intake
+from routing.backlog.intake import Arrival, Hint, Intake, by_whom
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import CoalmineError
 from routing.forges.errors import ForgeError, ForgeGoneError
@@ -32,6 +32,12 @@ UNSETTLED_SECONDS = 60.0
 #: Seconds after which a blocked issue is read whole again although its time of change is the same: forges
 #: need not change it when a dependency comes or goes.
 BLOCKED_SECONDS = 600.0
+
+#: Actions of deliveries by what they do to work on an issue.
+_CLOSE = frozenset({"closed"})
+_UNLABEL = frozenset({"unlabeled", "label_updated", "label_cleared"})
+_ASSIGN = frozenset({"assigned", "unassigned"})
+_TAKE_AWAY = frozenset({"deleted", "transferred"})
 
 
 class Collector:
@@ -153,19 +159,20 @@ class Collector:
         if site is None or site.config.kill_switch or site.config.served.spelled(ref.repo) is None:
             _log.info("intake.ignored", issue=str(ref), reason="its repository is not served")
             return
-        self.read(site, ref)
+        self.read(site, ref, hints=arrival.hints)
 
-    def read(self, site: IssueSite, ref: IssueRef) -> Issue | None:
+    def read(self, site: IssueSite, ref: IssueRef, *, hints: Sequence[Hint] = ()) -> Issue | None:
         """Read an issue and take it in as it is; None when it is gone, which withdraws it from the backlog.
 
-        ForgeUnreachableError is passed on: what is not known to be gone stays.
+        `hints` may say who did what ends work on it. ForgeUnreachableError is passed on: what is not known to
+        be gone stays.
         """
         try:
             issue = site.forge.read_issue(ref)
         except ForgeGoneError as error:
-            self._gone(site, ref, what_became(error))
+            self._gone(site, ref, what_became(error) + _by(site, hints, _TAKE_AWAY))
             return None
-        self.take(site, issue, anew=True)
+        self.take(site, issue, anew=True, hints=hints)
         return issue
 
     def _gone(self, site: IssueSite, ref: IssueRef, what: str) -> None:
@@ -177,7 +184,7 @@ class Collector:
         if not self._backlog.withdraw(ref, f"it {what}") and site.forge.access(ref.repo).readable:
             self._people.end_work(ref, f"its issue {what}")
 
-    def take(self, site: IssueSite, issue: Issue, *, anew: bool = False) -> None:
+    def take(self, site: IssueSite, issue: Issue, *, anew: bool = False, hints: Sequence[Hint] = ()) -> None:
         """Take an issue in; one that has not changed since it was last read whole is left as it is.
 
         Reading it whole costs calls for its history and its dependencies. `anew`: read it whole in any case.
@@ -189,14 +196,14 @@ class Collector:
         if issue.state == "open" and (why or (not _is_begun(item) and site.left_out(issue))):
             said = why or site.left_out(issue)
             if item is not None and not self._backlog.withdraw(issue.ref, said):
-                self._people.end_work(issue.ref, said)
+                self._people.end_work(issue.ref, said + _by(site, hints, _UNLABEL))
             return
         seen = issue.updated_at.isoformat()
         if not anew and item is not None and item.seen == seen and not self._may_be_free(item):
             return
         if issue.state == "closed":
             self._backlog.accept(issue)
-            self._people.end_work(issue.ref, why)
+            self._people.end_work(issue.ref, why + _by(site, hints, _CLOSE))
             return
         asked = self._requested_by(site, issue, item)
         self._backlog.accept(
@@ -207,7 +214,7 @@ class Collector:
             works_in=site.works_in(issue),
         )
         if item is not None:
-            self._people.follow_assignment(site, issue, item)
+            self._people.follow_assignment(site, issue, item, by=_by(site, hints, _ASSIGN))
 
     def _may_be_free(self, item: BacklogItem) -> bool:
         """Whether it is time to see if a blocked item still is."""
@@ -231,6 +238,12 @@ class Collector:
     def _is_settled(self, updated_at: datetime) -> bool:
         """Whether no second change may hide in the same time: one to the second must be some time ago."""
         return updated_at.microsecond > 0 or self._backlog.now() - updated_at.timestamp() > UNSETTLED_SECONDS
+
+
+def _by(site: IssueSite, hints: Sequence[Hint], actions: frozenset[str]) -> str:
+    """Who did one of these, for a reason; our own login is asked for only where somebody is named."""
+    named = any(hint.action in actions for hint in hints)
+    return by_whom(hints, actions, own=site.forge.own_login()) if named else ""
 
 
 def _is_begun(item: BacklogItem | None) -> bool:

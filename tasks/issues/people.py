@@ -105,11 +105,11 @@ class People:
         job = self._store.read(job_id) if job_id else None
         return job is not None and self.end_job(job, reason, fence=fence)
 
-    def follow_assignment(self, site: IssueSite, issue: Issue, item: BacklogItem) -> bool:
+    def follow_assignment(self, site: IssueSite, issue: Issue, item: BacklogItem, *, by: str = "") -> bool:
         """End the job at work on an issue that was assigned to others since it was started.
 
         The issue is still for agents, so it is left to a person when the job has ended. Our own login counts
-        on neither side.
+        on neither side. `by` says in the reason who did it.
         """
         if item.state is not BacklogState.IN_PROGRESS or item.assigned is None or not item.job:
             return False
@@ -119,7 +119,8 @@ class People:
         now, then = ({name.casefold() for name in each} - {own} for each in (issue.assignees, item.assigned))
         job = self._store.read(item.job) if now != then else None
         who = ", ".join(sorted(issue.assignees)) or "nobody"
-        return job is not None and self.end_job(job, f"the assignment of its issue was changed (now: {who})")
+        reason = f"the assignment of its issue was changed{by} (now: {who})"
+        return job is not None and self.end_job(job, reason)
 
     def end_job(self, job: Job, reason: str, *, fence: int | None = None) -> bool:
         """End a job for a reason; as succeeded when its work is on the main branch after all.

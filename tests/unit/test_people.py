@@ -18,7 +18,8 @@ from routing.jobs.retry import UNCOUNTED
 from routing.jobs.signal import SignalKind
 from routing.jobs.transitions import after_lost_worker
 from routing.jobs.turn import FinishedTurn
-from tests.fakes.memory_forge import MemoryForge
+from routing.store.backlog.delivery_store import NewDelivery
+from tests.fakes.memory_forge import OWN_LOGIN, MemoryForge
 from tests.fleets.forge_fleet import ForgeFleet
 
 STAGES = ("queued", "running", "waiting", "corrective queued", "corrective running")
@@ -430,3 +431,46 @@ def test_green_work_without_a_change_request_is_done(fleet: ForgeFleet) -> None:
     fleet.forge.changes.clear()
     fleet.watch()
     assert (job_of(fleet).state, job_of(fleet).reason) == (JobState.SUCCEEDED, "pushed, and CI is green")
+
+
+def delivered(fleet: ForgeFleet, ref: IssueRef, *said: tuple[str, str]) -> None:
+    """Deliveries came about an issue, each with an action and who did it, and the issue is read."""
+    for number, (action, actor) in enumerate(said):
+        hint = {"digest": f"d{number}", "delivery": f"d{number}", "event": "issues"}
+        hint |= {"action": action, "actor": actor}
+        fleet.fleet.app.deliveries.accept(
+            NewDelivery(digest=f"d{number}", issue=str(ref), hint=hint, event={})
+        )
+    fleet.parts.collector.look()
+
+
+@pytest.mark.parametrize(
+    ("deed", "action"), [(closes, "closed"), (takes_the_label_off, "unlabeled"), (deletes, "deleted")]
+)
+def test_who_ended_the_work_is_said(fleet: ForgeFleet, deed: Deed, action: str) -> None:
+    """By the delivery about it; what we did to the issue meanwhile names nobody."""
+    ref, _ = brought_to(fleet, "waiting")
+    deed(fleet, ref)
+    delivered(fleet, ref, ("unlabeled", OWN_LOGIN), (action, "ann"))
+    assert job_of(fleet).state is JobState.CANCELLED
+    assert " (by ann); its work is kept" in job_of(fleet).reason
+    fleet.watch()
+    if ref in fleet.forge.issues:
+        assert "(by ann)" in fleet.forge.checklists(ref)[-1]
+
+
+def test_nobody_is_named_where_it_is_not_known(fleet: ForgeFleet) -> None:
+    """Two people changed labels, and the deliveries of some forges do not say which."""
+    ref, _ = brought_to(fleet, "waiting")
+    takes_the_label_off(fleet, ref)
+    delivered(fleet, ref, ("label_updated", "ann"), ("label_updated", "bob"), ("closed", "carl"))
+    assert "(by" not in job_of(fleet).reason
+
+
+def test_who_assigned_it_to_others_is_said(fleet: ForgeFleet) -> None:
+    """Beside whom it is assigned to now."""
+    ref, _ = brought_to(fleet, "waiting")
+    fleet.forge.issues[ref].assignees["bob"] = "ann"
+    fleet.forge.label(ref, "seen")
+    delivered(fleet, ref, ("assigned", "ann"))
+    assert "was changed (by ann) (now: bob)" in job_of(fleet).reason
