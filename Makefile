@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up test test-real bench bench-quick lint prices dist clean
+.PHONY: help demo up test test-real bench bench-quick lint prices dist site clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,15 @@ build/venv/bin/python: constraints.txt
 dist: $(BUILDER)  ## build the wheel and the source distribution, in dist/
 	rm -rf dist
 	$(BUILDER) -m hatchling build --directory dist
+
+build/site-venv/bin/mkdocs: constraints.txt
+	$(PYTHON) -m venv build/site-venv
+	build/site-venv/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt mkdocs-material
+	@touch $@
+
+# A link, or a heading in one, that leads nowhere ends it; nothing is asked of another host.
+site: build/site-venv/bin/mkdocs  ## build the documentation as a site, in build/site/
+	NO_MKDOCS_2_WARNING=1 $< build --strict
 
 prices: $(VENV)/.developed  ## take the list prices of models from the pinned genai-prices
 	$(BIN)/python -m tests.price_list

@@ -5,6 +5,7 @@ does not change it. What a client waits is shown beside it.
 """
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -31,7 +32,7 @@ from routing.templates.version import Snapshot
 NAME = "pages"
 
 #: Finished jobs that are stored, jobs of the open trial among them, and how often each page is asked for.
-STORED, TRIED, ASKED = 100_000, 5_000, 20
+STORED, TRIED, ASKED = 100_000, 5_000, 40
 STORED_QUICKLY, TRIED_QUICKLY, ASKED_QUICKLY = 5_000, 500, 5
 
 #: Event streams that are open at once.
@@ -232,4 +233,4 @@ def _web(site: MeasuredFleet) -> Iterator[Web]:
 
 def _percentile(values: Sequence[float], part: float) -> float:
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+    return ordered[max(0, math.ceil(part * len(ordered)) - 1)]

@@ -2,7 +2,7 @@
 # Installs what `tests/real` runs: agent programs, at the versions that were recorded, the payloads that GitHub
 # publishes as examples, its description of its API, a client that was generated from Gitea's, which is only read, axe,
 # which judges pages, bubblewrap, in which agents are confined, a library to work on, sudo, a browser, Prometheus, and
-# what people install Coalmine with, and a client of the Model Context Protocol.
+# what people install Coalmine with, a client of the Model Context Protocol, and what builds the docs' site.
 # Usage: tests/real/install.sh [FOLDER]   (default: $REAL_PROGRAMS, else .real)
 set -eu
 folder=${1:-${REAL_PROGRAMS:-.real}}
@@ -30,6 +30,9 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
 # The official client of the Model Context Protocol, in an environment of its own.
 "${PYTHON:-python3}" -m venv "$folder/mcp"
 "$folder/mcp/bin/python" -m pip --disable-pip-version-check --quiet install mcp==2.3.0
+# What builds the documentation's site, as `make site` has it.
+"${PYTHON:-python3}" -m venv "$folder/site"
+"$folder/site/bin/python" -m pip --disable-pip-version-check --quiet install -c constraints.txt mkdocs-material
 # Of Debian: sudo, for a fleet as two users, a browser, and Prometheus, at the versions of the release. RUNLEVEL keeps
 # services from being started.
 for program in sudo chromium chromedriver prometheus promtool; do
