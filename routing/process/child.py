@@ -2,7 +2,8 @@
 
 Nothing else in Coalmine starts a process. Every child has a session and a process group of its own, so a
 terminal's Ctrl-C reaches only us and the whole group can be ended.
-What has left the group is found by `Descendants`, where the caller has one: agents do.
+What has left the group is found by `Descendants`, where the caller has one: agents do. What is in a sandbox
+ends with its `FirstProcess`, which is waited for.
 """
 
 import contextlib
@@ -63,6 +64,8 @@ class ChildProcess:
         self._exit_fd = _open_exit_fd(process.pid)
         if self._exit_fd is not None:
             loop.watch(self._exit_fd, EVENT_READ, self._forget_exit)
+        if command.first_process is not None:
+            command.first_process.begin(loop)
 
     @classmethod
     def start(
@@ -195,6 +198,9 @@ class ChildProcess:
             pause(_LOOK_SECONDS)
         self._signal_group(signal.SIGKILL)
         held = self._descendants.end(clock=self._clock, pause=pause) if self._descendants is not None else 0
+        first = self._command.first_process
+        if first is not None and not first.end(timeout_seconds=_VANISH_SECONDS):
+            held = max(held, 1)
         return max(len(left), held)
 
     def _terminate_wrapped(self, *, is_late: bool) -> None:
@@ -220,6 +226,8 @@ class ChildProcess:
             if self._exit_fd is not None:
                 os.close(self._exit_fd)
                 self._exit_fd = None
+            if self._command.first_process is not None:
+                self._command.first_process.close()
             if self._owns_loop:
                 self._loop.close()
 
@@ -261,6 +269,7 @@ class ChildProcess:
 
 def _popen(command: Command, *, reads_output: bool, reads_error: bool) -> subprocess.Popen[bytes]:
     unread = subprocess.DEVNULL if command.log is None else command.log
+    first = () if command.first_process is None else (command.first_process.says,)
 
     def start() -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -272,7 +281,7 @@ def _popen(command: Command, *, reads_output: bool, reads_error: bool) -> subpro
             stderr=subprocess.PIPE if reads_error else subprocess.STDOUT,
             bufsize=0,
             start_new_session=True,
-            pass_fds=tuple(command.descriptors),
+            pass_fds=(*command.descriptors, *first),
             umask=command.umask,
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from routing.errors import UnavailableError
+from routing.process.first_process import FirstProcess
 
 
 class SpawnError(UnavailableError):
@@ -39,6 +40,7 @@ class Command:
     # kernel sends it when the *thread* ends that started it; with `outlives_thread` one starts it that lasts.
     death_signal: signal.Signals | None = None
     outlives_thread: bool = False
+    first_process: FirstProcess | None = None  # of the sandbox that is started; the caller closes it
     is_wrapper: bool = False  # SIGTERM goes to what the program runs, see `wrapped`
     ends_its_own: bool = False  # SIGTERM goes to the program alone, which ends what it has started
 

@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 from routing.process.cgroup import program_file
 from routing.process.command import SpawnError
+from routing.process.first_process import FirstProcess
 from routing.sandbox.bubblewrap import bubblewrap_argv
 from routing.sandbox.bubblewrap_here import Bubblewrap
 from routing.sandbox.launcher import launched
@@ -44,12 +45,22 @@ class SandboxGate(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SandboxCommand:
-    """What to start in the program's place."""
+    """What to start in the program's place. As a block, it closes what the start has opened."""
 
     argv: list[str]
     environment: dict[str, str]
-    descriptors: tuple[int, ...] = ()  # that it inherits; the caller closes them when it was started
+    descriptors: tuple[int, ...] = ()  # that it inherits
+    first_process: FirstProcess | None = None  # with which all that is inside ends; None: it cannot be seen
     is_wrapper: bool = True  # whether the program is a descendant of what is started; see `Command`
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        if self.first_process is not None:
+            self.first_process.close()
 
 
 class Sandbox(Protocol):
@@ -115,13 +126,15 @@ class BubblewrapSandbox:
         channel = self.gate.connect() if self.gate is not None else None
         ports = self.gate.ports if self.gate is not None else ()
         filter_at = self.bubblewrap.filter_at(may_nest=self.confined.may_nest)
+        first = FirstProcess()
         line = bubblewrap_argv(
             self.bubblewrap.program, replace(self.confined, mounts=mounts),
             launched(argv, limits=self.confined.limits, ports=ports, channel=channel),
             cwd=str(cwd), blocks_nesting=self.bubblewrap.blocks_nesting, filter_at=filter_at,
+            says_at=first.says,
         )  # fmt: skip
         given = tuple(one for one in (channel, filter_at) if one is not None)
-        return SandboxCommand(argv=line, environment=inside, descriptors=given)
+        return SandboxCommand(argv=line, environment=inside, descriptors=given, first_process=first)
 
     def broken_limit(self) -> LimitBroken | None:
         """None: its processes are those of this machine, where they are looked at."""

@@ -1,6 +1,7 @@
 """Agents in real sandboxes: a shell line is the agent, in a work tree of a real repository or in a folder."""
 
 import os
+import secrets
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -93,3 +94,21 @@ class SandboxBench:
             runtime_for(spec), confined, stop=stop or StopSignal(), table=ProcessTable(),
             limits=limits or TurnLimits(time_limit_seconds=60, stall_seconds=60),
         )  # fmt: skip
+
+
+def long_sleep() -> str:
+    """Seconds of a sleep that no other test sleeps: others run beside, and do so too."""
+    return f"300.{secrets.randbelow(10**9):09}"
+
+
+def sleepers(seconds: str) -> list[int]:
+    """The processes that sleep for so long."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[:2] == [b"sleep", seconds.encode()]:
+            found.append(int(process.name))
+    return found

@@ -14,7 +14,11 @@ from routing.forges.local.ci_sandbox import CiSandbox
 from routing.git.git import Git
 from routing.sandbox.bubblewrap_here import Bubblewrap
 from routing.sandbox.profile import NetworkMode, SandboxKind
+from tests.real.sandbox_bench import long_sleep, sleepers
 from tests.repositories import TemporaryRepository, new_repository
+
+#: Waits for a file.
+THERE = "until test -e there; do sleep 0.05; done"
 
 CONNECT = "python3 -c 'import socket; socket.socket(2).connect((\"127.0.0.1\", {port}))'"
 
@@ -95,15 +99,11 @@ def test_what_the_settings_show_is_there(repository: TemporaryRepository) -> Non
 
 def test_no_process_outlives_ci(repository: TemporaryRepository) -> None:
     """Whatever it did to escape."""
-    mark = repository.bench.parent / "cache"
-    mark.mkdir()
-    line = f"setsid env -i sh -c 'sleep 3; touch {mark}/alive' >/dev/null 2>&1 & sleep 0.2"
-    made = ci(repository, line, write=[mark])
+    long = long_sleep()
+    made = ci(repository, f"setsid env -i sh -c 'touch there; sleep {long}' >/dev/null 2>&1 & {THERE}")
     assert state(made, repository) is StatusState.SUCCESS
+    assert not sleepers(long)
     assert Git(repository.path)("status", "--porcelain") == ""
-    pause = ci(repository, "sleep 4", write=[mark])
-    state(replace(pause, state_dir=repository.bench.parent / "other"), repository)
-    assert not (mark / "alive").exists()
 
 
 @pytest.mark.parametrize("kind", [SandboxKind.AUTO, SandboxKind.BUBBLEWRAP])

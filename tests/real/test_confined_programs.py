@@ -15,6 +15,7 @@ from tasks.composition.composition import Coalmine
 from tests.fleets.worker_fleet import WorkerFleet, fleet, until_state
 from tests.real.model_stub import ModelStub
 from tests.real.programs import MODELS
+from tests.real.sandbox_bench import long_sleep, sleepers
 from tests.waiting import wait_until
 
 #: The worker's key; no agent has it.
@@ -110,28 +111,16 @@ def test_a_confined_program_works_without_its_key(confined: Confined, model: Mod
 
 def test_a_confined_agent_of_a_killed_worker_is_resumed(confined: Confined, model: ModelStub) -> None:
     """It dies with its worker, at once; the next turn goes on in the same conversation."""
-    model.command = "echo started > mark; sleep 300"
+    long = long_sleep()
+    model.command = f"echo started > mark; sleep {long}"
     job = confined.enqueue("Run the slow tool.")
     mark = confined.folder(job) / "mark"
     wait_until(mark.exists, description="the tool runs", timeout=60)
     confined.fleet.kill("w1")
-    wait_until(lambda: not _sleepers(), description="nothing of the agent is left", timeout=5)
+    wait_until(lambda: not sleepers(long), description="nothing of the agent is left", timeout=5)
     confined.fleet.worker("w2")
     ended = confined.until(job, JobState.SUCCEEDED)
     assert ended.attempts == 2
     first, *_, last = model.heard[-1]
     assert "Run the slow tool." in first, "the session was resumed: the model hears both turns"
     assert "An earlier turn did not come to its end" in last
-
-
-def _sleepers() -> list[int]:
-    """Processes that run the slow tool's command."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[:2] == [b"sleep", b"300"]:
-            found.append(int(process.name))
-    return found

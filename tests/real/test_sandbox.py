@@ -20,7 +20,6 @@ import pytest
 
 from routing.git.remote import Remote
 from routing.jobs.ending import Ending
-from routing.process.table import start_ticks
 from routing.sandbox.mount import ProcessLimits
 from routing.sandbox.profile import SandboxKind, SandboxProfile
 from tasks.agents.repository.place import RepositoryPlace
@@ -29,7 +28,7 @@ from tasks.agents.sandbox.turn_sandbox import AgentSandboxes
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tests.real.sandbox_attacks import CONNECT, HARMLESS, OF_THE_MACHINE, READS, WRITES, is_open
-from tests.real.sandbox_bench import JOB, SandboxBench, stand_in_engine
+from tests.real.sandbox_bench import JOB, SandboxBench, long_sleep, sleepers, stand_in_engine
 from tests.repositories import new_repository
 from tests.waiting import wait_until
 
@@ -132,12 +131,11 @@ def test_home_and_temporary_files_are_new_each_turn(bench: SandboxBench) -> None
 
 def test_no_process_outlives_its_turn(bench: SandboxBench) -> None:
     """Detached in every way: another session, no environment, no parent, no name."""
-    detach = "setsid env -i sh -c 'sh -c \"sleep 300 & sleep 300\" & exit' >/dev/null 2>&1 </dev/null"
-    before = set(_sleepers())
+    long = long_sleep()
+    detach = f"setsid env -i sh -c 'sh -c \"sleep {long} & sleep {long}\" & exit' >/dev/null 2>&1 </dev/null"
     result = bench.run(f"{detach} & sleep 0.5; echo done")
     assert (result.clean, result.survivors) == (True, 0)
-    # Bubblewrap ends a moment before its first process inside does, and with that all others.
-    wait_until(lambda: set(_sleepers()) <= before, description="what it had detached is gone", timeout=10)
+    assert not sleepers(long)
 
 
 #: How an agent, a shell file, is run: as the program itself, or by shells that end as soon as they are asked.
@@ -230,17 +228,17 @@ def served_folder(folder: Path) -> Iterator[str]:
 
 def test_nothing_outlives_a_killed_worker(bench: SandboxBench) -> None:
     """Not even what an engine runs, which descends from no process of ours: its link has ended."""
-    worker = os.fork()
+    long, worker = long_sleep(), os.fork()
     if not worker:  # a worker that waits for its agent
         try:
-            bench.run("echo $$ > started; setsid sleep 301 & exec sleep 301")
+            bench.run(f"echo $$ > started; setsid sleep {long} & exec sleep {long}")
         finally:
             os._exit(1)
     wait_until((bench.folder / "tree" / "started").exists, description="the agent runs", timeout=30)
-    wait_until(lambda: len(_sleepers("301")) == 2, description="both sleep", timeout=30)
+    wait_until(lambda: len(sleepers(long)) == 2, description="both sleep", timeout=30)
     os.kill(worker, signal.SIGKILL)
     os.waitpid(worker, 0)
-    wait_until(lambda: not _sleepers("301"), description="nothing is left", timeout=2)
+    wait_until(lambda: not sleepers(long), description="nothing is left", timeout=2)
 
 
 def test_the_programs_settings_are_there_and_its_folder_is_not_the_users(bench: SandboxBench) -> None:
@@ -340,16 +338,3 @@ def test_tricks_with_a_tree_reach_nothing_on_the_host(
         RepositoryPlace(work_dir=bench.work_dir, repository="local:bank"), remote=tree.remote, job_id=JOB
     )
     assert again.main == main, "the agent cannot push by itself"
-
-
-def _sleepers(seconds: str = "300") -> list[tuple[int, int | None]]:
-    """Processes that sleep for so long, with their starts."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[:2] == [b"sleep", seconds.encode()]:
-            found.append((int(process.name), start_ticks(int(process.name))))
-    return found

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from routing.jobs.ending import OF_RESOURCES, Ending
-from routing.process.usage import ProcessUse, UsageTable, family_of, folder_bytes, resident_bytes
 from routing.sandbox.mount import ProcessLimits
 from routing.sandbox.profile import SandboxProfile
+from routing.sandbox.usage import ProcessUse, UsageTable, family_of, folder_bytes, resident_bytes
 from tasks.agents.turn.resources import FOLDER_SECONDS, LOOK_SECONDS, ResourceWatch
 
 MIB = 1024 * 1024

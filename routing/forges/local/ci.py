@@ -221,14 +221,15 @@ class LocalCI:
                 environment = self._environment_of(commit)
                 own = folder.parent / ".coalmine-own"
                 inside, said = self.sandbox.command(self.command, folder, own, self.repo, environment)
-                for descriptor in inside.descriptors if inside else ():
-                    held.callback(os.close, descriptor)
+                if inside is not None:
+                    held.enter_context(inside)
                 command = Command(
                     argv=inside.argv if inside else ["sh", "-c", self.command],
                     cwd=folder,
                     environment=inside.environment if inside else environment,
                     death_signal=signal.SIGKILL,
                     descriptors=inside.descriptors if inside else (),
+                    first_process=inside.first_process if inside else None,
                     is_wrapper=inside is not None,
                 )
                 log = BoundedLog(file=file, max_bytes=MAX_LOG_BYTES)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from routing.printable import printable
+from routing.process.first_process import FirstProcess
 from routing.sandbox.sandbox import Sandbox
 from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.runtime import Runtime, RuntimeRefusedError, TurnInput
@@ -27,6 +28,7 @@ class Launch:
     environment: dict[str, str]  # all of it
     prompt: bytes  # what is written to standard input
     descriptors: tuple[int, ...] = ()  # that the program inherits
+    first_process: FirstProcess | None = None  # of the sandbox, with which all that is inside ends
     sandbox: Sandbox | None = None  # that the program is in
     is_wrapper: bool = False  # whether the program is a descendant of what is started
 
@@ -36,6 +38,8 @@ class Launch:
     def __exit__(self, *_: object) -> None:
         for descriptor in self.descriptors:
             os.close(descriptor)
+        if self.first_process is not None:
+            self.first_process.close()
         if self.sandbox is not None:
             self.sandbox.close()
 
@@ -66,7 +70,7 @@ def launch_of(runtime: Runtime, turn: TurnInput) -> Launch:
     inside = turn.sandbox.command(argv, environment, cwd=turn.worktree)
     return Launch(
         argv=inside.argv, environment=inside.environment, prompt=prompt, descriptors=inside.descriptors,
-        sandbox=turn.sandbox, is_wrapper=inside.is_wrapper,
+        first_process=inside.first_process, sandbox=turn.sandbox, is_wrapper=inside.is_wrapper,
     )  # fmt: skip
 
 

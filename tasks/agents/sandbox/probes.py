@@ -151,15 +151,16 @@ def _run(
     if sandbox is None:
         return "there is no sandbox here"
     python = [os.path.realpath(sys.executable), "-I", "-S", "-c", _ATTACKS, aims]
-    made = sandbox.command(python, environment, cwd=tree)
     try:
-        done = capture(
-            Command(argv=made.argv, cwd=tree, environment=made.environment, descriptors=made.descriptors),
-            timeout_seconds=PROBE_SECONDS,
-        )
+        with sandbox.command(python, environment, cwd=tree) as made:
+            done = capture(
+                Command(
+                    argv=made.argv, cwd=tree, environment=made.environment, descriptors=made.descriptors,
+                    first_process=made.first_process,
+                ),
+                timeout_seconds=PROBE_SECONDS,
+            )  # fmt: skip
     finally:
-        for descriptor in made.descriptors:
-            os.close(descriptor)
         sandbox.close()
     with suppress(ValueError):
         found = json.loads(done.output)

@@ -149,6 +149,7 @@ class _ProcessTurn:
             stdin=launch.prompt,
             umask=-1 if turn.group is None else _GROUP_UMASK,
             descriptors=launch.descriptors,
+            first_process=launch.first_process,
             is_wrapper=launch.is_wrapper,
             ends_its_own=launch.sandbox is not None and not launch.is_wrapper,
         )

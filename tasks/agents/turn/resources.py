@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from routing.jobs.ending import Ending
-from routing.process.usage import UsageTable, folder_bytes, resident_bytes
 from routing.sandbox.mount import LimitBroken, ProcessLimits
 from routing.sandbox.sandbox import Sandbox
+from routing.sandbox.usage import UsageTable, folder_bytes, resident_bytes
 
 #: Seconds between two looks at memory and processes.
 LOOK_SECONDS = 1.0
