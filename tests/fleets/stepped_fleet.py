@@ -2,10 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import redis
 
+from console.web.app import web_of
 from harvest.evidence.policy import TrialPolicy
 from routing.errors import UnavailableError
 from routing.events import Event
@@ -26,6 +28,7 @@ from routing.templates.version import Snapshot, Version
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.composition.composition import Coalmine, compose
 from tasks.settings.settings import CanarySettings, JobSettings, OnRollback, Settings
+from tests.servers.web_client import WebClient
 
 #: Seconds since the epoch at which a test's clock begins.
 START = 1_700_000_000.0
@@ -147,6 +150,11 @@ class SteppedFleet:
             publisher=publisher or self.broker,
             clock=clock or self.clock,
         )
+
+    @cached_property
+    def web(self) -> WebClient:
+        """A client of the fleet's pages and API; the application takes a moment to make, and is made once."""
+        return WebClient(web_of(self.app))
 
     def add(self, name: str = "implementer", prompt: str = "one") -> Version:
         """Make a template."""

@@ -43,6 +43,7 @@ from tests.programs.faulty_runtime import Faulty
 from tests.servers.private_server import process_runs
 
 LEASE = 1.0
+TIMES = LeaseTimes(lease_seconds=LEASE, outage_seconds=LEASE)
 
 
 class Flaky(SessionStore):
@@ -71,7 +72,9 @@ class TurnBench:
         self.agent = self.post.agent(Role.BUILDER, "0123456789abcdef")
         self.runner = TurnRunner(
             sessions=self.store,
-            keeper=LeaseKeeper(LeaseTimes(lease_seconds=LEASE), monotonic=time.monotonic),
+            keeper=LeaseKeeper(
+                LeaseTimes(lease_seconds=LEASE, outage_seconds=LEASE), monotonic=time.monotonic
+            ),
             agents=self.post.agents,
             office=self.post.office,
             mail_server=self.mail_server,

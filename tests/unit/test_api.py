@@ -9,12 +9,10 @@ import redis
 from typer.testing import CliRunner
 
 from console.cli import app
-from console.web.app import web_of
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.store.jobs.job_page import JobFilter, read_page
 from tests.fleets.stepped_fleet import SteppedFleet
-from tests.servers.web_client import WebClient
 
 
 @pytest.fixture
@@ -32,7 +30,7 @@ def fleet(fake_redis: redis.Redis) -> SteppedFleet:
 
 def asked(fleet: SteppedFleet, path: str, **headers: str) -> httpx.Response:
     """The answer to a GET below `/api/v1`."""
-    return WebClient(web_of(fleet.app)).get(f"/api/v1{path}", **headers)
+    return fleet.web.get(f"/api/v1{path}", **headers)
 
 
 def answered(fleet: SteppedFleet, path: str) -> dict[str, Any]:
@@ -109,14 +107,10 @@ def test_a_page_after_a_job_that_is_gone_is_an_error(fleet: SteppedFleet) -> Non
 def test_an_answer_that_is_known_is_not_sent_again(fleet: SteppedFleet) -> None:
     """By its ETag; when something changed it is sent whole."""
     first = asked(fleet, "/jobs")
-    again = WebClient(web_of(fleet.app)).request(
-        "GET", "/api/v1/jobs", headers={"If-None-Match": first.headers["ETag"]}
-    )
+    again = fleet.web.request("GET", "/api/v1/jobs", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
     fleet.enqueue(issue="local:shop#9")
-    changed = WebClient(web_of(fleet.app)).request(
-        "GET", "/api/v1/jobs", headers={"If-None-Match": first.headers["ETag"]}
-    )
+    changed = fleet.web.request("GET", "/api/v1/jobs", headers={"If-None-Match": first.headers["ETag"]})
     assert changed.status_code == 200
 
 
@@ -170,7 +164,7 @@ def test_events_can_be_followed(fleet: SteppedFleet) -> None:
 
 def test_every_path_is_described(fleet: SteppedFleet) -> None:
     """OpenAPI has each with its errors, and no page for people."""
-    paths = WebClient(web_of(fleet.app)).get("/openapi.json").json()["paths"]
+    paths = fleet.web.get("/openapi.json").json()["paths"]
     ours = {path: each["get"] for path, each in paths.items() if path.startswith("/api/v1") and "get" in each}
     assert len(ours) >= 14
     for path, each in ours.items():

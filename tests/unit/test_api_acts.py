@@ -11,7 +11,6 @@ from pydantic import SecretStr
 
 from console.web.api.act_routes import ACTS
 from console.web.api.acting import MOST_BYTES
-from console.web.app import web_of
 from console.web.people.decision_routes import STEPS, act_of
 from routing.backlog.backlog import Backlog
 from routing.backlog.settings import BacklogSettings
@@ -28,7 +27,6 @@ from tasks.settings.web_settings import WebSettings
 from tests.fakes.issues import IssueForge, issue
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.fleets.walks import Walk
-from tests.servers.web_client import WebClient
 from tests.unit.test_page_decisions import READING, TOKEN, Browser
 
 
@@ -52,7 +50,7 @@ def sends(fleet: SteppedFleet, path: str, document: Any = None, **headers: str) 
         "Authorization": f"Bearer {TOKEN}",
         **{name.replace("_", "-"): headers[name] for name in headers},
     }
-    return WebClient(web_of(fleet.app)).post(f"/api/v1{path}", content, given)
+    return fleet.web.post(f"/api/v1{path}", content, given)
 
 
 def done(fleet: SteppedFleet, path: str, document: Any = None, **headers: str) -> dict[str, Any]:
@@ -196,9 +194,7 @@ def test_bad_calls_are_problems_and_change_nothing(
 ) -> None:
     """problem+json, with what is wrong in words."""
     before = fleet.everything()
-    answer = WebClient(web_of(fleet.app)).post(
-        f"/api/v1{path}", content, {"Authorization": f"Bearer {TOKEN}"}
-    )
+    answer = fleet.web.post(f"/api/v1{path}", content, {"Authorization": f"Bearer {TOKEN}"})
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert says in json.dumps(answer.json()["detail"])
     assert fleet.everything() == before
@@ -207,7 +203,7 @@ def test_bad_calls_are_problems_and_change_nothing(
 @pytest.mark.parametrize("path", [*ACTS, "/jobs", "/mail", "/mail/{thing}/reply"])
 def test_nobody_else_can_act(fleet: SteppedFleet, path: str) -> None:
     """Not without a token, with a wrong one, with the reading one, nor with a browser's session."""
-    ada, web = Browser(fleet), WebClient(web_of(fleet.app))
+    ada, web = Browser(fleet), fleet.web
     before = fleet.everything()
     body = b'{"reason": "x", "ref": "local:shop#1", "template": "implementer", "task": "x"}'
     rights: list[dict[str, str]] = [
@@ -229,7 +225,7 @@ def test_a_gate_is_answered(fleet: SteppedFleet) -> None:
     payload = {"options": ["keep", "drop"], "context": "the old table"}
     letter = Letter.checked(to="operator", type_="decision_gate", subject="Drop it?", payload=payload)
     fleet.app.post_office.send(Author(address=agent), letter)
-    (asked,) = WebClient(web_of(fleet.app)).get("/api/v1/mail").json()["mails"]
+    (asked,) = fleet.web.get("/api/v1/mail").json()["mails"]
     assert (asked["type"], asked["subject"]) == ("decision_gate", "Drop it?")
     assert fleet.app.agents.waits_for_person(agent)
     path, answer = f"/mail/{asked['id']}/reply", {"body": "keep", "by": "ada"}
@@ -252,11 +248,11 @@ def test_decisions_of_pages_and_programs_stand_in_one_list(fleet: SteppedFleet) 
     ada.decides("/", "/fleet/resume")
     waiting = fleet.app.jobs.newest(most=1)[0].id
     done(fleet, f"/jobs/{waiting}/cancel", {"by": "<script>", "reason": "twice"})
-    listed = WebClient(web_of(fleet.app)).get("/api/v1/decisions?limit=2").json()
+    listed = fleet.web.get("/api/v1/decisions?limit=2").json()
     assert [(each["act"], each["by"], each["way"]) for each in listed["decisions"]] == [
         ("job cancel", "<script>", "api"), ("resume", "Ada", "page"),
     ]  # fmt: skip
-    rest = WebClient(web_of(fleet.app)).get(f"/api/v1/decisions?after={listed['next']}").json()
+    rest = fleet.web.get(f"/api/v1/decisions?after={listed['next']}").json()
     assert [each["reason"] for each in rest["decisions"]] == ["lunch <b>"]
     assert rest["next"] is None
     page = ada.page("/audit")
@@ -308,7 +304,7 @@ def test_what_is_noted_is_bounded(fleet: SteppedFleet, monkeypatch: pytest.Monke
 
 def test_every_act_is_described(fleet: SteppedFleet) -> None:
     """OpenAPI has each with its body and its refusals."""
-    paths = WebClient(web_of(fleet.app)).get("/openapi.json").json()["paths"]
+    paths = fleet.web.get("/openapi.json").json()["paths"]
     ours = {
         path: each["post"] for path, each in paths.items() if path.startswith("/api/v1") and "post" in each
     }

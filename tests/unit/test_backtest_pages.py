@@ -14,7 +14,6 @@ from console.cli import app
 from console.details.backtest_detail import PairFate, PairLine, fate_of
 from console.output.trials.backtest_views import foretold
 from console.pages.pair_squares import MOST_SQUARES, pair_squares, square
-from console.web.app import web_of
 from harvest.evidence.policy import TrialPolicy
 from harvest.pairs.pair_ledger import PairSettlement
 from routing.store.backtests.backtest_store import BacktestState
@@ -22,7 +21,6 @@ from routing.templates.trial import TrialState
 from tasks.settings.settings import JudgeSettings
 from tests.fleets.backtests import SteppedBacktest, every_kind_of_pair
 from tests.fleets.stepped_fleet import SteppedFleet
-from tests.servers.web_client import WebClient
 
 QUICK = TrialPolicy(delta=0.4, alpha=0.1, beta=0.1)
 
@@ -43,7 +41,7 @@ def made(fake_redis: redis.Redis) -> SteppedBacktest:
 
 def got(made: SteppedBacktest, path: str, **headers: str) -> httpx.Response:
     """The answer to a GET."""
-    return WebClient(web_of(made.fleet.app)).get(path, **headers)
+    return made.fleet.web.get(path, **headers)
 
 
 def test_the_page_shows_who_solved_what_and_where_the_canary_lost(made: SteppedBacktest) -> None:

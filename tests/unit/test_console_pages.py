@@ -122,7 +122,7 @@ def parsed(text: str) -> Links:
 
 def test_text_from_outside_stays_text(fleet: SteppedFleet) -> None:
     """On no page does it become a tag, an attribute or a control character; it is there to be read."""
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     shown = 0
     for path in paths(fleet):
         answer = client.get(path, Accept="text/html")
@@ -135,7 +135,7 @@ def test_text_from_outside_stays_text(fleet: SteppedFleet) -> None:
 
 def test_every_link_leads_to_a_page(fleet: SteppedFleet) -> None:
     """From the first page on, to pages and documents of this server and to no other host."""
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     waiting, seen = {"/"}, set[str]()
     while waiting:
         path = waiting.pop()
@@ -183,7 +183,7 @@ def test_all_streams_together_ask_the_store_once_a_second() -> None:
 
 def test_a_page_may_load_nothing_but_files_of_this_server(fleet: SteppedFleet) -> None:
     """By its policy, and nobody may frame it."""
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     answer = client.get("/", Accept="text/html")
     assert answer.headers["Content-Security-Policy"] == PAGE_POLICY
     assert "unsafe" not in PAGE_POLICY
@@ -194,7 +194,7 @@ def test_a_page_may_load_nothing_but_files_of_this_server(fleet: SteppedFleet) -
 
 def test_the_first_page_says_what_needs_a_person(fleet: SteppedFleet) -> None:
     """Paused dispatch, a closed account, nobody at work: each with a link and what to do."""
-    text = html.unescape(WebClient(web_of(fleet.app)).get("/", Accept="text/html").text)
+    text = html.unescape(fleet.web.get("/", Accept="text/html").text)
     assert "Dispatch is paused" in text
     assert "Account claude:default" in text
     assert "No worker has looked after this fleet yet" in text
@@ -246,7 +246,7 @@ def test_an_expired_trial_asks_nobody_once_its_version_is_decided(fleet: Stepped
     """On the first page, when somebody has rejected the version."""
     fleet.app.trials.stop(fleet.app.trials.find("implementer"), by="ada")
     fleet.redis.hset(fleet.app.keys.trial("implementer-t1"), "state", "expired")
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     assert "ended without a verdict" in client.get("/", Accept="text/html").text
     fleet.app.templates.reject("implementer@v2", by="ada")
     assert "ended without a verdict" not in client.get("/", Accept="text/html").text
@@ -278,7 +278,7 @@ def test_a_damaged_trial_is_shown_with_its_key(fleet: SteppedFleet, damage: tupl
 
 def test_a_trial_is_one_sentence_a_plot_and_a_ledger(fleet: SteppedFleet) -> None:
     """The canary's failure speaks against it; each dot of the plot is a link to its job."""
-    text = WebClient(web_of(fleet.app)).get("/trials/implementer", Accept="text/html").text
+    text = fleet.web.get("/trials/implementer", Accept="text/html").text
     assert "implementer@v2 against implementer@v1: the evidence that the canary is worse is" in text
     assert "it is rolled back at 20" in text
     assert text.count('class="dot') == 2 * len(fleet.app.jobs.newest(most=10))
@@ -295,7 +295,7 @@ def test_a_trial_has_its_difference_by_repository(fake_redis: redis.Redis) -> No
         job = fleet.enqueue(repository=repository).job
         fleet.end(job, SignalKind.FINISHED if place % 2 else SignalKind.AGENT_ERRORED)
     fleet.app.harvester.harvest()
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     text = html.unescape(client.get("/trials/implementer", Accept="text/html").text)
     assert "The canary's mean score less the champion's is -1.00 so far, and really between -1.00 and" in text
     assert "Difference by repository" in text
@@ -334,7 +334,7 @@ def test_control_characters_are_made_visible() -> None:
 
 def test_a_browser_gets_errors_as_pages(fleet: SteppedFleet) -> None:
     """What, where and what to do; a program gets JSON."""
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     answer = client.get("/jobs/0123456789abcdef", Accept="text/html")
     assert (answer.status_code, parsed(answer.text).headings) == (404, 1)
     assert "no job has the id 0123456789abcdef" in answer.text
@@ -346,7 +346,7 @@ def test_a_record_that_cannot_be_read_hides_no_other(fleet: SteppedFleet) -> Non
     """Lists have its name and why; its own page says what is damaged and what to do, also to programs."""
     fleet.add("reviewer")
     fleet.redis.hset(fleet.app.keys.versions("reviewer"), "1", "{")
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     listed = client.get("/templates", Accept="text/html")
     assert listed.status_code == 200
     assert "cannot be read: the stored record of reviewer@v1 cannot be read" in listed.text
@@ -369,7 +369,7 @@ def test_a_long_log_is_cut_to_its_end(fleet: SteppedFleet) -> None:
     for number in range(200):
         fleet.app.log_store.say(job, "text", f"<{number}>" + "x" * 1900)
     fleet.app.log_store.flush()
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     page = client.get(f"/jobs/{job}", Accept="text/html").text
     assert len(page) < 1.5 * LOG_CHARACTERS
     assert "&lt;199&gt;" in page
@@ -388,7 +388,7 @@ def test_a_store_that_is_away_is_said_at_once() -> None:
 
 def test_a_page_of_another_name_cannot_read_ours(fleet: SteppedFleet) -> None:
     """A host name that leads to loopback (DNS rebinding) gets nothing; webhooks may come under any name."""
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     for path in ("/", "/api/v1/status", "/metrics", "/readyz"):
         assert client.get(path, Host="evil.example").status_code == 421
         for name in ("localhost:8321", "127.0.0.1", "[::1]:8321"):
@@ -518,12 +518,12 @@ def test_a_form_of_another_page_is_refused(fleet: SteppedFleet, headers: dict[st
     """Nobody can be signed in, or out, from elsewhere."""
     body = str(httpx.QueryParams({"token": TOKEN, "name": "Ada"})).encode()
     assert public(fleet).post("/sign-in", body, headers).status_code == 403
-    assert WebClient(web_of(fleet.app)).post("/sign-out", b"", headers).status_code == 403
+    assert fleet.web.post("/sign-out", b"", headers).status_code == 403
 
 
 def test_an_issue_has_its_page(fleet: SteppedFleet) -> None:
     """By its name in the address, whatever is in it."""
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     assert client.get("/issue?ref=local:shop%2377", Accept="text/html").status_code == 404
     assert str(IssueRef.parse("local:shop#77")) == "local:shop#77"
     assert client.get("/issue?ref=%3Cscript%3E", Accept="text/html").status_code == 422
@@ -532,7 +532,7 @@ def test_an_issue_has_its_page(fleet: SteppedFleet) -> None:
 def test_looking_changes_nothing(fleet: SteppedFleet) -> None:
     """However often one looks."""
     before = fleet.everything()
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     for path in paths(fleet):
         client.get(path, Accept="text/html")
     assert fleet.everything() == before

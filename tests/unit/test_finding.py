@@ -6,12 +6,10 @@ import pytest
 import redis
 
 from console.details.finding import LOOKED_AT, FoundKind, find
-from console.web.app import web_of
 from routing.backlog.backlog import Backlog
 from routing.backlog.settings import BacklogSettings
 from tests.fakes.issues import IssueForge, issue
 from tests.fleets.stepped_fleet import SteppedFleet
-from tests.servers.web_client import WebClient
 
 
 @pytest.fixture
@@ -37,7 +35,7 @@ def names(fleet: SteppedFleet, question: str) -> list[tuple[str, str]]:
 def test_what_is_named_whole_is_the_first(fleet: SteppedFleet) -> None:
     """And a browser is led to its page at once."""
     job = fleet.app.jobs.newest(most=1)[0].id
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     for question, kind, link in (
         (job, FoundKind.JOB, f"/jobs/{job}"),
         ("implementer@v2", FoundKind.VERSION, "/versions/implementer@v2"),
@@ -84,7 +82,7 @@ def test_words_and_beginnings_find_too(fleet: SteppedFleet) -> None:
 
 def test_a_page_says_what_it_looked_at(fleet: SteppedFleet) -> None:
     """It works without a script, from a field that every page has; what was asked stays text."""
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     said = html.unescape(client.get("/search?q=%3Cb%3E", Accept="text/html").text)
     assert f"The {LOOKED_AT} newest jobs" in said
     assert "<b>" not in client.get("/search?q=%3Cb%3E", Accept="text/html").text

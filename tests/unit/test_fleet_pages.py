@@ -13,7 +13,6 @@ from console.details.fleet_lines import read_fleet_lines
 from console.details.gate_lines import shut_gates
 from console.doctor.findings import ok, problem
 from console.doctor.health_board import FRESH_SECONDS, HealthBoard, health_document
-from console.web.app import web_of
 from routing.errors import UnavailableError
 from routing.store.redis.health import HealthFinding, Status
 from tasks.agents.mail.address import Author
@@ -23,7 +22,6 @@ from tasks.agents.mail.role import Role
 from tasks.composition.composition import Coalmine
 from tasks.settings.web_settings import WebSettings
 from tests.fleets.stepped_fleet import SteppedFleet
-from tests.servers.web_client import WebClient
 from tests.unit.test_page_decisions import READING, TOKEN, Browser
 from tests.waiting import wait_until
 
@@ -42,7 +40,7 @@ def fleet(fake_redis: redis.Redis) -> SteppedFleet:
 
 def text_of(fleet: SteppedFleet, path: str) -> str:
     """What a page says, without its markup."""
-    answer = WebClient(web_of(fleet.app)).get(path, Accept="text/html")
+    answer = fleet.web.get(path, Accept="text/html")
     assert answer.status_code == 200, answer.text
     return " ".join(html.unescape(re.sub("<[^>]*>", " ", answer.text)).split())
 
@@ -68,7 +66,7 @@ def test_queues_and_workers_have_their_page(fleet: SteppedFleet) -> None:
     assert "w1 1.2.3 champion, canary 0.25" in said
     assert "local:shop#1 implementer@v1 1 h ago" in said
     assert "run different versions of Coalmine: 1.2.3, 1.2.4" in said
-    document = WebClient(web_of(fleet.app)).get("/api/v1/workers").json()
+    document = fleet.web.get("/api/v1/workers").json()
     assert [each["process"] for each in document["processes"]] == ["beat@a", "w1"]
     assert document["processes"][1]["jobs"] == [fleet.app.jobs.newest(most=2)[1].id]
     assert document["versions"] == ["1.2.3", "1.2.4"]
@@ -200,7 +198,7 @@ def test_settings_are_shown_with_where_they_come_from(
     assert "web.token ******** environment COALMINE_WEB__TOKEN" in said
     assert "job.max_attempts" not in said
     assert "job.max_attempts" in text_of(fleet, "/settings?all=1")
-    answer = WebClient(web_of(fleet.app)).get("/api/v1/settings")
+    answer = fleet.web.get("/api/v1/settings")
     assert TOKEN not in answer.text
     assert READING not in answer.text
     assert answer.json()["settings"]["web.token"]["source"] == "environment"
@@ -212,7 +210,7 @@ def test_health_is_what_doctor_says(fleet: SteppedFleet) -> None:
     said = text_of(fleet, "/health")
     assert "warning pause dispatch is paused: a holiday" in said
     assert said.index("dispatch is paused: a holiday") < said.index("ok kill-switch off")
-    document = WebClient(web_of(fleet.app)).get("/api/v1/health").json()
+    document = fleet.web.get("/api/v1/health").json()
     found = {each["check"]: each["status"] for each in document["findings"]}
     assert (found["pause"], found["kill-switch"]) == (Status.WARNING, Status.OK)
     assert document["asking"] == []

@@ -9,9 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.pages.markdown import MOST_CHARACTERS, markdown
-from console.web.app import web_of
 from tests.fleets.stepped_fleet import SteppedFleet
-from tests.servers.web_client import WebClient
 
 ATTACKS = [
     "<script>alert(1)</script>",
@@ -134,7 +132,7 @@ def test_the_task_of_an_issue_is_markdown_and_other_tasks_are_not(fake_redis: re
     """What a person asks for at a terminal stays as they wrote it; an issue can be read as it was written."""
     fleet = SteppedFleet(fake_redis, draws=[0.9] * 9)
     fleet.add()
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     issue = fleet.enqueue(issue="local:shop#1", task="Do **this** \x1b[31m<script>").job
     page = client.get(f"/jobs/{issue}", Accept="text/html").text
     assert "Do <strong>this</strong> ⟨U+001B⟩[31m&lt;script&gt;" in page

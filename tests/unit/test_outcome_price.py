@@ -7,7 +7,6 @@ import pytest
 import redis
 
 from console.output.trials.price_words import MEANING, failures_cell, meaning, price_cell, spent_cell
-from console.web.app import web_of
 from harvest.evidence.policy import TrialPolicy
 from harvest.settling.outcome_price import (
     ChangeEnding,
@@ -27,7 +26,6 @@ from routing.store.judging.judging_store import HandedWork, JudgingClaim
 from routing.templates.trial import Arm, Mode
 from tasks.settings.settings import JudgeSettings
 from tests.fleets.stepped_fleet import SteppedFleet
-from tests.servers.web_client import WebClient
 
 MEASURES = measures(most_usd=5.0, most_tokens=1e6, most_minutes=60)
 
@@ -261,7 +259,7 @@ def test_a_revert_after_the_settlement_takes_the_change_away(fleet: SteppedFleet
 
 def test_the_trial_shows_the_price_of_both_arms(fleet: SteppedFleet) -> None:
     """On its page and in its JSON."""
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     document = client.get("/api/v1/trials/implementer").json()
     price = document["arms"]["canary"]["price"]
     assert (price["changes"], price["settled"], price["usd"]["spent"]) == (1, 2, 1.5)
@@ -317,7 +315,7 @@ def test_metrics_have_no_price_of_which_a_part_is_unknown(fleet: SteppedFleet) -
         next(each.id for each in fleet.app.jobs.newest(most=9) if each.version_id == "implementer@v2")
     )
     fleet.redis.hincrby(name, "cost:unknown", 1)
-    text = WebClient(web_of(fleet.app)).get("/metrics").text
+    text = fleet.web.get("/metrics").text
     assert 'coalmine_trial_change_usd{arm="canary"' not in text
     assert 'coalmine_trial_change_usd{arm="champion",template="implementer"} 1.5' in text
 

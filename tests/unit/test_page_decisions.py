@@ -13,7 +13,6 @@ import redis
 from pydantic import SecretStr
 from starlette.requests import Request
 
-from console.web.app import web_of
 from console.web.bounded_protocol import PHASE_SECONDS
 from console.web.error_answers import _ours
 from console.web.open_connections import Phase
@@ -36,7 +35,6 @@ from tasks.settings.web_settings import WebSettings
 from tests.fakes.issues import IssueForge, issue
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.fleets.walks import Walk
-from tests.servers.web_client import WebClient
 
 TOKEN, READING = "0123456789abcdef", "fedcba9876543210"
 ORIGIN = {"Origin": "http://127.0.0.1"}
@@ -59,7 +57,7 @@ class Browser:
     """Somebody at a browser, who sends the forms that a page offers."""
 
     def __init__(self, fleet: SteppedFleet, token: str = TOKEN) -> None:
-        self.client = WebClient(web_of(fleet.app))
+        self.client = fleet.web
         body = str(httpx.QueryParams({"token": token, "name": "Ada", "to": "/"})).encode()
         answer = self.client.post("/sign-in", body, ORIGIN)
         self.cookie = answer.headers["set-cookie"].partition(";")[0]

@@ -17,7 +17,6 @@ from rich.console import Console, RenderableType
 from console.output.trials.trial_explanation import explanation_document, explanation_view
 from console.output.trials.trial_status import trial_view
 from console.status.fleet_reading import read_trials
-from console.web.app import web_of
 from harvest.evidence.explanation import explain
 from harvest.evidence.health import HealthCheck
 from harvest.evidence.policy import Guardrail, TrialPolicy
@@ -42,7 +41,6 @@ from tasks.composition.pair_parts import judge_by
 from tasks.notify.translation import translated
 from tasks.settings.settings import JudgeSettings
 from tests.fleets.stepped_fleet import ScriptedGenerator, SteppedFleet, contents, request
-from tests.servers.web_client import WebClient
 
 PAIRS = TrialPolicy(mode=Mode.SHADOW, revert_window_seconds=0.0)
 
@@ -560,7 +558,7 @@ def test_the_page_of_a_trial_of_pairs(fake_redis: redis.Redis) -> None:
     for job, value in zip(jobs, (1.0, 0.0), strict=True):
         judged(fleet, job, value)
     fleet.app.harvester.harvest()
-    text = WebClient(web_of(fleet.app)).get("/trials/implementer", Accept="text/html").text
+    text = fleet.web.get("/trials/implementer", Accept="text/html").text
     assert "by the champion alone: 1" in text
     assert "Pairs in the order of dispatch" in text
     assert "pair 1, score -1.00" in text
@@ -571,7 +569,7 @@ def test_a_shadow_is_marked_where_jobs_are_shown(fake_redis: redis.Redis) -> Non
     """Nobody takes its work for work that is delivered; each job of a pair leads to the other."""
     fleet = on_trial(fake_redis)
     champion, canary = pair(fleet, issue="local:shop#3")
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     documents = {job["id"]: job for job in client.get("/api/v1/jobs").json()["jobs"]}
     said = {name: (job["shadow"], job["partner"]) for name, job in documents.items()}
     assert said == {champion.id: (False, canary.id), canary.id: (True, champion.id)}

@@ -8,7 +8,6 @@ import fakeredis
 import pytest
 import redis
 
-from console.web.app import web_of
 from harvest.evidence.policy import Guardrail, TrialPolicy
 from harvest.trials.ways import policy_of_step
 from routing.errors import ConflictError
@@ -27,7 +26,6 @@ from tests.fleets.backtests import some_cases
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.fleets.walks import ALL, POLICY, HandJudge, Walk, all_good, worse_at
 from tests.leaks import leaks
-from tests.servers.web_client import WebClient
 from tests.source import ROOT
 
 
@@ -257,7 +255,7 @@ def test_records_of_before_are_one_step(fake_redis: redis.Redis) -> None:
 
 def test_pages_say_which_step(walk: Walk) -> None:
     """The template's page in a backtest and with decisions, the lists, and the page of a trial."""
-    web = WebClient(web_of(walk.fleet.app))
+    web = walk.fleet.web
     walk.tick()
     assert "step 1 of 3 (backtest, shadow, draw), implementer-b1" in web.get("/templates/implementer").text
     walk.until(lambda: walk.way.startswith("2"), all_good)

@@ -9,10 +9,8 @@ import pytest
 import redis
 
 from console.pages.tables import csv_of, harmless, table_names
-from console.web.app import web_of
 from routing.jobs.signal import SignalKind
 from tests.fleets.stepped_fleet import SteppedFleet
-from tests.servers.web_client import WebClient
 from tests.unit.test_console_pages import fleet as hostile_fleet
 from tests.unit.test_console_pages import paths
 
@@ -38,7 +36,7 @@ def rows(text: str) -> list[list[str]]:
 
 def test_every_table_is_a_csv_file(hostile_fleet: SteppedFleet) -> None:
     """Of every page, with a link in its footer, the rows that the page has, and JSON beside it."""
-    client, seen = WebClient(web_of(hostile_fleet.app)), 0
+    client, seen = hostile_fleet.web, 0
     for path in paths(hostile_fleet):
         page = client.get(path, Accept="text/html").text
         names = table_names(page)
@@ -66,7 +64,7 @@ def test_every_table_is_a_csv_file(hostile_fleet: SteppedFleet) -> None:
 
 def test_a_formula_is_text(sheet: SteppedFleet) -> None:
     """It is there to be read, after an apostrophe; quotes, commas and lines stay in their cell."""
-    page = WebClient(web_of(sheet.app)).get("/jobs?csv=Jobs").text
+    page = sheet.web.get("/jobs?csv=Jobs").text
     titles = [row[2] for row in rows(page)[1:]]
     assert sorted(titles) == sorted(
         [f"'{FORMULA}", "'@SUM(1)", "'+1-2", "'-2+3", "'\uff1d1+1", 'plain, with "quotes" and a line']
@@ -87,7 +85,7 @@ def test_times_are_exact_and_texts_whole(sheet: SteppedFleet) -> None:
     """A page shortens both."""
     long = "x" * 60 + " " + "y" * 60
     sheet.enqueue(title=long)
-    client = WebClient(web_of(sheet.app))
+    client = sheet.web
     found = rows(client.get("/jobs?csv=Jobs").text)
     (row,) = [row for row in found if row[2] == long]
     assert row[found[0].index("created")] == "2023-11-14T22:13:20.000Z"
@@ -100,7 +98,7 @@ def test_a_file_has_more_rows_than_a_page_and_says_what_follows(
     """By `Link`, which keeps what is filtered."""
     for number in range(70):
         sheet.enqueue(title=f"n{number}")
-    client = WebClient(web_of(sheet.app))
+    client = sheet.web
     whole = client.get("/jobs?csv=Jobs")
     assert (len(rows(whole.text)), "Link" in whole.headers) == (77, False)
     monkeypatch.setattr("console.web.people.page_answers.MOST_IN_CSV", 40)
@@ -115,7 +113,7 @@ def test_a_file_has_more_rows_than_a_page_and_says_what_follows(
 
 def test_a_table_that_is_not_there_is_an_error_with_those_that_are(sheet: SteppedFleet) -> None:
     """And a page that is an error is one."""
-    client = WebClient(web_of(sheet.app))
+    client = sheet.web
     answer = client.get(f"/jobs?csv={quote('<b>')}")
     assert (answer.status_code, "it has Jobs" in answer.text) == (404, True)
     assert client.get("/jobs/0123456789abcdef?csv=Jobs", Accept="text/html").status_code == 404
