@@ -37,10 +37,12 @@ def test_a_canary_whose_jobs_are_all_excluded_decides_nothing() -> None:
     without = 0
     for seed in range(20):
         draws, state = random.Random(seed), DrawEvidence.begin(POLICY)
-        for _ in range(1_500):
+        for number in range(1_500):
             draw = draws.random()
             champion = float(draws.random() < 0.7)
             state = step(state, draw, None if draw < 0.1 else champion)
+            if number % 10:
+                continue
             decision = state.decide(elapsed_days=0.0)
             assert decision.verdict is Verdict.HOLD
             freely = state.decide(elapsed_days=0.0, released=tuple(HealthCheck))
@@ -52,9 +54,9 @@ def test_a_canary_whose_jobs_are_all_excluded_decides_nothing() -> None:
 
 
 def test_sound_trials_are_left_alone() -> None:
-    """Both arms excluded and late alike, in a thousand trials of 200 jobs: hardly one is held."""
+    """Both arms excluded and late alike, in 300 trials of 200 jobs: hardly one is held."""
     held = 0
-    for seed in range(1_000):
+    for seed in range(300):
         numbers, health = random.Random(seed), TrialHealth()
         for _ in range(200):
             arm = Arm.CANARY if numbers.random() < 0.1 else Arm.CHAMPION
@@ -63,7 +65,7 @@ def test_sound_trials_are_left_alone() -> None:
                 if numbers.random() < 0.3:
                     health = health.add(check, arm, 0.1)
         held += bool(health.alarms())
-    assert held <= 8  # three checks, 0.001 each, and what chance allows
+    assert held <= 4  # three checks, 0.001 each, and what chance allows
 
 
 def test_draws_that_are_not_what_the_share_says_hold_the_trial() -> None:

@@ -137,6 +137,6 @@ def test_a_long_line_costs_no_more_for_a_short_secret_beside_a_long_one(
     key = base64.b64encode(bytes(number * 7919 % 251 for number in range(1500))).decode()
     redact = Redactor({"FILE": f"-----BEGIN KEY-----\n{key}\n-----END KEY-----", "PIN": "h+nter2"})
     monkeypatch.setattr(redaction, "_run", counted)
-    line = text * (20_000 // len(text))
+    line = text * (5_000 // len(text))
     assert redact(line) == line
     assert looks <= 3 * len(line)
