@@ -33,15 +33,13 @@ lint: $(VENV)/.developed  ## style and types
 # The suites start hundreds of processes: none compiles anew what another has compiled.
 test test-real chaos bench bench-quick demo: export PYTHONDONTWRITEBYTECODE =
 
-# Its tests wait more than they compute, so twice as many run at once as the smallest machine has cores.
+# Its tests wait more than they compute, so three times as many run at once as the smallest machine has cores.
 test: lint  ## all that is quick and needs nothing but Python, git and make
-	$(BIN)/python -m pytest -n 4 --dist loadgroup -m "not long"
-
-LONG_SUITES := tests/real tests/integration tests/acceptance
+	$(BIN)/python -m pytest -n 6 --dist loadgroup -m "not long"
 
 test-real: $(VENV)/.developed  ## long stories, and suites that need programs of others (installs them)
 	PYTHON=$(BIN)/python tests/real/install.sh .real
-	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 3 --dist loadgroup -m long $(LONG_SUITES)
+	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 3 --dist loadgroup -m long tests
 
 chaos: $(VENV)/.developed  ## a real fleet under faults; ARGS='--seed 1 --jobs 2000 --workers 5 --seconds 120 --report …'
 	$(BIN)/python -m tests.chaos $(ARGS)

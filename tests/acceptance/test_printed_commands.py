@@ -78,6 +78,7 @@ def _is_closed(file: Path) -> bool:
     return file.exists() and IssueFile.parse(file.read_bytes()).matter.state == "closed"
 
 
+@pytest.mark.long
 def test_the_blocks_of_the_readme_do_what_they_say(tmp_path: Path) -> None:
     """Five answers, each as proposed, and an agent works; a person merges."""
     shop = tmp_path / "src" / "shop"

@@ -85,6 +85,7 @@ def test_issues_become_commits_and_end_closed_or_with_a_person(tmp_path: Path) -
     )
 
 
+@pytest.mark.long
 def test_an_agent_sees_no_secret_of_what_runs_beside_it(tmp_path: Path) -> None:
     """Neither of `coalmine up`, nor of its workers, beat and Redis server; its work is done all the same."""
     workplace(tmp_path)
@@ -184,6 +185,7 @@ def _door(folder: Path) -> str | None:
     return found[1] if found else None
 
 
+@pytest.mark.long
 def test_webhooks_are_taken_where_a_forge_could_send_some(tmp_path: Path) -> None:
     """A web process is started with the rest, says where it listens, and knows the forge's secret."""
     workplace(tmp_path)

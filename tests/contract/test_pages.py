@@ -19,6 +19,7 @@ from tests.source import ROOT
 PAGES = sorted(file.name for file in (ROOT / "docs").glob("add-a-*.md"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_that_is_followed_does_what_it_says(name: str, tmp_path: Path) -> None:
     """Its steps, made in a copy of the product, make its programs run; without them they fail."""

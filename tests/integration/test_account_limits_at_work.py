@@ -278,7 +278,9 @@ MID_TURNS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MID_TURNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "claude" else pytest.mark.long) for name in MID_TURNS]
+)
 def test_a_limit_in_mid_turn_keeps_what_was_done(scene: Scene, name: str) -> None:
     """Its session is resumed with the files that it had made; what it spent is on the job, and no attempt."""
     met, template = MID_TURNS[name], MID_TURN.format(name)

@@ -180,7 +180,10 @@ def test_the_text_has_no_way_to_the_answer(past: Past) -> None:
 
 @pytest.mark.parametrize(
     ("judge", "seconds", "why"),
-    [("no-such-program-anywhere", 60.0, Dropped.BROKEN), ("tail -f /dev/null", 0.2, Dropped.SLOW)],
+    [
+        pytest.param("no-such-program-anywhere", 60.0, Dropped.BROKEN, marks=pytest.mark.long),
+        ("tail -f /dev/null", 0.2, Dropped.SLOW),
+    ],
 )
 def test_a_judge_that_does_not_work_keeps_no_case(
     past: Past, tmp_path: Path, judge: str, seconds: float, why: Dropped

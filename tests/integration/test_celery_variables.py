@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from redis import Redis
 
 from routing.embedded.private_server import PrivateServer
@@ -25,6 +26,7 @@ LEFT = {
 }
 
 
+@pytest.mark.long
 def test_no_variable_of_celerys_leads_to_another_broker(
     tmp_path: Path, redis_client: Redis, redis_server: PrivateServer
 ) -> None:

@@ -79,6 +79,7 @@ def celery(made: WorkerFleet, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_celerys_own_tools_know_the_fleet(made: WorkerFleet) -> None:
     """`inspect` lists the tasks, and Flower's command is there."""
     listed = celery(made, "inspect", "registered", "--timeout", "5")

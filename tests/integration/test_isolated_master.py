@@ -161,7 +161,14 @@ def until_taken(made: Split, job: str, *, is_taken: bool) -> None:
 
 @pytest.mark.parametrize(
     ("how", "is_taken"),
-    [("READONLY", True), ("NOREPLICAS", True), ("MASTERDOWN", True), ("silence", True), ("READONLY", False)],
+    [
+        ("READONLY", True),
+        ("silence", True),
+        *(
+            pytest.param(*each, marks=pytest.mark.long)
+            for each in (("NOREPLICAS", True), ("MASTERDOWN", True), ("READONLY", False))
+        ),
+    ],
 )
 def test_a_push_waits_for_the_record(tmp_path: Path, how: str, *, is_taken: bool) -> None:
     """The turn goes on after its lease, and is paid once; its push is held back while nobody can say."""
@@ -188,6 +195,7 @@ def test_a_push_waits_for_the_record(tmp_path: Path, how: str, *, is_taken: bool
 
 
 @pytest.mark.parametrize("is_taken", [True, False])
+@pytest.mark.long
 def test_an_agent_of_a_replaced_master_is_pushed_once(tmp_path: Path, *, is_taken: bool) -> None:
     """It ends well long after its lease; its work goes by what the record says when it can be read."""
     with split(tmp_path) as (made, second_url):

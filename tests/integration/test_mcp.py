@@ -190,6 +190,7 @@ def test_without_the_token_it_only_reads(
     assert fleet.everything() == before
 
 
+@pytest.mark.long
 def test_a_wrong_token_starts_nothing(tmp_path: Path) -> None:
     """One line says which token is meant."""
     ended = subprocess.run(

@@ -161,7 +161,8 @@ class Troubled:
         ask(self.parts, "REPLICAOF NO ONE")
 
 
-@pytest.mark.parametrize("pool", [pytest.param("threads", marks=pytest.mark.long), "prefork"])
+@pytest.mark.long
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_server_that_refuses_for_a_while_costs_no_work(
     made: WorkerFleet, server: PrivateServer, tmp_path: Path, pool: str
 ) -> None:
