@@ -116,7 +116,7 @@ def test_an_answer_that_is_known_is_not_sent_again(fleet: SteppedFleet) -> None:
 
 def test_every_answer_has_an_etag(fleet: SteppedFleet) -> None:
     """Of every path without a thing in it: none is sent again for nothing."""
-    client = WebClient(web_of(fleet.app))
+    client = fleet.web
     paths = [path for path, does in client.get("/openapi.json").json()["paths"].items() if "get" in does]
     lists = [
         path for path in paths if path.startswith("/api/v1/") and "{" not in path and path != "/api/v1/issue"
