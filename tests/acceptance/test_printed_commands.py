@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -44,8 +45,10 @@ def test_the_quickstart_does_what_it_says(tmp_path: Path) -> None:
 
 
 def carry_out_the_quickstart(tmp_path: Path, *, until: str, timeout: float) -> None:
-    """All its blocks, in two terminals, and then until the fleet prints that the second version is so."""
-    blocks = [block for block in Block.all_of("docs/quickstart.md") if not block.needs]
+    """All its blocks, in two terminals, until the second version is so, and then with a program of others."""
+    every = Block.all_of("docs/quickstart.md")
+    blocks = [block for block in every if not block.needs]
+    (with_a_program,) = [block for block in every if block.needs and block.stays]
     programs = only_coalmine(tmp_path / "bin")
     first = PrintedShell.at(tmp_path, programs)
     second = PrintedShell.at(tmp_path, programs)
@@ -72,6 +75,35 @@ def carry_out_the_quickstart(tmp_path: Path, *, until: str, timeout: float) -> N
         fleet.send_signal(signal.SIGINT)
         until_ended(fleet, timeout=60)
     assert fleet.returncode == 0, log.read_text()
+    _carry_out_with_claude(first, with_a_program, programs, tmp_path / "claude.log")
+
+
+def _carry_out_with_claude(shell: PrintedShell, block: Block, programs: Path, log: Path) -> None:
+    """The options of before hold, the champion works on, and the new agent becomes a proposal."""
+    assert "not installed" in _until_said(shell, block, log, "not installed")
+    (programs / "claude").write_text(CLAUDE)
+    (programs / "claude").chmod(0o755)
+    said = _until_said(shell, block, log, "The fleet is starting")
+    assert "Claude Code 99.0.0 is installed and logged in" in said
+    assert "implementer@v3 has the new agent and is pending; the champion works on." in said
+    assert re.search(r"forge\.local\.issues = \S+/issues +\(from: last up\)", said)
+
+
+def _until_said(shell: PrintedShell, block: Block, log: Path, words: str) -> str:
+    """What a fleet prints until some words of it; it is ended then, if it has not ended."""
+    fleet = shell.start(block, log)
+    try:
+        wait_until(
+            lambda: words in log.read_text() or fleet.poll() is not None,
+            description=f"{words} is printed",
+            timeout=60,
+        )
+    finally:
+        if fleet.poll() is None:
+            fleet.send_signal(signal.SIGINT)
+        until_ended(fleet, timeout=60)
+    assert words in log.read_text(), log.read_text()
+    return log.read_text()
 
 
 def _is_closed(file: Path) -> bool:

@@ -26,7 +26,8 @@ npm install --prefix "$folder" $quiet --no-save --ignore-scripts \
 "${PYTHON:-python3}" -m pip --disable-pip-version-check --quiet download --no-deps --no-binary :all: \
     --dest "$folder/sdists" inflection==0.5.1
 "${PYTHON:-python3}" -m venv "$folder/installers"
-"$folder/installers/bin/python" -m pip --disable-pip-version-check --quiet install pipx==1.18.4 hatchling==1.33.0
+"$folder/installers/bin/python" -m pip --disable-pip-version-check --quiet install \
+    pipx==1.18.4 uv==0.13.9 hatchling==1.33.0
 # The official client of the Model Context Protocol, in an environment of its own.
 "${PYTHON:-python3}" -m venv "$folder/mcp"
 "$folder/mcp/bin/python" -m pip --disable-pip-version-check --quiet install mcp==2.3.0

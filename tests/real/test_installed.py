@@ -1,4 +1,4 @@
-"""Coalmine as people install it: by pipx from a clone, into an empty home; and what its wheel says of it."""
+"""Coalmine as people install it, from a clone into an empty home; and what its wheel says of it."""
 
 import os
 import re
@@ -32,10 +32,11 @@ _INSTALL_SECONDS, _DEMO_SECONDS = 600, 300
 
 @pytest.fixture(scope="module")
 def installers() -> Path:
-    """The folder of pipx."""
+    """The folder of pipx and uv."""
     folder = Path(os.environ.get("REAL_PROGRAMS", ".real")).absolute() / "installers" / "bin"
-    if not (folder / "pipx").exists():
-        pytest.fail(f"pipx is not in {folder}; run tests/real/install.sh first")
+    for program in ("pipx", "uv"):
+        if not (folder / program).exists():
+            pytest.fail(f"{program} is not in {folder}; run tests/real/install.sh first")
     return folder
 
 
@@ -60,14 +61,21 @@ def shell(tmp_path_factory: pytest.TempPathFactory, clone: Path, installers: Pat
     programs = home / "installers"
     programs.mkdir()
     (programs / "pipx").symlink_to(installers / "pipx")
-    opened = PrintedShell.at(home, home / ".local" / "bin", programs)
-    opened.environment = {**opened.environment, **_of_pip(), "PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
-    opened.folder = clone
+    opened = _in_a_clone(home, clone, programs)
     block = next(block for block in Block.all_of("README.md") if block.needs == "the network")
     install = block.text.replace("coalmine demo\n", "")
     assert install != block.text
     opened.run(Block(text=install), timeout=_INSTALL_SECONDS)
     opened.folder = home
+    return opened
+
+
+def _in_a_clone(home: Path, clone: Path, *programs: Path) -> PrintedShell:
+    """A person's terminal with an empty home, and how installers reach their index here."""
+    opened = PrintedShell.at(home, home / ".local" / "bin", *programs)
+    pins = dict.fromkeys(("PIP_CONSTRAINT", "UV_CONSTRAINT"), str(ROOT / "constraints.txt"))
+    opened.environment = {**opened.environment, **_of_pip(), **pins}
+    opened.folder = clone
     return opened
 
 
@@ -91,6 +99,28 @@ def test_one_program_is_put_on_the_path(shell: PrintedShell) -> None:
         "/usr/local/bin/python3",
     }
     assert shell.run(Block(text="coalmine config example")) == (ROOT / "coalmine.example.toml").read_text()
+
+
+@pytest.mark.parametrize("way", ["uv", "pip alone"])
+@pytest.mark.timeout(_INSTALL_SECONDS + 60)
+def test_other_ways_of_the_readme_put_one_program_on_the_path_too(
+    way: str, clone: Path, installers: Path, tmp_path: Path
+) -> None:
+    """From a clone, each command of the table as printed, in an empty home."""
+    programs, home = tmp_path / "installers", tmp_path / "home"
+    programs.mkdir()
+    home.mkdir()
+    (programs / "uv").symlink_to(installers / "uv")
+    shell = _in_a_clone(home, clone, *([programs] if way == "uv" else []))
+    (row,) = re.findall(rf"^\| {way} \| (.+?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    commands = re.findall(r"`(.+?)`", row)
+    assert commands
+    shell.run(Block(text="\n".join(commands)), timeout=_INSTALL_SECONDS)
+    shell.folder = home
+    assert [file.name for file in (home / ".local" / "bin").iterdir()] == ["coalmine"]
+    found, version = shell.run(Block(text="command -v python3\ncoalmine --version")).splitlines()
+    assert found in PYTHONS
+    assert version.startswith("coalmine ")
 
 
 @pytest.mark.timeout(2 * _DEMO_SECONDS + 120)
