@@ -12,7 +12,6 @@ from typing import Any
 import typer
 
 from console.invocation import Invocation
-from routing.backlog.item import BacklogState
 from tasks.composition.composition import Coalmine
 
 #: What could mean something to a shell.
@@ -22,17 +21,6 @@ _NOT_A_LETTER = re.compile(r"[^\w .,-]")
 MOST = 50
 
 Offer = Iterator[tuple[str, str]]
-
-#: States of issues that a person may want to name, the likeliest first.
-_NAMED = (
-    BacklogState.IN_PROGRESS,
-    BacklogState.ESCALATED,
-    BacklogState.FROZEN,
-    BacklogState.READY,
-    BacklogState.BLOCKED,
-    BacklogState.PENDING,
-    BacklogState.CANCELLED,
-)
 
 
 def _completes(offers: Callable[[Coalmine], Offer]) -> Callable[[Any, list[str], str], list[tuple[str, str]]]:
@@ -71,7 +59,18 @@ def _jobs(parts: Coalmine) -> Offer:
 
 
 def _issues(parts: Coalmine) -> Offer:
-    for state in _NAMED:
+    from routing.backlog.item import BacklogState  # noqa: PLC0415 - every command imports this file
+
+    # What a person may want to name, the likeliest first.
+    for state in (
+        BacklogState.IN_PROGRESS,
+        BacklogState.ESCALATED,
+        BacklogState.FROZEN,
+        BacklogState.READY,
+        BacklogState.BLOCKED,
+        BacklogState.PENDING,
+        BacklogState.CANCELLED,
+    ):
         for item in islice(parts.backlog_store.listed(state), MOST):
             yield str(item.ref), f"{state.value} {item.title}"
 

@@ -25,7 +25,6 @@ from console.output.template_views import (
     version_document,
     version_view,
 )
-from console.output.trials.way_words import begun_document, begun_words
 from routing.jobs.turn import TurnKind
 from routing.sandbox.profile import SandboxKind
 from routing.templates.templates import ProposalPolicy, VersionStep
@@ -219,6 +218,9 @@ def propose(
     step, begun = coalmine.proposals.propose(name, snapshot, source_commit=found, note=note)
     if step.changed:
         noted(ctx, step.version.id, reason=note)
+    # What a trial shows takes longer to import than all else here; the other commands need none of it.
+    from console.output.trials.way_words import begun_document, begun_words  # noqa: PLC0415
+
     document = _step_document(step) | begun_document(begun)
     policy = coalmine.templates.policy(name)
     next_step = {

@@ -10,8 +10,8 @@ from console.metrics import metric_list as m
 from console.metrics.metric_list import Metric
 from console.output.trials.trial_attention import awaits_person
 from console.output.trials.trial_status import status_of
+from harvest.evidence.health import released_checks
 from harvest.settling.outcome_price import ChangeEnding
-from harvest.trials.harvester import released_checks
 from routing.accounts.breaker import version_of
 from routing.accounts.closed_account import closed_accounts
 from routing.backlog.item import BacklogState

@@ -19,6 +19,7 @@ from routing.cost import NO_COST, Cost
 from routing.errors import CorruptRecordError
 from routing.templates.templates import VersionStep
 from routing.templates.version import Snapshot, Version
+from routing.templates.way import Way
 from tasks.composition.composition import Coalmine
 
 #: Colours of the lines of a unified diff, by their first character.
@@ -37,7 +38,7 @@ def template_document(coalmine: Coalmine, name: str) -> dict[str, Any]:
     """
     champion = coalmine.templates.champion(name)
     trial = coalmine.trials.of_template(name)
-    way = coalmine.ways.of_template(name)
+    way = coalmine.versions.way(name)
     return {
         "template": name,
         "champion": champion.id,
@@ -45,7 +46,7 @@ def template_document(coalmine: Coalmine, name: str) -> dict[str, Any]:
         "policy": coalmine.templates.policy(name).value,
         "trial": trial.id if trial else None,
         "canary": trial.canary_id if trial else None,
-        "way": way.document() if way else None,
+        "way": Way.parse(way, name).document() if way else None,
     }
 
 

@@ -7,7 +7,7 @@ from console.details.fleet_lines import QueueLine
 from console.details.gate_lines import ShutGate
 from console.output.rendering import duration
 from console.status.fleet_status import FleetStatus
-from harvest.trials.harvester import released_checks
+from harvest.evidence.health import released_checks
 from routing.backlog.item import BacklogState
 from routing.templates.trial import DamagedTrial, Trial, TrialState
 

@@ -21,7 +21,7 @@ from console.output.trials.trial_status import TrialStatus, spent_words
 from console.output.trials.trial_words import error_words, questions, state_words
 from console.pages.evidence_plot import evidence_plot
 from harvest.evidence.explanation import ExplainedUnit
-from harvest.trials.harvester import released_checks
+from harvest.evidence.health import released_checks
 
 #: What becomes of a trial when a question is answered.
 _THEN = {"worse": "rolled back", "not_worse": "graduated"}

@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict, FiniteFloat, NonNegativeInt
 
-from routing.templates.trial import Arm
+from routing.templates.trial import Arm, Trial
 
 #: The chance that one check fires although all is well.
 LEVEL = 0.001
@@ -134,3 +134,8 @@ class TrialHealth:
             for check, each in sorted(self.balances.items())
             if each.has_fired and check not in released
         )
+
+
+def released_checks(trial: Trial) -> tuple[HealthCheck, ...]:
+    """The checks of its health that a person has let go."""
+    return tuple(HealthCheck(name) for name in trial.released)

@@ -15,7 +15,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harvest.evidence.difference import Difference, difference_of
-from harvest.evidence.health import HealthCheck
+from harvest.evidence.health import HealthCheck, released_checks
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import AnyTest, advance, parsed_lines, replay, still_supported
 from harvest.evidence.verdict import Decision, Verdict
@@ -282,11 +282,6 @@ def _step(
         alarms=tuple(alarm.check.value for alarm in alarms),
         alarm=json.dumps({"trial": trial.id, "reasons": [alarm.sentence for alarm in alarms]}),
     )
-
-
-def released_checks(trial: Trial) -> tuple[HealthCheck, ...]:
-    """The checks of its health that a person has let go."""
-    return tuple(HealthCheck(name) for name in trial.released)
 
 
 def _test_state(trial: Trial) -> EvidenceState:

@@ -5,6 +5,7 @@ record, so a process may die between a verdict and the next step: the tick that 
 opened only from the way that was read, so of any number of ticks one opens it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,10 +66,12 @@ def policy_of_step(policy: TrialPolicy, steps: Steps, at: int) -> TrialPolicy:
 class Ways:
     """Begins ways, moves them on, and ends them: `begin` for proposals and people, `go_on` for the tick."""
 
-    def __init__(self, *, trials: Trials, versions: VersionStore, backtests: BacktestSteps) -> None:
+    def __init__(
+        self, *, trials: Trials, versions: VersionStore, backtests: Callable[[], BacktestSteps]
+    ) -> None:
         self._trials = trials
         self._versions = versions
-        self._backtests = backtests
+        self._backtests = backtests  # made when a way comes to one
 
     def of_template(self, name: str) -> Way | None:
         """The way that a version of the template is on; CorruptRecordError."""
@@ -77,7 +80,9 @@ class Ways:
 
     def run_of(self, way: Way) -> Trial | Backtest:
         """The trial or backtest of its present step, or NotFoundError."""
-        return self._backtests.find(way.run) if way.step is StepKind.BACKTEST else self._trials.find(way.run)
+        return (
+            self._backtests().find(way.run) if way.step is StepKind.BACKTEST else self._trials.find(way.run)
+        )
 
     def begin(self, canary: Version, policy: TrialPolicy, steps: Steps, *, by: str) -> Begun:
         """Open the first step; no change when the version is on its way already.
@@ -123,7 +128,7 @@ class Ways:
         way = move.after
         policy = policy_of_step(TrialPolicy.from_json(way.policy), way.steps, way.at)
         if way.step is StepKind.BACKTEST:
-            return Begun(run=self._backtests.open(canary, policy, move), changed=True)
+            return Begun(run=self._backtests().open(canary, policy, move), changed=True)
         step = self._trials.open(canary, terms_of(policy), by=way.by, move=move)
         return Begun(run=step.trial, changed=step.changed)
 
@@ -146,6 +151,6 @@ class Ways:
         except (CorruptRecordError, NotFoundError):  # what cannot be read is ended all the same
             return self._versions.stop_way(name, text, subject=subject, data=data)
         if isinstance(run, Backtest) and run.is_running:
-            self._backtests.stop(run, by=by, reason=why)
+            self._backtests().stop(run, by=by, reason=why)
             return True
         return self._versions.stop_way(name, text, subject=subject, data=data)

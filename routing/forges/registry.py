@@ -1,25 +1,25 @@
 """Which kinds of forges there are. A new one is a folder and a line here; see docs/add-a-forge.md."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from routing.errors import SettingsError
-from routing.forges.gitea.kind import FORGEJO, GITEA
-from routing.forges.github.kind import GITHUB
-from routing.forges.gitlab.kind import GITLAB
-from routing.forges.kind import ForgeKind
-from routing.forges.local.kind import LOCAL
+from routing.late_entries import LateEntries
+
+if TYPE_CHECKING:
+    from routing.forges.kind import ForgeKind
 
 #: Every kind, by its name in settings, in the order in which people are shown them.
-KINDS: dict[str, ForgeKind[Any]] = {
-    kind.name: kind
-    for kind in (
-        LOCAL,
-        GITHUB,
-        GITEA,
-        FORGEJO,
-        GITLAB,
-    )
-}
+KINDS: LateEntries[ForgeKind[Any]] = LateEntries(
+    {
+        "local": "routing.forges.local.kind:LOCAL",
+        "github": "routing.forges.github.kind:GITHUB",
+        "gitea": "routing.forges.gitea.kind:GITEA",
+        "forgejo": "routing.forges.gitea.kind:FORGEJO",
+        "gitlab": "routing.forges.gitlab.kind:GITLAB",
+    }
+)
 
 
 def kind_named(name: str) -> ForgeKind[Any]:

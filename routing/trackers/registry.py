@@ -1,14 +1,22 @@
 """Which kinds of trackers there are. A new one is a folder and a line here."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from routing.errors import SettingsError
-from routing.trackers.jira.kind import JIRA
-from routing.trackers.kind import TrackerKind
-from routing.trackers.linear.kind import LINEAR
+from routing.late_entries import LateEntries
+
+if TYPE_CHECKING:
+    from routing.trackers.kind import TrackerKind
 
 #: Every kind, by its name in settings.
-TRACKER_KINDS: dict[str, TrackerKind[Any]] = {kind.name: kind for kind in (JIRA, LINEAR)}
+TRACKER_KINDS: LateEntries[TrackerKind[Any]] = LateEntries(
+    {
+        "jira": "routing.trackers.jira.kind:JIRA",
+        "linear": "routing.trackers.linear.kind:LINEAR",
+    }
+)
 
 
 def tracker_kind_named(name: str) -> TrackerKind[Any]:

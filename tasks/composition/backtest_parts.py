@@ -1,32 +1,29 @@
-"""Backtests and ways, wired: making and proving cases, beginning and running backtests, opening steps."""
+"""Backtests and ways, wired: making and proving cases, beginning and running backtests, opening steps.
+
+Each function imports what it makes, as commands that only read ask for ways and run no backtest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from harvest.settling.score import ScoreRules
-from harvest.trials.opening import Proposals
-from harvest.trials.ways import Ways
 from routing.errors import ConflictError, InvalidInputError
-from routing.forges.errors import ForgeGoneError
-from routing.forges.forge import KnowsRequests
-from routing.issues.issue import IssueRef
-from tasks.agents.pairs.sealed_repository import scratch_repository
-from tasks.agents.repository.place import RepositoryPlace
-from tasks.backtests.collecting import CaseCollector, IssueText
-from tasks.backtests.opening import BacktestOpening, StepBacktests
-from tasks.backtests.running import BacktestRuns, RunningRules
-from tasks.composition.judges import judge_key, judge_of_case
 
 if TYPE_CHECKING:
     from harvest.backtests.case import Case
+    from harvest.trials.opening import Proposals
+    from harvest.trials.ways import BacktestSteps, Ways
     from routing.forges.change_request import RequestText
     from routing.git.git import Git
+    from routing.issues.issue import IssueRef
     from tasks.agents.pairs.judge import Judge
+    from tasks.backtests.collecting import CaseCollector, IssueText
+    from tasks.backtests.opening import BacktestOpening
+    from tasks.backtests.running import BacktestRuns
     from tasks.composition.composition import Coalmine
     from tasks.composition.forge_parts import ForgeParts
 
@@ -53,6 +50,9 @@ class CaseParts:
     @contextmanager
     def scratch(self, repository: str) -> Iterator[tuple[Git, str]]:
         """A scratch copy of a repository, and the newest commit of its main branch."""
+        from tasks.agents.pairs.sealed_repository import scratch_repository
+        from tasks.agents.repository.place import RepositoryPlace
+
         remote = self.forges.remotes.get(repository)
         if remote is None:
             message = f"the settings serve no repository {repository}"
@@ -64,6 +64,8 @@ class CaseParts:
 
     def judge(self, case: Case) -> Judge:
         """The judge of a case. ConflictError when nothing can judge it."""
+        from tasks.composition.judges import judge_of_case
+
         asked = case.model_copy(update={"judge": self.command}) if self.command else case
         found = judge_of_case(self.parts.settings, asked)
         if found is None:
@@ -77,6 +79,9 @@ class CaseParts:
     @contextmanager
     def collector(self, repository: str) -> Iterator[CaseCollector]:
         """What makes cases of a repository's past."""
+        from routing.issues.issue import IssueRef
+        from tasks.backtests.collecting import CaseCollector
+
         forge, _, repo = repository.partition(":")
         own = IssueRef(forge=forge, repo=repo, number=1)
         with self.scratch(repository) as (git, main):
@@ -88,11 +93,16 @@ class CaseParts:
 
     def _requests(self, own: IssueRef, commit: str) -> Sequence[RequestText]:
         """What change requests say that brought a commit; local forges have none."""
+        from routing.forges.forge import KnowsRequests
+
         site = self.forges.sites.get(own.forge)
         forge = site.forge if site is not None else None
         return forge.requests_of(own.repo, commit) if isinstance(forge, KnowsRequests) else ()
 
     def _issue(self, ref: IssueRef) -> IssueText | None:
+        from routing.forges.errors import ForgeGoneError
+        from tasks.backtests.collecting import IssueText
+
         place = self.forges.sources.get(ref.forge)
         try:
             issue = place.forge.read_issue(ref) if place is not None else None
@@ -104,15 +114,25 @@ class CaseParts:
 
 
 def ways_of(parts: Coalmine) -> Ways:
-    """What takes versions from one step to the next."""
-    steps = StepBacktests(
+    """What takes versions from one step to the next. What makes backtests is made with the first one."""
+    from harvest.trials.ways import Ways
+
+    steps = cache(partial(_step_backtests_of, parts))
+    return Ways(trials=parts.trials, versions=parts.versions, backtests=steps)
+
+
+def _step_backtests_of(parts: Coalmine) -> BacktestSteps:
+    from tasks.backtests.opening import StepBacktests
+
+    return StepBacktests(
         parts.backtest_opening, champion=parts.templates.champion, folder=parts.settings.backtest.cases
     )
-    return Ways(trials=parts.trials, versions=parts.versions, backtests=steps)
 
 
 def proposals_of(parts: Coalmine) -> Proposals:
     """What is done with proposed versions."""
+    from harvest.trials.opening import Proposals
+
     settings, canary = parts.settings, parts.settings.canary
     return Proposals(
         templates=parts.templates, trials=parts.trials, versions=parts.versions, enabled=canary.enabled,
@@ -123,6 +143,9 @@ def proposals_of(parts: Coalmine) -> Proposals:
 
 def backtest_opening_of(parts: Coalmine) -> BacktestOpening:
     """What begins and stops backtests."""
+    from tasks.backtests.opening import BacktestOpening
+    from tasks.composition.judges import judge_key
+
     settings = parts.settings
     return BacktestOpening(
         store=parts.backtest_store, versions=parts.versions, generator=parts.generator,
@@ -132,6 +155,10 @@ def backtest_opening_of(parts: Coalmine) -> BacktestOpening:
 
 def backtest_runs_of(parts: Coalmine) -> BacktestRuns:
     """What gives out cases, settles pairs and ends backtests."""
+    from harvest.settling.score import ScoreRules
+    from tasks.backtests.running import BacktestRuns, RunningRules
+    from tasks.composition.judges import judge_key
+
     settings, canary = parts.settings, parts.settings.canary
 
     def is_busy() -> bool:

@@ -166,7 +166,7 @@ class Coalmine(Stores):
         """What people and policies do with versions. Rejecting one withdraws its jobs."""
         from routing.templates.templates import Templates
 
-        return Templates(self.versions, rejected=self.withdrawal.withdraw)
+        return Templates(self.versions, rejected=lambda: self.withdrawal.withdraw())  # noqa: PLW0108 - made then
 
     @cached_property
     def trials(self) -> Trials:

@@ -19,12 +19,12 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from tests.source import forge_rooms, imported
+from tests.source import forge_rooms, imported, tracker_rooms
 
 #: Their imports are made within the functions that need them.
 _IMPORT_WHEN_USED = (
     "tasks/composition/composition.py", "tasks/composition/stores.py", "tasks/composition/forge_parts.py",
-    "tasks/composition/sites.py",
+    "tasks/composition/sites.py", "tasks/composition/backtest_parts.py",
     "tasks/settings/settings.py", "routing/issues/body_text.py", "routing/issues/metadata.py",
     *(f"{folder}/kind.py" for folder in forge_rooms()),
 )  # fmt: skip
@@ -36,6 +36,7 @@ PRELOADED = [
     "celery.worker.consumer", "kombu.transport.redis", "tasks.composition.composition", "tasks.agents.runner",
     "tasks.agents.mail_socket.server", "tasks.logs", "tasks.notify.post",
     "tasks.composition.forge_parts", "tasks.composition.notify_parts", "tasks.work.clock_watch",
+    *(f"{folder.replace('/', '.')}.kind" for folder in (*forge_rooms(), *tracker_rooms())),
     *sorted({name for file in _IMPORT_WHEN_USED for name in imported(Path(file))}),
 ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The table of commands says what the commands say of themselves, and keeps a start short."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -90,6 +91,47 @@ def test_help_imports_no_part_of_a_fleet(words: list[str]) -> None:
     found = set(ended.stderr.split())
     assert "console" in found
     assert not found & PARTS
+
+
+#: What the commands that read templates and the fleet need not: brokers, forges that are not set up, agents.
+NEEDLESS = (
+    "celery", "kombu", "yaml", "routing.forges.gitea", "routing.forges.gitlab", "routing.trackers.jira",
+    "routing.webhook", "routing.jobs.mailbox", "harvest.trials.harvester", "tasks.backtests", "tasks.agents",
+)  # fmt: skip
+
+#: Reads both as the commands do, and prints what was imported.
+READ = """
+import random, sys
+from pathlib import Path
+import fakeredis
+from console.output.template_views import template_documents
+from console.status.fleet_reading import read_status
+from routing.templates.version import Snapshot
+from tasks.composition.composition import Coalmine
+from tasks.settings.settings import load_settings
+
+redis = fakeredis.FakeRedis(decode_responses=True)
+parts = Coalmine(settings=load_settings(Path("coalmine.toml")), redis=redis, generator=random.Random(1))
+parts.templates.add("shop", Snapshot(command="true"))
+assert [each["champion"] for each in template_documents(parts)] == ["shop@v1"]
+assert read_status(parts).queued == 0
+print(*sys.modules)
+"""
+
+
+def test_commands_that_read_import_what_they_read(tmp_path: Path) -> None:
+    """No broker, no forge that is not set up, nothing that runs agents, backtests or the harvest."""
+    ended = subprocess.run(
+        [sys.executable, "-c", READ],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+    )
+    found = ended.stdout.split()
+    assert "harvest.evidence.policy" in found
+    assert [name for name in found if name.startswith(NEEDLESS)] == []
 
 
 def test_a_command_is_imported_once() -> None:

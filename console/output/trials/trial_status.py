@@ -35,11 +35,11 @@ from console.output.trials.trial_outlook import NOTHING_OPEN, TrialOutlook
 from console.output.trials.trial_words import error_words, questions, state_words
 from harvest.evidence.arm_counts import ArmCounts
 from harvest.evidence.difference import Difference
+from harvest.evidence.health import released_checks
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import AnyTest
 from harvest.evidence.verdict import Decision
 from harvest.settling.outcome_price import OutcomePrice
-from harvest.trials.harvester import released_checks
 from routing.cost import NO_COST, Cost
 from routing.templates.trial import Arm, Mode, Trial
 
