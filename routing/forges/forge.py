@@ -80,6 +80,26 @@ class FollowsNames(Protocol):
         ...
 
 
+class Deed(StrEnum):
+    """What people do with an issue that may end the work on it."""
+
+    CLOSE = "close"
+    UNLABEL = "unlabel"  # the label that makes it one for agents is taken off
+    ASSIGN = "assign"  # or taken from somebody
+
+
+@runtime_checkable
+class RemembersDeeds(Protocol):
+    """A forge that keeps who did what with an issue."""
+
+    def last_to(self, deed: Deed, ref: IssueRef, label: str | None) -> str:
+        """Name who did it last, and has not been followed by the opposite; "" when it cannot tell.
+
+        `label` is the one that is meant where a label is. Of assignments our own do not count.
+        """
+        ...
+
+
 class IssueTracker(Protocol):
     """Where issues are: the half of a forge that a tracker such as Jira has too.
 

@@ -12,14 +12,15 @@ from functools import partial
 import structlog
 
 from routing.backlog.backlog import Backlog
-from routing.backlog.intake import Arrival, Hint, Intake, by_whom
+from routing.backlog.intake import Arrival, Hint, Intake
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import CoalmineError
 from routing.forges.errors import ForgeError, ForgeGoneError
-from routing.forges.forge import FollowsNames
+from routing.forges.forge import Deed, FollowsNames
 from routing.forges.site import IssueSite
 from routing.issues.issue import Issue, IssueProblem, IssueRef
 from routing.store.backlog.problem_store import ProblemStore
+from tasks.issues.doers import by, by_delivery
 from tasks.issues.people import People, what_became
 from tasks.work.log_and_continue import LogAndContinue
 
@@ -32,12 +33,6 @@ UNSETTLED_SECONDS = 60.0
 #: Seconds after which a blocked issue is read whole again although its time of change is the same: forges
 #: need not change it when a dependency comes or goes.
 BLOCKED_SECONDS = 600.0
-
-#: Actions of deliveries by what they do to work on an issue.
-_CLOSE = frozenset({"closed"})
-_UNLABEL = frozenset({"unlabeled", "label_updated", "label_cleared"})
-_ASSIGN = frozenset({"assigned", "unassigned"})
-_TAKE_AWAY = frozenset({"deleted", "transferred"})
 
 
 class Collector:
@@ -170,7 +165,7 @@ class Collector:
         try:
             issue = site.forge.read_issue(ref)
         except ForgeGoneError as error:
-            self._gone(site, ref, what_became(error) + _by(site, hints, _TAKE_AWAY))
+            self._gone(site, ref, what_became(error) + by_delivery(site, hints))
             return None
         self.take(site, issue, anew=True, hints=hints)
         return issue
@@ -196,14 +191,15 @@ class Collector:
         if issue.state == "open" and (why or (not _is_begun(item) and site.left_out(issue))):
             said = why or site.left_out(issue)
             if item is not None and not self._backlog.withdraw(issue.ref, said):
-                self._people.end_work(issue.ref, said + _by(site, hints, _UNLABEL))
+                self._people.end_work(issue.ref, said + by(site, issue.ref, Deed.UNLABEL, hints))
             return
         seen = issue.updated_at.isoformat()
         if not anew and item is not None and item.seen == seen and not self._may_be_free(item):
             return
         if issue.state == "closed":
             self._backlog.accept(issue)
-            self._people.end_work(issue.ref, why + _by(site, hints, _CLOSE))
+            who = by(site, issue.ref, Deed.CLOSE, hints) if _is_begun(item) else ""
+            self._people.end_work(issue.ref, why + who)
             return
         asked = self._requested_by(site, issue, item)
         self._backlog.accept(
@@ -214,7 +210,7 @@ class Collector:
             works_in=site.works_in(issue),
         )
         if item is not None:
-            self._people.follow_assignment(site, issue, item, by=_by(site, hints, _ASSIGN))
+            self._people.follow_assignment(site, issue, item, hints)
 
     def _may_be_free(self, item: BacklogItem) -> bool:
         """Whether it is time to see if a blocked item still is."""
@@ -238,12 +234,6 @@ class Collector:
     def _is_settled(self, updated_at: datetime) -> bool:
         """Whether no second change may hide in the same time: one to the second must be some time ago."""
         return updated_at.microsecond > 0 or self._backlog.now() - updated_at.timestamp() > UNSETTLED_SECONDS
-
-
-def _by(site: IssueSite, hints: Sequence[Hint], actions: frozenset[str]) -> str:
-    """Who did one of these, for a reason; our own login is asked for only where somebody is named."""
-    named = any(hint.action in actions for hint in hints)
-    return by_whom(hints, actions, own=site.forge.own_login()) if named else ""
 
 
 def _is_begun(item: BacklogItem | None) -> bool:

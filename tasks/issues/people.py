@@ -5,14 +5,16 @@ A job whose work people landed succeeds, one whose issue or change request they 
 turn is ended within seconds, and nothing more is run, pushed or merged. The branch with the work stays.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from routing.backlog.backlog import Backlog
+from routing.backlog.intake import Hint
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import ConflictError, NotFoundError
 from routing.forges.errors import ForgeGoneError, ForgeMovedError
+from routing.forges.forge import Deed
 from routing.forges.site import ForgeSite, IssueSite
 from routing.issues.issue import Issue, IssueRef
 from routing.jobs.job import Job, JobState
@@ -20,6 +22,7 @@ from routing.jobs.lifecycle import Jobs
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.jobs.job_store import JobStore
 from routing.store.signals.signal_store import SignalStore
+from tasks.issues.doers import by
 from tasks.issues.landings import Fate, SeenWork, seen_work
 from tasks.issues.site import issue_of, place_of
 
@@ -77,9 +80,11 @@ class People:
         if issue is None or place is None or item is None or item.job != job.id:
             return ""
         try:
-            return place.unwanted(place.forge.read_issue(issue))
+            live = place.forge.read_issue(issue)
         except ForgeGoneError as error:  # forges say the same of what a token may not see any longer
             return f"its issue {what_became(error)}" if place.forge.access(issue.repo).readable else ""
+        why = place.unwanted(live)
+        return why and why + by(place, issue, Deed.CLOSE if live.state == "closed" else Deed.UNLABEL)
 
     def goes_on(self, site: ForgeSite, job: Job) -> bool:
         """Whether a step that shows outside may still be made for a job, read long ago: read again here.
@@ -105,11 +110,13 @@ class People:
         job = self._store.read(job_id) if job_id else None
         return job is not None and self.end_job(job, reason, fence=fence)
 
-    def follow_assignment(self, site: IssueSite, issue: Issue, item: BacklogItem, *, by: str = "") -> bool:
+    def follow_assignment(
+        self, site: IssueSite, issue: Issue, item: BacklogItem, hints: Sequence[Hint] = ()
+    ) -> bool:
         """End the job at work on an issue that was assigned to others since it was started.
 
         The issue is still for agents, so it is left to a person when the job has ended. Our own login counts
-        on neither side. `by` says in the reason who did it.
+        on neither side. `hints` are of deliveries, and may say who did it.
         """
         if item.state is not BacklogState.IN_PROGRESS or item.assigned is None or not item.job:
             return False
@@ -118,9 +125,11 @@ class People:
         own = site.forge.own_login().casefold()
         now, then = ({name.casefold() for name in each} - {own} for each in (issue.assignees, item.assigned))
         job = self._store.read(item.job) if now != then else None
+        if job is None:
+            return False
         who = ", ".join(sorted(issue.assignees)) or "nobody"
-        reason = f"the assignment of its issue was changed{by} (now: {who})"
-        return job is not None and self.end_job(job, reason)
+        done = by(site, issue.ref, Deed.ASSIGN, hints)
+        return self.end_job(job, f"the assignment of its issue was changed{done} (now: {who})")
 
     def end_job(self, job: Job, reason: str, *, fence: int | None = None) -> bool:
         """End a job for a reason; as succeeded when its work is on the main branch after all.

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from routing.forges.change_request import ChangeState
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
+from routing.forges.forge import Deed
 from routing.forges.rest import history
 from routing.http.settings import HttpLimits
 from tests.fakes.forge_world import OWN_LOGIN
@@ -86,6 +87,29 @@ def test_who_made_the_newest_assignment_that_stands_asked(served: ServedForge) -
     assert served.forge.requested_by(served.ref(issue), None) == "reader"
     served.world.unassign(issue, "coalmine", "ann")
     assert served.forge.requested_by(served.ref(issue), None) == "out"
+
+
+def test_who_took_the_label_off_or_gave_it_to_others_is_remembered(served: ServedForge) -> None:
+    """Nobody did once the label is on again; our own assignments do not count."""
+    issue = served.world.open_issue("Slow", "text", labels=["agent"], author="out")
+    forge, ref = served.forge, served.ref(issue)
+    assert [forge.last_to(one, ref, "agent") for one in (Deed.UNLABEL, Deed.ASSIGN)] == ["", ""]
+    served.world.unlabel(issue, "agent", "reader")
+    served.world.assign(issue, "ann", "reader")
+    served.world.assign(issue, "coalmine", OWN_LOGIN)
+    assert [forge.last_to(one, ref, "agent") for one in (Deed.UNLABEL, Deed.ASSIGN)] == ["reader", "reader"]
+    served.world.label(issue, "agent", "ann")
+    served.world.unassign(issue, "ann", "ann")
+    assert [forge.last_to(one, ref, "agent") for one in (Deed.UNLABEL, Deed.ASSIGN)] == ["", "ann"]
+    assert forge.last_to(Deed.UNLABEL, ref, None) == ""
+
+
+def test_who_closed_it_is_remembered(served: ServedForge) -> None:
+    """Nobody did once it was opened again."""
+    issue = served.world.open_issue("Slow", "text", author="out")
+    for close, found in ((False, ""), (True, "ann"), (False, "")):
+        (served.world.close if close else served.world.reopen)(issue, "ann")
+        assert served.forge.last_to(Deed.CLOSE, served.ref(issue), None) == found
 
 
 def test_who_is_forgotten_is_nobody(served: ServedForge) -> None:

@@ -202,7 +202,13 @@ class GitLabRoutes:
             "web_url": f"https://forge.test/{self.world.repo}/-/issues/{issue.number}",
             "references": {"short": f"#{issue.number}", "full": f"{self.world.repo}#{issue.number}"},
             "moved_to_id": None,
+            "closed_by": self._closed_by(issue),
         }
+
+    def _closed_by(self, issue: WorldIssue) -> dict[str, Any] | None:
+        """Who closed an issue that is closed."""
+        closed = self.world.history.of(issue.number, "closed") if issue.state == "closed" else []
+        return self.user(closed[-1].actor) if closed and closed[-1].actor else None
 
     def issues(self, asked: AskedRequest, _found: Found) -> Answer:
         """Issues alone, in the order that is asked for; labels of two cases are two."""

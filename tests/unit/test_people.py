@@ -9,7 +9,7 @@ import redis
 from routing.backlog.item import BacklogState
 from routing.forges.commit_status import CombinedStatus, StatusState
 from routing.forges.errors import ForgeGoneError, ForgeOutcomeUnknownError, ForgeUnreachableError
-from routing.forges.forge import Access
+from routing.forges.forge import Access, Deed
 from routing.issues.issue import IssueRef
 from routing.jobs.ending import Ending
 from routing.jobs.job import Job, JobResult, JobState
@@ -23,7 +23,7 @@ from tests.fakes.memory_forge import OWN_LOGIN, MemoryForge
 from tests.fleets.forge_fleet import ForgeFleet
 
 STAGES = ("queued", "running", "waiting", "corrective queued", "corrective running")
-Deed = Callable[[ForgeFleet, IssueRef], object]
+Doing = Callable[[ForgeFleet, IssueRef], object]
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def merges_and_closes(fleet: ForgeFleet, ref: IssueRef) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("deed", [closes, takes_the_label_off, deletes])
-def test_work_on_an_issue_that_nobody_wants_ends(fleet: ForgeFleet, stage: str, deed: Deed) -> None:
+def test_work_on_an_issue_that_nobody_wants_ends(fleet: ForgeFleet, stage: str, deed: Doing) -> None:
     """In every state: nothing more is run, opened or merged, no person is asked, and the place is free."""
     ref, claim = brought_to(fleet, stage)
     deed(fleet, ref)
@@ -153,7 +153,7 @@ def test_work_whose_request_is_closed_ends(fleet: ForgeFleet, stage: str) -> Non
 
 @pytest.mark.parametrize("deed", [merges, merges_and_closes])
 @pytest.mark.parametrize("stage", STAGES[2:])
-def test_work_that_a_person_merges_is_over(fleet: ForgeFleet, stage: str, deed: Deed) -> None:
+def test_work_that_a_person_merges_is_over(fleet: ForgeFleet, stage: str, deed: Doing) -> None:
     """Before CI has spoken, or against what it said: the job has succeeded, and its place is free."""
     ref, claim = brought_to(fleet, stage)
     deed(fleet, ref)
@@ -194,7 +194,7 @@ def test_an_assignment_from_before_the_start_ends_nothing(fleet: ForgeFleet) -> 
 
 @pytest.mark.parametrize("off", [closes, takes_the_label_off])
 @pytest.mark.parametrize("soon", [True, False], ids=["while it ends", "later"])
-def test_what_is_wanted_again_begins_anew(fleet: ForgeFleet, off: Deed, *, soon: bool) -> None:
+def test_what_is_wanted_again_begins_anew(fleet: ForgeFleet, off: Doing, *, soon: bool) -> None:
     """By another job, which says after which; also when people change their minds while the turn is ended."""
     ref, claim = brought_to(fleet, "corrective running")
     first = job_of(fleet)
@@ -447,7 +447,7 @@ def delivered(fleet: ForgeFleet, ref: IssueRef, *said: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("deed", "action"), [(closes, "closed"), (takes_the_label_off, "unlabeled"), (deletes, "deleted")]
 )
-def test_who_ended_the_work_is_said(fleet: ForgeFleet, deed: Deed, action: str) -> None:
+def test_who_ended_the_work_is_said(fleet: ForgeFleet, deed: Doing, action: str) -> None:
     """By the delivery about it; what we did to the issue meanwhile names nobody."""
     ref, _ = brought_to(fleet, "waiting")
     deed(fleet, ref)
@@ -464,6 +464,41 @@ def test_nobody_is_named_where_it_is_not_known(fleet: ForgeFleet) -> None:
     ref, _ = brought_to(fleet, "waiting")
     takes_the_label_off(fleet, ref)
     delivered(fleet, ref, ("label_updated", "ann"), ("label_updated", "bob"), ("closed", "carl"))
+    assert "(by" not in job_of(fleet).reason
+
+
+@pytest.mark.parametrize(
+    ("deed", "what"),
+    [(closes, Deed.CLOSE), (takes_the_label_off, Deed.UNLABEL)],
+    ids=["closed", "unlabelled"],
+)
+@pytest.mark.parametrize("way", ["a poll", "the look before the merge"])
+def test_who_ended_the_work_is_asked_of_the_forge(
+    fleet: ForgeFleet, deed: Doing, what: Deed, way: str
+) -> None:
+    """No delivery came: its history of the issue has the name."""
+    ref, _ = brought_to(fleet, "waiting")
+    deed(fleet, ref)
+    fleet.forge.deeds[ref, what] = "ann"
+    if way == "a poll":
+        fleet.poll()
+    else:
+        fleet.judging.pop()[1]()
+        fleet.watch()
+    assert job_of(fleet).state is JobState.CANCELLED
+    assert " (by ann); its work is kept" in job_of(fleet).reason
+
+
+@pytest.mark.parametrize("who", [OWN_LOGIN, "", None], ids=["we", "nobody known", "away"])
+def test_what_the_forge_does_not_say_holds_nothing_up(fleet: ForgeFleet, who: str | None) -> None:
+    """The work ends all the same, and nobody is named; nor are we."""
+    ref, _ = brought_to(fleet, "waiting")
+    closes(fleet, ref)
+    fleet.forge.deeds[ref, Deed.CLOSE] = who or ""
+    if who is None:
+        fleet.mishaps.lasting["last_to"] = lambda: ForgeUnreachableError("away")
+    fleet.poll()
+    assert job_of(fleet).state is JobState.CANCELLED
     assert "(by" not in job_of(fleet).reason
 
 

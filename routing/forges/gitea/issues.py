@@ -109,6 +109,8 @@ class GiteaIssues(RestIssues):
         if entry.type == "assignees" and entry.assignee:
             name, added = entry.assignee.casefold(), not entry.removed_assignee
             return IssueMark(kind="assignee", name=name, added=added, actor=entry.user)
+        if entry.type in {"close", "reopen"}:
+            return IssueMark(kind="end", name="", added=entry.type == "close", actor=entry.user)
         return None
 
     def _listing(self) -> Mapping[str, str]:

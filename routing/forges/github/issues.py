@@ -98,6 +98,8 @@ class GitHubIssues(RestIssues):
         if event.event in {"assigned", "unassigned"}:
             who = event.assigner or event.actor
             return IssueMark(kind="assignee", name=event.assignee.casefold(), added=added, actor=who)
+        if event.event in {"closed", "reopened"}:
+            return IssueMark(kind="end", name="", added=event.event == "closed", actor=event.actor)
         return None
 
     def _listing(self) -> Mapping[str, str]:

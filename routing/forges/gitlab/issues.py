@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import AwareDatetime
 
 from routing.forges.errors import ForgeError, ForgeInvalidError, ForgeMovedError
+from routing.forges.forge import Deed
 from routing.forges.gitlab.label_times import label_times
 from routing.forges.gitlab.projects import GitLabProjects
 from routing.forges.gitlab.text import note_text
@@ -94,6 +95,12 @@ class GitLabIssues(RestIssues):
         """Close the issue; closing a closed one changes nothing."""
         self._edit(ref, {"state_event": "close"})
 
+    def last_to(self, deed: Deed, ref: IssueRef, label: str | None) -> str:
+        """The issue itself says who closed it."""
+        if deed is not Deed.CLOSE:
+            return super().last_to(deed, ref, label)
+        return self._client.parsed(GitLabIssue, self._client.get(self.path(ref))).closed_by
+
     def user(self, name: str) -> GitLabUser | None:
         """The user of a name, None for nobody."""
         path_segment(name)
@@ -132,6 +139,8 @@ class GitLabIssues(RestIssues):
     def _label_marks(self, ref: IssueRef) -> list[tuple[datetime, IssueMark]]:
         """Each with its time. Nobody put a label on by its name of now that may have been renamed since.
 
+        Who took one off is named all the same: nothing is granted by that.
+
         The times of labels are read last, so that a renaming which the events show is among them.
         """
         number = self._client.parsed(GitLabIssue, self._client.get(self.path(ref))).id
@@ -143,8 +152,9 @@ class GitLabIssues(RestIssues):
 
         def mark(at: datetime, label: WireLabel, event: WireLabelEvent) -> IssueMark:
             known = times.get(label.id)
-            actor = event.user if known is not None and known.stood(at) else ""
-            return IssueMark(kind="label", name=label.name, added=event.action == "add", actor=actor)
+            added = event.action == "add"
+            actor = event.user if not added or (known is not None and known.stood(at)) else ""
+            return IssueMark(kind="label", name=label.name, added=added, actor=actor)
 
         return [
             (one.created_at, mark(one.created_at, one.label, one))

@@ -103,6 +103,7 @@ class GitLabIssue(WireIssue):
     repository: Annotated[GitLabProject | None, BeforeValidator(_named_by_reference)] = Field(
         None, validation_alias="references"
     )
+    closed_by: GitLabLogin = ""
     moved_to_id: int | None = None  # of the issue that goes on in its place
     link_type: Text = ""  # in a listing of linked issues
 

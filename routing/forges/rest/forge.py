@@ -12,7 +12,7 @@ from routing.forges.change_request import ChangeRequest, RequestText, Revert, Re
 from routing.forges.commit_status import CombinedStatus
 from routing.forges.errors import ForgeGoneError, ForgeInvalidError
 from routing.forges.feedback import Feedback
-from routing.forges.forge import Access, Permission
+from routing.forges.forge import Access, Deed, Permission
 from routing.forges.rest.access import RestAccess
 from routing.forges.rest.changes import RestChanges
 from routing.forges.rest.client import ForgeClient
@@ -109,6 +109,10 @@ class RestForge:
     def requested_by(self, ref: IssueRef, label: str | None) -> str:
         """Name the person who asked for agents."""
         return self.issues.requested_by(self._ours(ref), label)
+
+    def last_to(self, deed: Deed, ref: IssueRef, label: str | None) -> str:
+        """Name who did last what may end the work on an issue."""
+        return self.issues.last_to(deed, self._ours(ref), label)
 
     def comment(self, ref: IssueRef, body: str) -> Comment:
         """Write a comment."""

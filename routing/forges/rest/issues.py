@@ -11,7 +11,15 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from routing.forges.errors import ForgeGoneError, ForgeMovedError, ForgeRefusedError
-from routing.forges.rest.asking import IssueMark, last_to_assign, last_to_label
+from routing.forges.forge import Deed
+from routing.forges.rest.asking import (
+    IssueMark,
+    last_to_assign,
+    last_to_close,
+    last_to_label,
+    last_to_reassign,
+    last_to_unlabel,
+)
 from routing.forges.rest.client import ForgeClient, problems_of
 from routing.forges.rest.path import repository_path
 from routing.forges.rest.wire import WireComment, WireIssue, WireRepository, WireUser
@@ -138,6 +146,17 @@ class RestIssues(ABC):
         who = last_to_assign(marks, assigned, own=self.own_login())
         return issue.user if who is None else who
 
+    def last_to(self, deed: Deed, ref: IssueRef, label: str | None) -> str:
+        """Name who closed the issue, took the label off, or changed its assignment, last; "" for nobody."""
+        marks = self._marks(ref) or ()
+        match deed:
+            case Deed.CLOSE:
+                return last_to_close(marks)
+            case Deed.UNLABEL:
+                return last_to_unlabel(marks, self.compared(label)) if label is not None else ""
+            case Deed.ASSIGN:
+                return last_to_reassign(marks, own=self.own_login())
+
     def own_login(self) -> str:
         """Whose token it is: as it is configured, else as the forge says, asked once."""
         if not self._login:
@@ -192,7 +211,7 @@ class RestIssues(ABC):
 
     @abstractmethod
     def _marks(self, ref: IssueRef) -> Sequence[IssueMark] | None:
-        """Labels and assignees that came or went, oldest first; None when the forge keeps no history."""
+        """Labels and assignees that came or went, and ends, oldest first; None without a history."""
 
     @abstractmethod
     def _listing(self) -> Mapping[str, str]:
