@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from tests.fakes import gitlab_bodies as bodies
 from tests.fakes.forge_history import Happening
-from tests.fakes.forge_world import ForgeWorld, WorldIssue
+from tests.fakes.forge_world import ForgeWorld, WorldIssue, WorldPull
 from tests.servers.gitlab_server import PROJECT, GitLabRoutes
 
 #: What GitLab calls an action; whatever else happens to an issue is an update that says what was changed.
@@ -18,41 +19,50 @@ def gitlab_event(one: Happening) -> str:
 def gitlab_body(world: ForgeWorld, issue: WorldIssue, one: Happening) -> dict[str, Any]:
     """The body that tells of one happening, with the issue as it is now."""
     routes = GitLabRoutes(world)
-    shown = {"user": routes.user(one.actor), "project": _project(world)}
     if one.kind == "commented":
-        return shown | _note(routes, world, issue, one)
+        return _comment(routes, world, issue, one)
     titles = [_label(world, name) for name in issue.labels]
-    attributes = _issue(issue) | {"action": _ACTIONS.get(one.kind, "update"), "labels": titles}
-    return shown | {
-        "object_kind": "issue",
-        "event_type": "issue",
-        "object_attributes": attributes,
+    attributes = _issue(world, issue, _ACTIONS.get(one.kind, "update"))
+    more = {
         "labels": titles,
         "assignees": [routes.user(login) for login in issue.assignees],
         "changes": _changes(routes, world, issue, one),
     }
+    return bodies.body("issue", attributes, **_shown(routes, world, one.actor), **more)
 
 
-def _project(world: ForgeWorld) -> dict[str, Any]:
-    return {"id": PROJECT, "path_with_namespace": world.repo, "default_branch": "main"}
+def gitlab_review(
+    world: ForgeWorld, pull: WorldPull, review: dict[str, Any]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Its words and its remarks, each as a comment on the merge request, and an approval."""
+    said = [review["body"]] if review["body"] else []
+    said += [one["body"] for one in pull.remarks if one["pull_request_review_id"] == review["id"]]
+    shown = _shown(GitLabRoutes(world), world, str(review["user"]["login"]))
+    sent = [("Note Hook", _note(world, pull, text, **shown)) for text in said]
+    if review["state"] == "APPROVED":
+        attributes = bodies.request_attributes(pull.branch) | GitLabRoutes(world).request(pull)
+        sent.append(
+            ("Merge Request Hook", bodies.body("merge_request", attributes | {"action": "approved"}, **shown))
+        )
+    return sent
 
 
-def _issue(issue: WorldIssue) -> dict[str, Any]:
+def _shown(routes: GitLabRoutes, world: ForgeWorld, actor: str) -> dict[str, Any]:
+    """Who did it, and where."""
+    who = bodies.user() | routes.user(actor)
+    return {"user": who, "project": bodies.project(world.repo) | {"id": PROJECT}}
+
+
+def _issue(world: ForgeWorld, issue: WorldIssue, action: str | None) -> dict[str, Any]:
+    titles = [_label(world, name) for name in issue.labels]
     state = "opened" if issue.state == "open" else "closed"
-    return {
-        "id": issue.id,
-        "iid": issue.number,
-        "project_id": PROJECT,
-        "title": issue.title,
-        "description": issue.body,
-        "state": state,
-        "type": "Issue",
-        "updated_at": issue.updated_at,
-    }
+    own = {"id": issue.id, "iid": issue.number, "project_id": PROJECT, "title": issue.title, "state": state}
+    more = {"description": issue.body, "updated_at": issue.updated_at, "labels": titles}
+    return bodies.issue_attributes(action, **own, **more)
 
 
 def _label(world: ForgeWorld, name: str) -> dict[str, Any]:
-    return {"id": world.label_id(name), "title": name, "color": "#ededed", "type": "ProjectLabel"}
+    return bodies.label(name) | {"id": world.label_id(name)}
 
 
 def _changes(routes: GitLabRoutes, world: ForgeWorld, issue: WorldIssue, one: Happening) -> dict[str, Any]:
@@ -74,19 +84,20 @@ def _before_and_after(others: list[Any], subject: Any, *, came: bool) -> dict[st
     return {"previous": others, "current": more} if came else {"previous": more, "current": others}
 
 
-def _note(routes: GitLabRoutes, world: ForgeWorld, issue: WorldIssue, one: Happening) -> dict[str, Any]:
+def _comment(routes: GitLabRoutes, world: ForgeWorld, issue: WorldIssue, one: Happening) -> dict[str, Any]:
     """The newest comment of its author: on an issue, or on a merge request."""
     said = [
         each for each in world.comments.values() if each.issue == issue.number and each.author == one.actor
     ]
-    pull = world.pulls.get(issue.number)
-    note = {
-        "id": said[-1].id,
-        "note": said[-1].body,
-        "noteable_type": "Issue" if pull is None else "MergeRequest",
-        "action": "create",
-        "system": False,
-    }
-    titles = [_label(world, name) for name in issue.labels]
-    on = {"merge_request": routes.request(pull)} if pull else {"issue": _issue(issue) | {"labels": titles}}
-    return {"object_kind": "note", "event_type": "note", "object_attributes": note, **on}
+    pull, shown = world.pulls.get(issue.number), _shown(routes, world, one.actor)
+    if pull is not None:
+        return _note(world, pull, said[-1].body, **shown)
+    attributes = bodies.note_attributes("create", "Issue", id=said[-1].id, note=said[-1].body)
+    return bodies.body("note", attributes, issue=_issue(world, issue, None), **shown)
+
+
+def _note(world: ForgeWorld, pull: WorldPull, text: str, **shown: Any) -> dict[str, Any]:
+    """A comment on a merge request."""
+    attributes = bodies.note_attributes("create", "MergeRequest", note=text)
+    about = bodies.request_attributes(pull.branch) | GitLabRoutes(world).request(pull)
+    return bodies.body("note", attributes, merge_request=about, **shown)

@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.fakes.deliveries import SECRET, SentDelivery, dialect_of
 from tests.fakes.forge_history import Happening
-from tests.fakes.forge_world import ForgeWorld, WorldIssue
-from tests.fakes.gitlab_deliveries import gitlab_body, gitlab_event
+from tests.fakes.forge_world import ForgeWorld, WorldIssue, WorldPull
+from tests.fakes.gitlab_deliveries import gitlab_body, gitlab_event, gitlab_review
 from tests.servers.gitea_server import GiteaRoutes
 from tests.servers.github_server import GitHubRoutes
 
@@ -33,14 +33,29 @@ def deliveries_of(
             happenings = [newest, *first]
         elif kind != "gitlab":  # labels of a new issue are in `opened`; its assignees come first
             happenings = [*(one for one in first if one.kind == "assigned"), newest]
-    requests = [_request(kind, world, issue, one).signed_with(secret) for one in happenings]
+    requests = [_request(kind, world, issue, one) for one in happenings]
     if kind not in {"github", "gitlab"}:  # Gitea sends this one twice, with one delivery id
         requests = [
             again
             for one, request in zip(happenings, requests, strict=True)
             for again in [request] * (2 if one.kind == "assigned" else 1)
         ]
-    return tuple(_with_all_signatures(request) for request in requests)
+    return tuple(_signed(request, secret) for request in requests)
+
+
+def review_deliveries(
+    kind: str, world: ForgeWorld, pull: WorldPull, *, secret: str = SECRET
+) -> tuple[SentDelivery, ...]:
+    """What is sent of the newest review of a request.
+
+    GitHub says both and of each remark, Gitea of the review alone, and GitLab of each note.
+    """
+    review = pull.reviews[-1]
+    sent = [
+        _delivery(kind, world, event, body, name=f"{review['id']}/{count}")
+        for count, (event, body) in enumerate(_REVIEWS.get(kind, _gitea_review)(world, pull, review))
+    ]
+    return tuple(_signed(one, secret) for one in sent)
 
 
 def _request(kind: str, world: ForgeWorld, issue: WorldIssue, one: Happening) -> SentDelivery:
@@ -48,18 +63,23 @@ def _request(kind: str, world: ForgeWorld, issue: WorldIssue, one: Happening) ->
         event = gitlab_event(one)
     else:
         event = "issue_comment" if one.kind == "commented" else "issues"
-    delivery = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{world.repo}/{one.id}"))
+    body = _BODIES.get(kind, _gitea)(world, issue, one)
+    return _delivery(kind, world, event, body, name=str(one.id))
+
+
+def _delivery(kind: str, world: ForgeWorld, event: str, body: dict[str, Any], *, name: str) -> SentDelivery:
+    delivery = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{world.repo}/{name}"))
     names = dialect_of(kind)
     headers = {"content-type": "application/json"}
     headers |= dict.fromkeys(names.event, event) | dict.fromkeys(names.delivery, delivery)
     if kind not in {"github", "gitlab"}:
         headers |= {"x-gogs-event": event, "x-gogs-delivery": delivery}
-    body = _BODIES.get(kind, _gitea)(world, issue, one)
     return SentDelivery(kind=kind, headers=headers, body=json.dumps(body).encode())
 
 
-def _with_all_signatures(request: SentDelivery) -> SentDelivery:
+def _signed(request: SentDelivery, secret: str) -> SentDelivery:
     """Gitea and Forgejo send one signature under the names of those that they descend from."""
+    request = request.signed_with(secret)
     names = dialect_of(request.kind).signature
     signature = request.headers[names[0]]
     more = [] if request.kind in {"github", "gitlab"} else ["x-gogs-signature"]
@@ -86,7 +106,7 @@ def _gitea(world: ForgeWorld, issue: WorldIssue, one: Happening) -> dict[str, An
     routes = GiteaRoutes(world)
     shown = routes.issue(issue)
     shown["assignee"] = {"login": issue.assignees[0]} if issue.assignees else None
-    about = {"is_pull": False} if one.kind == "commented" else {"number": issue.number}
+    about = {"is_pull": issue.number in world.pulls} if one.kind == "commented" else {"number": issue.number}
     return {
         "action": _GITEA_ACTIONS.get(one.kind, one.kind),
         **about,
@@ -111,5 +131,40 @@ def _more(routes: GitHubRoutes, world: ForgeWorld, issue: WorldIssue, one: Happe
     return {}
 
 
+#: An event, and its body.
+EventBody = tuple[str, dict[str, Any]]
+
+
+def _github_review(world: ForgeWorld, pull: WorldPull, review: dict[str, Any]) -> list[EventBody]:
+    routes = GitHubRoutes(world)
+    about = {
+        "pull_request": routes.pull(pull),
+        "repository": {"id": 1, "full_name": world.repo, "default_branch": "main"},
+        "sender": {**review["user"], "type": "User"},
+    }
+    shown = {**review, "state": str(review["state"]).lower()}
+    sent: list[EventBody] = [("pull_request_review", {"action": "submitted", "review": shown, **about})]
+    sent += [
+        ("pull_request_review_comment", {"action": "created", "comment": remark, **about})
+        for remark in pull.remarks
+        if remark["pull_request_review_id"] == review["id"]
+    ]
+    return sent
+
+
+def _gitea_review(world: ForgeWorld, pull: WorldPull, review: dict[str, Any]) -> list[EventBody]:
+    word = {"APPROVED": "approved", "REQUEST_CHANGES": "rejected"}.get(str(review["state"]), "comment")
+    body = {
+        "action": "reviewed",
+        "number": pull.issue.number,
+        "pull_request": GiteaRoutes(world).pull(pull),
+        "repository": {"id": 1, "full_name": world.repo, "default_branch": "main"},
+        "sender": {**review["user"], "username": review["user"]["login"]},
+        "review": {"type": f"pull_request_review_{word}", "content": review["body"]},
+    }
+    return [(f"pull_request_{word}", body)]
+
+
 #: What makes the body, where it is not Gitea's.
 _BODIES = {"github": _github, "gitlab": gitlab_body}
+_REVIEWS = {"github": _github_review, "gitlab": gitlab_review}

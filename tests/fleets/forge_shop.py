@@ -19,7 +19,7 @@ from tasks.composition.forge_parts import ForgeParts
 from tasks.settings.issue_settings import WatchSettings
 from tests.fakes.deliveries import DELIVERING_KINDS, SECRET, SentDelivery
 from tests.fakes.forge_world import OWN_LOGIN, TOKEN, ForgeWorld, WorldComment, WorldIssue, WorldPull
-from tests.fakes.world_deliveries import deliveries_of
+from tests.fakes.world_deliveries import deliveries_of, review_deliveries
 from tests.fleets.worker_fleet import WorkerFleet, fleet
 from tests.programs.web_process import Console, console
 from tests.repositories import new_repository
@@ -83,6 +83,18 @@ class ForgeShop:
         answers = [self.web.post(sent) for sent in deliveries]
         assert {answer.status_code for answer in answers} == {200}, answers
         return [answer.json() for answer in answers]
+
+    def review(self, pull: WorldPull, state: str, **said: Any) -> None:
+        """Somebody judges a pull request, and the forge delivers that."""
+        self.world.review(pull, state, **said)
+        answers = self.deliver(review_deliveries(self.kind, self.world, pull))
+        assert {answer["status"] for answer in answers} == {"success"}, answers
+
+    def say(self, pull: WorldPull, text: str, *, by: str) -> None:
+        """Somebody comments on a pull request, and the forge delivers that."""
+        self.world.comment(pull.issue.number, by, text)
+        answers = self.tell(pull.issue, "commented")
+        assert {answer["status"] for answer in answers} == {"success"}, answers
 
     def poll(self) -> None:
         """What beat sends when it is time to look at the forge."""

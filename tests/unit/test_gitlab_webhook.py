@@ -15,7 +15,7 @@ from routing.webhook.delivery import read_delivery
 from routing.webhook.dialect import IssueNews
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
-from tests.fakes.gitlab_events import IGNORED, LOOKED_AT, changed, issue, pipeline, push, request
+from tests.fakes.gitlab_events import IGNORED, LOOKED_AT, changed, issue, note, pipeline, push, request
 from tests.servers.web_client import WebClient
 
 SECRET = "s3cr3t-0123456789"  # noqa: S105 - of the tests
@@ -79,6 +79,22 @@ def test_a_wrong_shape_is_named(door: WebClient) -> None:
     answer = send(door, "Issue Hook", issue() | {"object_attributes": {"iid": "23"}})
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["body", "object_attributes", "iid"]
+
+
+def test_members_without_a_value_are_read_as_nothing(door: WebClient) -> None:
+    """None of them says what the delivery is about; a 422 would count against the webhook."""
+    for event, body, path in (
+        ("Issue Hook", issue("open"), ("changes",)),
+        ("Note Hook", note(), ("object_attributes", "system")),
+        ("Note Hook", note("merge_request"), ("merge_request", "source_branch")),
+        ("Merge Request Hook", request("update"), ("object_attributes", "source_branch")),
+        ("Pipeline Hook", pipeline("success"), ("object_attributes", "tag")),
+    ):
+        inner = body[path[0]] if path[1:] else body
+        inner[path[-1]] = None
+        answer = send(door, event, body)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["status"] == ("ignored" if path[-1] == "source_branch" else "success")
 
 
 def test_names_of_the_most_characters_are_read(door: WebClient) -> None:

@@ -148,6 +148,8 @@ HEAD = {"ref": "coalmine/0123456789abcdef", "repo": {"full_name": "acme/shop"}}
             HEAD["ref"],
         ),
         ("pull_request_rejected", {"pull_request": {"head": HEAD}}, "pull_request_rejected", HEAD["ref"]),
+        ("pull_request_comment", {"action": "reviewed", "pull_request": {"head": HEAD}}, "reviewed",
+         HEAD["ref"]),
         ("pull_request", {"action": "closed", "pull_request": {"head": HEAD | {"repo": None}}}, "closed",
          HEAD["ref"]),
     ],

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic_core import from_json
 
-from tests.fakes.deliveries import DELIVERING_KINDS, SECRET, SentDelivery, dialect_of, news_of, recorded
+from routing.webhook.dialect import WorkNews
+from tests.fakes.deliveries import DELIVERING_KINDS, SECRET, SentDelivery, dialect_of, news_of, read, recorded
 from tests.fakes.forge_world import OWN_LOGIN, ForgeWorld
-from tests.fakes.world_deliveries import deliveries_of
+from tests.fakes.world_deliveries import deliveries_of, review_deliveries
 from tests.repositories import new_repository
 
 
@@ -93,3 +94,21 @@ def test_they_are_shaped_like_the_recordings(world: ForgeWorld) -> None:
         assert set(known) - {"secret"} == set(shown)
         for part in ("issue", "repository", "sender"):
             assert set(shown[part]) <= set(known[part]), part
+
+
+@pytest.mark.parametrize("kind", DELIVERING_KINDS)
+def test_reviews_are_delivered_as_news_of_the_work(world: ForgeWorld, kind: str) -> None:
+    """Whatever they say; a review that only comments is of an event of its own on Gitea."""
+    branch = "coalmine/0123456789abcdef"
+    world.repository.work(branch, {"cart.py": "sum\n"})
+    pull = world.open_pull(branch, "Fast")
+    words = ("APPROVED", "CHANGES_REQUESTED" if kind == "github" else "REQUEST_CHANGES", "COMMENT")
+    for word in words:
+        world.review(pull, word, "ann", body="See there.", remarks=[("cart.py", 1, "Why?")])
+        sent = review_deliveries(kind, world, pull)
+        assert len(sent) == {"github": 2, "gitlab": 3 if word == "APPROVED" else 2}.get(kind, 1)
+        for one in sent:
+            news = read(one).news
+            assert isinstance(news, WorkNews), one.headers
+            assert (news.repo, news.branch, news.actor) == (world.repo, branch, "ann")
+            assert dialect_of(kind).is_signed([SECRET], one.headers, one.body)

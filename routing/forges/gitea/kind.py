@@ -20,7 +20,6 @@ _API_ROOT = "/api/v1"
 
 #: Gitea has events of its own for what GitHub tells apart by the action.
 _ISSUES = frozenset({"issues", "issue_assign", "issue_label", "issue_milestone"})
-_COMMENTS = frozenset({"issue_comment", "pull_request_comment"})
 
 
 class GiteaConfig(RemoteConfig):
@@ -94,7 +93,6 @@ GITEA = ForgeKind(
         event=("x-gitea-event", "x-github-event"),
         delivery=("x-gitea-delivery", "x-github-delivery"),
         issue_events=_ISSUES,
-        comment_events=_COMMENTS,
     ),
 )
 
@@ -109,6 +107,5 @@ FORGEJO = ForgeKind(
         event=("x-forgejo-event", "x-gitea-event", "x-github-event"),
         delivery=("x-forgejo-delivery", "x-gitea-delivery", "x-github-delivery"),
         issue_events=_ISSUES,
-        comment_events=_COMMENTS,
     ),
 )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from routing.forges.rest.webhook import Short
 from routing.webhook.dialect import IssueNews, News, WebhookDialect, WorkNews
@@ -33,6 +33,10 @@ _ISSUE_ACTIONS = {"open": "opened", "close": "closed", "reopen": "reopened"}
 _NOTE_ACTIONS = {"create": "created", "update": "edited"}
 #: How a pipeline ends, or comes to rest: before that there is nothing to look at.
 _ENDED = frozenset({"success", "failed", "canceled", "skipped", "manual"})
+
+
+#: Null is no.
+_Flag = Annotated[bool, BeforeValidator(lambda value: value is not None and value)]
 
 
 class _Sent(BaseModel):
@@ -95,20 +99,20 @@ class IssueBody(_Sent):
     project: SentProject | None = None
     object_attributes: SentIssue
     labels: tuple[SentLabel, ...] | None = None
-    changes: SentChanges = SentChanges()
+    changes: SentChanges | None = None
 
 
 class SentNote(_Sent):
     """A comment."""
 
     action: Short | None = None  # missing before 16.11, when only new ones were sent
-    system: bool = False
+    system: _Flag = False
 
 
 class SentRequest(_Sent):
     """A merge request with its two ends."""
 
-    source_branch: Short = ""
+    source_branch: Short | None = None
     action: Short | None = None
     source_project_id: int | None = None
     target_project_id: int | None = None
@@ -145,7 +149,7 @@ class SentPipeline(_Sent):
 
     ref: Short | None = None
     status: Short | None = None
-    tag: bool = False
+    tag: _Flag = False
 
 
 class PipelineBody(_Sent):
@@ -221,7 +225,7 @@ def _issue(body: bytes) -> IssueNews | None:
         return None
     action, label = _ISSUE_ACTIONS.get(sent.object_attributes.action or "", ""), None
     if not action:
-        action, label = _change(sent.changes)
+        action, label = _change(sent.changes or SentChanges())
     return IssueNews(
         action=action,
         repo=sent.project.path_with_namespace,

@@ -13,6 +13,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from routing.webhook.dialect import IssueNews, News, WebhookDialect, WorkNews
 
+#: The event of a comment on an issue, or on a pull request.
+_COMMENT = "issue_comment"
+
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -118,7 +121,6 @@ class RestWebhook(WebhookDialect):
     """What the three have in common; names of headers and of some events differ."""
 
     issue_events: frozenset[str] = frozenset({"issues"})
-    comment_events: frozenset[str] = frozenset({"issue_comment"})
 
     def _work(self, event: str, body: bytes) -> WorkNews | None:
         """What a body says of pushed work; None for one of another form: such events have any."""
@@ -133,14 +135,14 @@ class RestWebhook(WebhookDialect):
 
     def event_of(self, document: Mapping[str, object]) -> str:
         """Without a header, a body with a comment is about that."""
-        return "issue_comment" if document.get("comment") is not None else "issues"
+        return _COMMENT if document.get("comment") is not None else "issues"
 
     def read(self, event: str, body: bytes) -> News | None:
         """Read the body of an event about an issue, a comment, or pushed work; None for any other event.
 
         ValidationError for a body that lacks what its event must have.
         """
-        is_comment = event in self.comment_events
+        is_comment = event == _COMMENT
         if not is_comment and event not in self.issue_events:
             return self._work(event, body)
         payload = IssuePayload.model_validate_json(body)
