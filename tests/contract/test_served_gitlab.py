@@ -19,7 +19,7 @@ from routing.forges.forge import Permission
 from routing.forges.gitlab.kind import GITLAB, GitLabConfig
 from routing.issues.issue import IssueRef
 from tests.fakes.forge_world import OWN_LOGIN
-from tests.servers.forge_server import Answer
+from tests.servers.forge_server import Answer, AskedRequest
 from tests.servers.gitlab_server import PROJECT
 from tests.servers.served_forges import ServedForge
 
@@ -56,6 +56,25 @@ def test_a_project_within_groups_has_one_name(served: ServedForge) -> None:
     assert (
         GITLAB.remote(config, "acme/tools/deep/shop").address == "https://gitlab.com/acme/tools/deep/shop.git"
     )
+
+
+def test_projects_of_a_user_are_paged_by_their_ids(served: ServedForge) -> None:
+    """So one that goes while they are listed hides no other; no page has a number."""
+    there = [{"id": 30 + one, "path_with_namespace": f"ann/p{one}", "archived": False} for one in range(5)]
+    (pattern,) = (one for one in served.server.routes if one.fullmatch("GET /users/ann/projects"))
+
+    def page(_asked: AskedRequest, _found: object) -> Answer:
+        now = list(there)
+        del there[:1]  # those who ask for the next page no longer find the first of this one
+        return Answer(value=now, paged="keyset")
+
+    served.server.routes[pattern] = page
+    assert served.forge.repositories_of("ann") == tuple(f"ann/p{one}" for one in range(5))
+    asked = [one.query for one in served.server.asked if one.path == "/users/ann/projects"]
+    assert [one.get("id_after") for one in asked] == [None, "31", "33", "34"]
+    assert {(one["pagination"], one["order_by"], one.get("page")) for one in asked} == {
+        ("keyset", "id", None)
+    }
 
 
 def test_a_renamed_project_is_followed_for_reading_and_writing(served: ServedForge) -> None:

@@ -39,7 +39,7 @@ class Answer:
     under: str = ""  # member of `value` that holds a page's items
     drop: bool = False  # close the connection without a word
     #: How the forge tells of further pages: `link`, `total`, `page` (a total, but the page's own), `nothing`,
-    #: or "" for what has no pages.
+    #: `keyset` (a link that names the last id), or "" for what has no pages.
     paged: str = ""
 
 
@@ -159,6 +159,8 @@ class ForgeServer:
         if not answer.paged or answer.status >= 400:
             return answer
         items = answer.value[answer.under] if answer.under else answer.value
+        if answer.paged == "keyset":
+            return self._after(asked, path, items)
         size = min(self.largest_page, int(asked.query.get(self._size_parameter, "30")))
         number = int(asked.query.get("page", "1"))
         shown = items[(number - 1) * size : number * size]
@@ -174,6 +176,15 @@ class ForgeServer:
                 return Answer(status=answer.status, raw=b"null", headers=headers)
         value = {**answer.value, answer.under: shown} if answer.under else shown
         return Answer(status=answer.status, value=value, headers=headers)
+
+    def _after(self, asked: AskedRequest, path: str, items: list[Any]) -> Answer:
+        """One page by the id that it comes after: nothing counts pages, and the last one is empty."""
+        after, size = int(asked.query.get("id_after", "0")), int(asked.query[self._size_parameter])
+        shown = sorted((one for one in items if one["id"] > after), key=lambda one: int(one["id"]))[:size]
+        if not shown:
+            return Answer(value=[])
+        query = urlencode(dict(asked.query) | {"id_after": str(shown[-1]["id"])})
+        return Answer(value=shown, headers={"Link": f'<{self.address}{path}?{query}>; rel="next"'})
 
 
 def _send(handler: BaseHTTPRequestHandler, answer: Answer, asked: AskedRequest) -> None:

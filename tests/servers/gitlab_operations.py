@@ -86,7 +86,9 @@ OPERATIONS = (
         "/groups/:id/projects", "groups", **_OWNED,
         include_subgroups=frozenset({"true", "false"}), with_shared=frozenset({"true", "false"}),
     ),
-    _list("/users/:user_id/projects", "projects", **_OWNED, pagination=frozenset({"keyset"})),
+    _list(
+        "/users/:user_id/projects", "projects", **_OWNED, pagination=frozenset({"keyset"}), id_after=_ANY
+    ),
     _read(f"{_PROJECT}/members/all/:user_id", "members"),
     _list(f"{_PROJECT}/protected_branches", "protected_branches"),
     _list(f"{_PROJECT}/issues", "issues", state=_STATES, labels=_ANY, order_by=_BY_TIME, sort=_SORT),

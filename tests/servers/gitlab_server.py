@@ -168,7 +168,8 @@ class GitLabRoutes:
         shown += [] if asked.query.get("archived") == "false" else [
             {"path_with_namespace": f"{owner}/old", "archived": True}
         ]  # fmt: skip
-        return Answer(value=[{"id": 30 + count, **one} for count, one in enumerate(shown)], paged="link")
+        paged = "keyset" if asked.query.get("pagination") == "keyset" else "link"
+        return Answer(value=[{"id": 30 + count, **one} for count, one in enumerate(shown)], paged=paged)
 
     def protected(self, _asked: AskedRequest, _found: Found) -> Answer:
         """Who may push to which branches."""
