@@ -131,6 +131,11 @@ BACKTEST = Metric(
     meaning="1 for the state of the template's last backtest; absent where it has had none",
     labels=("template", "state"),
 )
+BACKTEST_HELD = Metric(
+    name="coalmine_backtest_held",
+    meaning="1 when checks of the last backtest's health hold its verdict until a person decides",
+    labels=("template",),
+)
 BACKTEST_CASES = Metric(
     name="coalmine_backtest_cases", meaning="cases of the last backtest", labels=("template",)
 )

@@ -9,6 +9,7 @@ from console.output.rendering import duration
 from console.status.fleet_status import FleetStatus
 from harvest.evidence.health import released_checks
 from routing.backlog.item import BacklogState
+from routing.store.backtests.backtest_store import Backtest
 from routing.templates.trial import DamagedTrial, Trial, TrialState
 
 #: Seconds without a sweep after which no worker looks after the fleet.
@@ -27,11 +28,13 @@ class Need:
 def needs_of(
     status: FleetStatus, last_trials: Sequence[Trial], undecided: Container[str],
     damaged: Sequence[DamagedTrial] = (), *, gates: Sequence[ShutGate] = (), queues: Sequence[QueueLine] = (),
+    backtests: Sequence[Backtest] = (),
 ) -> list[Need]:  # fmt: skip
     """All of it. `last_trials` has the open, or else the last, trial of each template.
 
     `undecided` has the ids of those that ended with something that a person has yet to decide about, and
-    `damaged` the trials whose records cannot be read. Agents wait at `gates`.
+    `damaged` the trials whose records cannot be read. Agents wait at `gates`. `backtests` are
+    those that run.
     """
     return [
         *(_gate(gate, status.at) for gate in gates),
@@ -40,6 +43,7 @@ def needs_of(
         *(_damaged(trial) for trial in damaged),
         *_people(status),
         *_trials(status, last_trials, undecided),
+        *_backtests(backtests),
         *_accounts(status),
     ]
 
@@ -136,6 +140,16 @@ def _trials(status: FleetStatus, last: Sequence[Trial], undecided: Container[str
                 what=f"Signals after the verdict on {trial.canary_id} no longer support it.",
                 link=link,
                 remedy="Read its ledger, and revert if it should not be champion.",
+            )
+
+
+def _backtests(running: Sequence[Backtest]) -> Iterator[Need]:
+    for run in running:
+        if run.alarms:
+            yield Need(
+                what=f"Checks of its health hold the backtest of {run.canary_id}.",
+                link=f"/backtests/{run.id}",
+                remedy="Read which, then resume the backtest or stop it.",
             )
 
 

@@ -139,6 +139,11 @@ class BacktestOpening:
         found = (self._readable(f"{template}-b{number}") for number in range(1, count + 1))
         return [one for one in found if one is not None]
 
+    def running(self) -> list[Backtest]:
+        """The backtests that have not ended; one that cannot be read is logged."""
+        found = (self._readable(name) for name in self._store.open_ids())
+        return [one for one in found if one is not None]
+
     def _readable(self, name: str) -> Backtest | None:
         try:
             return self._store.read(name)

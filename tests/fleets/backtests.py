@@ -1,9 +1,13 @@
 """A backtest on a stepped fleet: cases without a repository, and a judge whose words are said by hand."""
 
+import random
 from collections.abc import Callable, Sequence
+
+import redis
 
 from harvest.backtests.case import Case, HiddenFile
 from harvest.backtests.case_pair import CasePair
+from harvest.evidence.health import HealthCheck
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import judgement
@@ -12,6 +16,8 @@ from routing.templates.trial import Arm
 from routing.templates.version import Version
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.backtests.opening import BacktestOrder
+from tasks.settings.settings import JudgeSettings
+from tasks.settings.web_settings import WebSettings
 from tests.fleets.stepped_fleet import SteppedFleet, spend
 
 
@@ -88,6 +94,12 @@ class SteppedBacktest:
             won, JobState.SUCCEEDED, reason="judged", result=JobResult(commit="c0ffee"), signals=[]
         )
 
+    def hold(self, check: HealthCheck = HealthCheck.EXCLUSIONS) -> None:
+        """Have it hold itself, as if a check of its health had fired."""
+        self.fleet.app.backtest_store.advance(
+            self.now, lines=[], evidence="", alarms=[check.value], alarm={"reasons": ["uneven"]}
+        )
+
     def play(
         self, score: Callable[[Job], float | None], *, most: int = 60,
         usage: Callable[[Job], Usage] = lambda _: Usage(cost_usd=0.5),
@@ -100,6 +112,17 @@ class SteppedBacktest:
             self.work(score, usage=usage)
             self.fleet.clock.forward(1.0)
         return self.now
+
+
+def held_backtest(client: redis.Redis, web: WebSettings) -> SteppedBacktest:
+    """A backtest of a fleet with pages, which waits for a person."""
+    judge, generator = JudgeSettings(command="make test"), random.Random(7)
+    fleet = SteppedFleet(client, judge=judge, generator=generator, web=web)
+    fleet.add()
+    fleet.propose()
+    made = SteppedBacktest(fleet)
+    made.hold()
+    return made
 
 
 def every_kind_of_pair(

@@ -25,6 +25,7 @@ from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.role import Role
 from tasks.settings.web_settings import WebSettings
 from tests.fakes.issues import IssueForge, issue
+from tests.fleets.backtests import held_backtest
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.fleets.walks import Walk
 from tests.unit.test_page_decisions import READING, TOKEN, Browser
@@ -72,8 +73,9 @@ def test_the_api_has_every_decision_of_the_pages() -> None:
     assert set(ACTS) == set(STEPS)
     assert {act_of(path) for path in ACTS} == {
         "pause", "resume", "job cancel", "job retry", "job thumb", "issue pause", "issue resume",
-        "trial stop", "trial resume", "trial open", "template promote", "template reject",
-        "template revert", "account close", "account reopen", "mail answer", "mail read", "worker drain",
+        "trial stop", "trial resume", "backtest stop", "backtest resume", "trial open", "template promote",
+        "template reject", "template revert", "account close", "account reopen", "mail answer", "mail read",
+        "worker drain",
     }  # fmt: skip
 
 
@@ -133,6 +135,20 @@ def test_a_way_is_begun_and_stopped(fake_redis: redis.Redis, tmp_path: Path) -> 
         ("trial open", "implementer@v2", "ada"), ("trial stop", "implementer", "ada"),
     ]  # fmt: skip
     assert sends(fleet, "/trials/implementer:reviews/stop", {"reason": "x"}).status_code == 422
+
+
+def test_a_backtest_that_is_held_decides_again_and_is_stopped(fake_redis: redis.Redis) -> None:
+    """Each answers with its report; a reason is asked for, and nothing is done twice."""
+    made = held_backtest(fake_redis, WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING)))
+    path, ada = f"/backtests/{made.run.id}", {"by": "ada", "reason": "its host was full"}
+    assert sends(made.fleet, f"{path}/resume", {"by": "ada"}).status_code == 422
+    assert made.now.alarms == ("exclusions",)
+    for _ in range(2):
+        shown = done(made.fleet, f"{path}/resume", ada)["backtest"]
+        assert (shown["held_by"], shown["released"]) == ([], ["exclusions"])
+    assert done(made.fleet, f"{path}/stop", ada)["backtest"]["state"] == "stopped"
+    assert sends(made.fleet, f"{path}/resume", ada).status_code == 409
+    assert [act for act, *_ in noted(made.fleet)] == ["backtest resume", "backtest stop"]
 
 
 def test_an_issue_leaves_the_queue_and_goes_back(fleet: SteppedFleet) -> None:

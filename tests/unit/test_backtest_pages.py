@@ -106,6 +106,9 @@ def test_metrics_are_of_the_last_backtest(made: SteppedBacktest) -> None:
     assert lines["coalmine_backtest_cases", "", ""] == 9
     outcomes = ("both", "champion_only", "canary_only", "neither", "excluded")
     assert [lines["coalmine_backtest_pairs", "", each] for each in outcomes] == [1] * 5
+    assert lines["coalmine_backtest_held", "", ""] == 0
+    made.hold()
+    assert 'coalmine_backtest_held{template="implementer"} 1.0' in got(made, "/metrics").text
 
 
 @pytest.mark.parametrize(

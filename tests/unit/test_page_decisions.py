@@ -28,11 +28,13 @@ from routing.backlog.backlog import Backlog
 from routing.backlog.settings import BacklogSettings
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
+from routing.store.backtests.backtest_store import BacktestState
 from routing.templates.trial import TrialState
 from routing.templates.version import VersionState
 from tasks.composition.composition import Coalmine
 from tasks.settings.web_settings import WebSettings
 from tests.fakes.issues import IssueForge, issue
+from tests.fleets.backtests import held_backtest
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.fleets.walks import Walk
 
@@ -125,6 +127,27 @@ def test_a_way_is_stopped_where_no_trial_is_open(fake_redis: redis.Redis, tmp_pa
     walk.tick()
     answer = Browser(walk.fleet).decides(page, "/trials/implementer/stop", reason="wrong cases")
     assert (answer.status_code, answer.headers["location"], walk.way) == (303, page, "")
+
+
+def test_a_backtest_that_is_held_decides_again_and_is_stopped(fake_redis: redis.Redis) -> None:
+    """On its own page, to which the first one leads while it is held; each once."""
+    web = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING))
+    made = held_backtest(fake_redis, web)
+    page = f"/backtests/{made.run.id}"
+    ada = Browser(made.fleet)
+    assert "Checks of its health hold it" in ada.page(page)
+    assert f'href="{page}"' in ada.page("/")
+    assert set(ada.forms(page)) == {f"{page}/stop", f"{page}/resume"}
+    answer = ada.decides(page, f"{page}/resume", reason="its host was full")
+    assert (answer.status_code, answer.headers["location"]) == (303, page)
+    assert (made.now.alarms, made.now.released) == ((), ("exclusions",))
+    (event,) = made.fleet.events("backtest.resumed")
+    assert (event.data["by"], event.data["reason"]) == ("Ada", "its host was full")
+    assert (f'href="{page}"' in ada.page("/"), set(ada.forms(page))) == (False, {f"{page}/stop"})
+    ada.decides(page, f"{page}/stop", reason="wrong cases")
+    assert (made.now.state, made.now.reason) == (BacktestState.STOPPED, "wrong cases")
+    assert ada.forms(page) == {}
+    assert ada.page("/audit").count(f'href="{page}"') == 2
 
 
 def test_an_issue_leaves_the_queue_and_goes_back(fleet: SteppedFleet) -> None:

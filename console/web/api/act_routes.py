@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from console.decisions.noting import DecisionDoor, note_decision
 from console.details.account_lines import account_document, account_lines
+from console.details.backtest_detail import report_of
 from console.details.fleet_lines import read_fleet_lines
 from console.details.job_detail import read_job
 from console.details.template_detail import read_version
@@ -23,6 +24,7 @@ from console.output.issue_views import detail_document
 from console.output.job_views import enqueued_document
 from console.output.mail_views import mail_document, receipt_document
 from console.output.template_views import template_document
+from console.output.trials.backtest_views import report_document
 from console.web.api.acting import (
     AccountAct,
     Act,
@@ -79,6 +81,10 @@ def _trial(parts: Coalmine, decision: SentDecision) -> Document:
     return read_trial(parts, decision.thing).document()
 
 
+def _backtest(parts: Coalmine, decision: SentDecision) -> Document:
+    return report_document(report_of(parts, decision.thing))
+
+
 def _trial_of_version(parts: Coalmine, decision: SentDecision) -> Document:
     return read_trial(parts, parts.templates.find(decision.thing).template).document()
 
@@ -111,6 +117,8 @@ ACTS: dict[str, ApiAct] = {
     "/issue/resume": ApiAct("Put an issue back into the queue", IssueAct, _issue),
     "/trials/{thing}/stop": ApiAct("End a trial or a way without a verdict", ReasonedAct, _trial),
     "/trials/{thing}/resume": ApiAct("Let a trial decide again that is held", ReasonedAct, _trial),
+    "/backtests/{thing}/stop": ApiAct("End a backtest without a verdict", ReasonedAct, _backtest),
+    "/backtests/{thing}/resume": ApiAct("Let a backtest decide again that is held", ReasonedAct, _backtest),
     "/versions/{thing}/open": ApiAct("Put a pending version on trial, or on its way", Act, _trial_of_version),
     "/versions/{thing}/promote": ApiAct("Make a version champion", ReasonedAct, _version),
     "/versions/{thing}/reject": ApiAct("Reject a version for good", ReasonedAct, _version),

@@ -172,6 +172,18 @@ def _resume_trial(parts: Coalmine, decision: SentDecision) -> Decided:
     return Decided(_trial(step.trial.id), changed=step.changed)
 
 
+def _stop_backtest(parts: Coalmine, decision: SentDecision) -> Decided:
+    run = parts.backtest_opening.find(decision.thing)
+    stopped, changed = parts.backtest_opening.stop(run, by=decision.by, reason=decision.reason)
+    return Decided(_backtest(stopped.id), changed=changed)
+
+
+def _resume_backtest(parts: Coalmine, decision: SentDecision) -> Decided:
+    run = parts.backtest_opening.find(decision.thing)
+    resumed, changed = parts.backtest_opening.resume(run, by=decision.by, reason=decision.reason)
+    return Decided(_backtest(resumed.id), changed=changed)
+
+
 def _open_trial(parts: Coalmine, decision: SentDecision) -> Decided:
     canary = parts.templates.find(decision.thing)
     begun = parts.proposals.begin(canary, parts.settings.canary.policy, by=decision.by)
@@ -240,6 +252,10 @@ def _trial(trial: str) -> str:
     return f"/trials/{quote(trial, safe='')}"
 
 
+def _backtest(backtest: str) -> str:
+    return f"/backtests/{quote(backtest, safe='')}"
+
+
 def _template(name: str) -> str:
     return f"/templates/{quote(name, safe='')}"
 
@@ -259,6 +275,8 @@ STEPS: dict[str, Step] = {
     "/issue/resume": _resume_issue,
     "/trials/{thing}/stop": _stop_trial,
     "/trials/{thing}/resume": _resume_trial,
+    "/backtests/{thing}/stop": _stop_backtest,
+    "/backtests/{thing}/resume": _resume_backtest,
     "/versions/{thing}/open": _open_trial,
     "/versions/{thing}/promote": _promote,
     "/versions/{thing}/reject": _reject,

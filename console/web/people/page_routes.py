@@ -168,6 +168,7 @@ def _home(parts: Coalmine) -> dict[str, Any]:
             status.damaged_trials,
             gates=shut_gates(parts),
             queues=read_fleet_lines(parts).queues,
+            backtests=parts.backtest_opening.running(),
         ),
         "trials": [trial_line(each) for each in status.trials],
     }
@@ -205,6 +206,7 @@ def _page_of(decision: NotedDecision, kept: Collection[str]) -> str:
         "job": f"/jobs/{thing}",
         "issue": f"/issue?ref={thing}",
         "trial": f"/trials/{thing}",
+        "backtest": f"/backtests/{thing}",
         "template": f"/templates/{thing}",
         "account": "/accounts",
         "worker": "/workers",
