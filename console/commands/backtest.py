@@ -23,6 +23,8 @@ from console.output.trials.backtest_views import (
     cases_view,
     collected_document,
     collected_view,
+    explained_document,
+    explained_view,
     held_words,
     pair_words,
     report_document,
@@ -37,6 +39,7 @@ from tasks.backtests.collecting import Collected, Looked
 from tasks.backtests.common_form import case_of, common_lines, common_of, true_change, written
 from tasks.backtests.opening import BacktestOrder
 from tasks.backtests.proving import prove
+from tasks.backtests.report import explained
 from tasks.broker import HARVEST
 from tasks.composition.backtest_parts import CaseParts
 from tasks.composition.composition import Coalmine
@@ -239,6 +242,21 @@ def show(ctx: typer.Context, backtest: Reference, *, as_json: AsJson = False) ->
     coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
     report = report_of(coalmine, backtest)
     terminal.answer(report_document(report), *report_view(report))
+
+
+@backtest_app.command(epilog=examples("backtest explain implementer", "backtest explain shop-b2 --all"))
+def explain(
+    ctx: typer.Context,
+    backtest: Reference,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Print every pair, not only the last ones.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print what the verdict rests on: each pair in the order of dispatch, its factors and the evidence."""
+    coalmine, terminal = opened(ctx, as_json=as_json, reads=True)
+    report = report_of(coalmine, backtest)
+    lines = explained(report)
+    terminal.answer(explained_document(report, lines), *explained_view(report, lines, every=every))
 
 
 @backtest_app.command(epilog=examples("backtest replay implementer"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from harvest.backtests.case_pair import CasePair
 from harvest.evidence.difference import Difference, difference_of
+from harvest.evidence.explanation import ExplainedUnit, explain
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import parsed_lines, replay
 from harvest.pairs.pair_counts import SOLVED
@@ -103,6 +104,12 @@ def read_report(
         lines=lines, beyond=_beyond(reaches.values()),
         later=[one for one in trials if one.canary == run.canary and one.opened_at > run.opened_at],
     )  # fmt: skip
+
+
+def explained(report: BacktestReport) -> list[ExplainedUnit]:
+    """Each pair with its factors and the evidence so far, recomputed from the ledger. Costs O(pairs)."""
+    ledger = [*(pair.dispatched for pair in report.pairs), *report.lines]
+    return explain(PairEvidence, report.evidence.policy, ledger)
 
 
 def replayed(store: BacktestStore, run: Backtest, stored: PairEvidence | None) -> PairEvidence:

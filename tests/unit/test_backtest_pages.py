@@ -81,7 +81,11 @@ def test_the_api_says_what_the_command_says(made: SteppedBacktest, monkeypatch: 
     """Key for key, with a tag that spares the answer when nothing changed."""
     monkeypatch.setattr("tasks.composition.composition.compose", lambda *_, **__: made.fleet.app)
     monkeypatch.setattr("tasks.logs.configure_logs", lambda _: None)
-    for path, command in (("/backtests", ["list"]), (f"/backtests/{made.run.id}", ["show", made.run.id])):
+    for path, command in (
+        ("/backtests", ["list"]),
+        (f"/backtests/{made.run.id}", ["show", made.run.id]),
+        (f"/backtests/{made.run.id}/explanation", ["explain", made.run.id]),
+    ):
         asked = ["--redis-url", "redis://127.0.0.1:1/0", "backtest", *command, "--json"]
         printed = CliRunner().invoke(app, asked)
         assert printed.exit_code == 0, printed.output

@@ -1,14 +1,19 @@
-"""`coalmine backtest replay`: the stored evidence of a backtest must be what its ledger gives."""
+"""`coalmine backtest replay` and `explain`: the stored evidence of a backtest is what its ledger gives."""
 
+import io
 import json
 import random
 
 import pytest
 import redis
+from rich.console import Console
 
+from console.details.backtest_detail import report_of
+from console.output.trials.backtest_views import explained_document, explained_view
 from console.output.trials.trial_replay import Replay, replayed_backtest
 from harvest.evidence.policy import TrialPolicy
 from routing.errors import CorruptRecordError
+from tasks.backtests.report import explained
 from tasks.settings.settings import JudgeSettings
 from tests.fleets.backtests import SteppedBacktest, every_kind_of_pair
 from tests.fleets.stepped_fleet import SteppedFleet
@@ -61,6 +66,25 @@ def test_a_side_that_left_out_its_pair_is_part_of_it(made: SteppedBacktest) -> N
     assert (line["kind"], line["excluded_by"]) == ("excluded", "canary")
     client.lset(key, -1, json.dumps(line | {"excluded_by": "champion"}))
     assert not replayed(made).same
+
+
+def test_the_explanation_ends_with_the_evidence(made: SteppedBacktest) -> None:
+    """Each pair by its case, an open one at its worst; the last line has the stored evidence."""
+    report = report_of(made.fleet.app, made.run.id)
+    lines = explained(report)
+    assert [line.status for line in lines] == [*["settled"] * 4, "excluded", "open"]
+    found = explained_document(report, lines)["pairs"]
+    assert [each["case"] for each in found] == [pair.name for pair in made.pairs()]
+    stored = report.evidence.decide(elapsed_days=0.0).evidence
+    last = {name: reading["evidence"] for name, reading in found[-1]["readings"].items()}
+    assert last == {name: pytest.approx(value, rel=1e-9) for name, value in stored.items()}
+    left_out, open_pair = (found[place]["readings"]["worse"]["factor"] for place in (4, 5))
+    assert left_out == 1.0 > open_pair
+    console = Console(width=140, file=io.StringIO(), color_system=None)
+    for part in explained_view(report, lines, every=False):
+        console.print(part)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert [pair.name for pair in made.pairs() if pair.name not in shown] == []
 
 
 def test_a_state_that_cannot_be_read_differs(made: SteppedBacktest) -> None:

@@ -9,9 +9,11 @@ from rich.console import RenderableType
 from console.output.rendering import Prose, duration, evidence, iso, number, one_line, table, when
 from console.output.trials.difference_words import difference_words
 from console.output.trials.pair_picture import pairs_document, pairs_view
+from console.output.trials.trial_explanation import unit_document, units_view
 from harvest.backtests.case import Case
 from harvest.backtests.case_health import alarms_of
 from harvest.backtests.case_proof import Dropped
+from harvest.evidence.explanation import ExplainedUnit
 from harvest.pairs.pair_counts import SOLVED
 from harvest.pairs.pair_ledger import PairSettlement
 from routing.store.backtests.backtest_store import Backtest, BacktestState
@@ -193,6 +195,31 @@ def report_view(report: "BacktestReport") -> Iterator[RenderableType]:
         yield ""
         yield f"lost: {one.name} (coalmine job logs {one.canary_job}; coalmine job logs {one.champion_job})"
         yield from (f"    {line}" for line in one.judge)
+
+
+def explained_document(report: "BacktestReport", lines: Sequence[ExplainedUnit]) -> dict[str, Any]:
+    """What its verdict rests on, for scripts: each pair with its case, as `trial explain` has it."""
+    return {
+        "backtest": report_document(report),
+        "pairs": [
+            unit_document(line) | {"case": report.name_of(line.dispatched.index)} for line in lines
+        ],
+    }  # fmt: skip
+
+
+def explained_view(
+    report: "BacktestReport", lines: Sequence[ExplainedUnit], *, every: bool
+) -> Iterator[RenderableType]:
+    """The same for people: the report's first lines, then the pairs."""
+    run = report.run
+    yield f"{run.id}: {run.canary_id} against {run.champion_id}: {VERDICTS[run.state]}"
+    yield from map(Prose, held_words(report))
+    yield ""
+    if not lines:
+        yield "No case has been given out yet."
+        return
+    names = [report.name_of(line.dispatched.index) for line in lines]
+    yield from units_view(lines, unit=report.evidence.unit_name, every=every, cases=names)
 
 
 def remarks(report: "BacktestReport") -> Iterator[str]:

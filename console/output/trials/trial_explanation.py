@@ -1,8 +1,8 @@
-"""The jobs that a verdict rests on, with their factors, for people and for scripts.
+"""The jobs, or pairs, that a verdict rests on, with their factors, for people and for scripts.
 
-The numbers are recomputed from the trial's ledger by `harvest.evidence.explanation`; nothing is decided
-here. With them a person can check a verdict by hand: the product of a column of factors is the wealth of that
-question.
+The numbers are recomputed from the ledger of a trial, or of a backtest, by `harvest.evidence.explanation`;
+nothing is decided here. With them a person can check a verdict by hand: the product of a column of factors is
+the wealth of that question.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from console.output.rendering import evidence, heading, number, table, text, word
+from console.output.rendering import evidence, heading, number, one_line, table, text, word
 from console.output.trials.difference_words import groups_view
 from console.output.trials.trial_status import TrialStatus, trial_view
 from harvest.evidence.explanation import ExplainedUnit
@@ -42,11 +42,11 @@ def explanation_document(
     return {
         "trial": status.document(),
         "groups": {kind: [each.document() for each in found] for kind, found in groups.items()},
-        "jobs": [_document(line) for line in lines],
+        "jobs": [unit_document(line) for line in lines],
     }
 
 
-def _document(line: ExplainedUnit) -> dict[str, Any]:
+def unit_document(line: ExplainedUnit) -> dict[str, Any]:
     """One job. `score` is null while the job is open or when it was excluded; `status` says which.
 
     `factors` has a number for each alternative of the test, `factor` the one that the mixed wealth is
@@ -90,10 +90,7 @@ def _unit(line: ExplainedUnit) -> dict[str, Any]:
 def explanation_view(
     status: TrialStatus, lines: Sequence[ExplainedUnit], groups: Groups = NO_GROUPS, *, every: bool = False
 ) -> Iterator[RenderableType]:
-    """An explanation for people: the trial's state, then its last jobs, or `every` job.
-
-    At most SHOWN jobs are shown otherwise; the evidence in each line counts the earlier ones as well.
-    """
+    """An explanation for people: the trial's state, then its jobs, as `units_view` has them."""
     yield from trial_view(status)
     for kind, found in groups.items():
         yield from groups_view(kind, found)
@@ -101,13 +98,25 @@ def explanation_view(
     if not lines:
         yield "No job has been drawn yet."
         return
+    yield from units_view(lines, unit=status.evidence.unit_name, every=every)
+
+
+def units_view(
+    lines: Sequence[ExplainedUnit], *, unit: str, every: bool, cases: Sequence[str] = ()
+) -> Iterator[RenderableType]:
+    """The table of at least one job, or pair; `cases` are names of pairs, in their order.
+
+    At most SHOWN are shown unless `every` is; the evidence in each line counts the earlier ones as well.
+    """
     guardrails = [name for name in lines[0].readings if name not in _MAIN]
-    shown = lines if every else lines[-SHOWN:]
-    yield heading(f"{status.evidence.unit_name.capitalize()}s in the order of dispatch")
-    is_pair = isinstance(lines[0].dispatched, PairDispatched)
+    first = 0 if every else max(0, len(lines) - SHOWN)
+    yield heading(f"{unit.capitalize()}s in the order of dispatch")
+    columns = _OF_PAIRS if isinstance(lines[0].dispatched, PairDispatched) else _OF_JOBS
     yield table(
         (
-            *(_OF_PAIRS if is_pair else _OF_JOBS),
+            columns[0],
+            *(("!case",) if cases else ()),
+            *columns[1:],
             ">score",
             ">factor",
             ">worse",
@@ -115,13 +124,17 @@ def explanation_view(
             ">not worse",
             *(f">{name.removeprefix('guardrail:')}" for name in guardrails),
         ),
-        (_row(line, guardrails) for line in shown),
+        (
+            [number_of, *(one_line(name) for name in cases[place : place + 1]), *others]
+            for place, line in enumerate(lines[first:], start=first)
+            for number_of, *others in [_row(line, guardrails)]
+        ),
     )
     yield text(
         "A factor is what the line multiplies the wealth by; evidence is the largest wealth so far.", "dim"
     )
-    if len(shown) < len(lines):
-        yield text(f"{len(lines) - len(shown)} earlier jobs are not shown; see them with --all.", "dim")
+    if first:
+        yield text(f"{first} earlier {unit}s are not shown; see them with --all.", "dim")
 
 
 def _row(line: ExplainedUnit, guardrails: Sequence[str]) -> list[Any]:

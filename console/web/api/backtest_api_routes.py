@@ -1,4 +1,4 @@
-"""`GET /api/v1/backtests…`: what `coalmine backtest list` and `show` print with `--json`."""
+"""`GET /api/v1/backtests…`: what `coalmine backtest list`, `show` and `explain` print with `--json`."""
 
 from typing import Annotated, Any
 
@@ -6,8 +6,9 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from console.details.backtest_detail import list_backtests, report_of
-from console.output.trials.backtest_views import backtest_document, report_document
+from console.output.trials.backtest_views import backtest_document, explained_document, report_document
 from console.web.api.api_routes import ERRORS, PREFIX, answered
+from tasks.backtests.report import explained
 from tasks.composition.composition import Coalmine
 
 Document = dict[str, Any]
@@ -34,5 +35,19 @@ def backtest_api_routes(parts: Coalmine) -> APIRouter:
     async def backtest(request: Request, backtest: Annotated[str, Path(description=_BACKTEST)]) -> Response:
         """Its verdict and evidence, who solved what, cost, lost cases, and how it foretold later trials."""
         return await answered(request, lambda: report_document(report_of(parts, backtest)))
+
+    @router.get(
+        "/backtests/{backtest}/explanation", summary="What its verdict rests on", response_model=Document
+    )
+    async def explanation(
+        request: Request, backtest: Annotated[str, Path(description=_BACKTEST)]
+    ) -> Response:
+        """Each pair in the order of dispatch, with its bet, its factors and the evidence so far."""
+
+        def read() -> Document:
+            report = report_of(parts, backtest)
+            return explained_document(report, explained(report))
+
+        return await answered(request, read)
 
     return router

@@ -10,10 +10,11 @@ from console.details.backtest_detail import PairFate, read_backtest
 from console.output.rendering import duration, evidence, number
 from console.output.trials.backtest_views import TONES, VERDICTS, remarks
 from console.output.trials.difference_words import difference_words
+from console.output.trials.trial_explanation import unit_document
 from console.pages.pair_squares import MOST_SQUARES, pair_squares, square
 from console.pages.trial_page import progress
 from console.web.people.page_answers import rows_of, shown
-from tasks.backtests.report import MOST_LOST, ArmCost
+from tasks.backtests.report import MOST_LOST, ArmCost, explained
 from tasks.composition.composition import Coalmine
 
 #: Pairs in the table, unless all are asked for: the newest.
@@ -49,7 +50,7 @@ def _backtest(parts: Coalmine, reference: str, *, most: int) -> dict[str, Any]:
         "difference": difference_words(report.difference),
         "questions": [
             {
-                "said": name.replace("_", " "), "value": evidence(value),
+                "name": name, "said": name.replace("_", " "), "value": evidence(value),
                 "threshold": f"{decision.thresholds[name]:g}",
                 "progress": progress(value, decision.thresholds[name]),
             }
@@ -63,6 +64,9 @@ def _backtest(parts: Coalmine, reference: str, *, most: int) -> dict[str, Any]:
         "lost": report.lost,
         "unread": max(0, len(report.lost) - MOST_LOST),
         "pairs": detail.pairs[-most:][::-1],
+        "readings": {
+            line.dispatched.index: unit_document(line)["readings"] for line in explained(report)[-most:]
+        },
         "earlier": max(0, len(detail.pairs) - most),
         "later": detail.later,
     }  # fmt: skip
