@@ -13,7 +13,7 @@ from harvest.evidence.explanation import ExplainedUnit
 
 #: The size of the picture in its own units, and the room for axes.
 WIDTH, HEIGHT = 720, 300
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 40
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 46
 
 #: Points of a line that are drawn at most; the extremes of each part are kept.
 MOST_POINTS = 250
@@ -74,7 +74,7 @@ def _axes(frame: _Frame) -> Markup:
         x = frame.x(value - 1)
         parts += [
             _stroke("tick", x, frame.y(0), x, frame.y(0) + 5),
-            _label(x, HEIGHT - BOTTOM + 18, f"{value}", "middle"),
+            _label(x, HEIGHT - BOTTOM + 20, f"{value}", "middle"),
         ]
     for value in _steps(math.exp(min(frame.top, _LARGEST_LN)), (1, 3)):
         if value == 1:  # the axis itself
@@ -102,7 +102,7 @@ def _threshold(frame: _Frame, threshold: float, said: str, place: int) -> Markup
     return Markup("").join(
         [
             _stroke(f"threshold series{place}", LEFT, y, WIDTH - RIGHT, y),
-            _label(LEFT + 6, y - 5 if above else y + 14, words, "start"),
+            _label(LEFT + 6, y - 5 if above else y + 19, words, "start"),
         ]
     )
 
