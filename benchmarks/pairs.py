@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,14 +43,23 @@ _SEED = 1945
 _BATCH = 100
 _OPEN = 3  # column of the table after the outcomes -1, 0 and 1
 
-#: Published outcomes: champion, canary, and what the reference rule does: issues that it takes on average,
-#: and in nine trials of ten, and its part of right verdicts; None where either verdict is acceptable.
-_PUBLISHED = (
-    ("claude-sonnet-4", "claude-sonnet-4.5", 116, 207, 0.995),
-    ("gpt-5", "claude-sonnet-4.5", 73, 130, 1.0),
-    ("claude-sonnet-4.5", "gpt-5", 279, 511, None),
-    ("claude-sonnet-4.5", "kimi-k2", 82, 147, 1.0),
-    ("claude-sonnet-4.5", "gpt-oss", 38, 65, 1.0),
+
+class PublishedPair(NamedTuple):
+    """Two models of the published outcomes, and what the reference rule does with them."""
+
+    champion: str
+    canary: str
+    mean: int  # issues that it takes
+    most: int  # issues that it takes in nine trials of ten
+    right: float | None  # its part of right verdicts; None where either verdict is acceptable
+
+
+PUBLISHED = (
+    PublishedPair("claude-sonnet-4", "claude-sonnet-4.5", 116, 207, 0.995),
+    PublishedPair("gpt-5", "claude-sonnet-4.5", 73, 130, 1.0),
+    PublishedPair("claude-sonnet-4.5", "gpt-5", 279, 511, None),
+    PublishedPair("claude-sonnet-4.5", "kimi-k2", 82, 147, 1.0),
+    PublishedPair("claude-sonnet-4.5", "gpt-oss", 38, 65, 1.0),
 )
 _RESAMPLINGS = 1_000
 
@@ -253,7 +263,7 @@ def _bound_row(endings: dict[PairCell, PairsEnding], *, quick: bool) -> Row:
 def _published_rows(*, quick: bool) -> list[Row]:
     """Issues until a verdict on published outcomes, beside the draw's with half and a tenth of the jobs."""
     found = []
-    for place, (champion, canary, mean, most, right) in enumerate(_PUBLISHED):
+    for place, (champion, canary, mean, most, right) in enumerate(PUBLISHED):
         scores = _scores(champion, canary)
         differences = differences_of(champion, canary)
         generator = np.random.default_rng(_SEED + place)
