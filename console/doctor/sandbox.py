@@ -17,7 +17,7 @@ from tasks.settings.settings import Settings
 
 def sandboxes(bubblewrap: Bubblewrap, settings: Settings) -> list[HealthFinding]:
     """All findings about this machine."""
-    return [sandbox_here(bubblewrap, settings), *sandbox_probes(bubblewrap, settings)]
+    return [sandbox_here(bubblewrap, settings), *sandbox_probes(bubblewrap, settings), turn_limits(settings)]
 
 
 def sandbox_here(bubblewrap: Bubblewrap, settings: Settings) -> HealthFinding:
@@ -33,6 +33,22 @@ def sandbox_here(bubblewrap: Bubblewrap, settings: Settings) -> HealthFinding:
         else "agents reach what their worker can, unless a version asks for more"
     )
     return found("sandbox", f"{bubblewrap.why_not}: {result}", bubblewrap.remedy)
+
+
+def turn_limits(settings: Settings) -> HealthFinding:
+    """What one turn may take of this machine; a warning where it may take all of its memory or processes."""
+    limits = settings.agent.resources
+    lacking = [
+        name
+        for name, value in (("memory_megabytes", limits.memory_bytes), ("processes", limits.processes))
+        if value is None
+    ]
+    if limits.memory_bytes is None or limits.processes is None:
+        message = f"one agent can take all of this machine: no limit by agent.{' or agent.'.join(lacking)}"
+        return warning("turn-limits", message, "set it above 0, or leave it out for the usual limit")
+    disk = "" if limits.disk_bytes else "; its files have no limit until agent.disk_megabytes is set"
+    memory = f"{limits.memory_bytes // 1_000_000:,} MB of memory"
+    return ok("turn-limits", f"a turn may take {memory} and {limits.processes:,} processes{disk}")
 
 
 def champions_containers(coalmine: Coalmine) -> list[HealthFinding]:

@@ -30,6 +30,17 @@ class Stop(Protocol):
         """Call `listener` when it is asked to end, for the time of the block."""
 
 
+class Onlooker(Protocol):
+    """Looks now and then whether a command takes more than it may."""
+
+    @property
+    def due_at(self) -> float:
+        """When to look next, by the caller's clock."""
+
+    def look(self, now: float) -> str | None:
+        """Of what it takes too much; None when all is well, or no look is due."""
+
+
 @dataclass(kw_only=True, slots=True)
 class BoundedLog:
     """An output that keeps the beginning and the end of what is written, and says how much it left out."""
@@ -74,11 +85,13 @@ def run_bounded(
     error: Output | None = None,
     descendants: Descendants | None = None,
     stop: Stop | None = None,
+    watched: Callable[[int], Onlooker] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Ended:
     """Run the command to its end or its time limit, then kill whatever is left of its process group.
 
-    `stop` ends it as its time limit does: the caller, who set it, knows the difference.
+    `stop` ends it as its time limit does: the caller, who set it, knows the difference. `watched` makes what
+    looks at the processes of its pid.
 
     With `idle_seconds` its time is up as well when it has neither printed, read, written nor computed for so
     long; where there is no /proc, only printing is seen.
@@ -87,18 +100,24 @@ def run_bounded(
     """
     child = ChildProcess.start(command, output=output, error=error, descendants=descendants, clock=clock)
     deadline = clock() + timeout_seconds
-    watch = None if idle_seconds is None else _Progress(child, idle_seconds, clock)
+    progress = None if idle_seconds is None else _Progress(child, idle_seconds, clock)
+    watch, took = None if watched is None else watched(child.pid), None
     try:
         with nullcontext() if stop is None else stop.calling(child.wake):
             while not (exited := child.has_exited()) and (left := deadline - clock()) > 0:
-                if (watch is not None and watch.is_stuck()) or (stop is not None and stop.reason is not None):
+                is_stuck = progress is not None and progress.is_stuck()
+                if is_stuck or (stop is not None and stop.reason is not None):
                     break
-                child.pump(left if watch is None else min(left, watch.look_seconds))
+                if watch is not None and (took := watch.look(clock())) is not None:
+                    break
+                looks = [] if watch is None else [watch.due_at - clock()]
+                looks += [] if progress is None else [progress.look_seconds]
+                child.pump(min([left, *looks]))
     except BaseException:  # whatever happens to us, the command does not go on
         child.discard()
         raise
     ended = child.end(grace_seconds=0.0 if exited else KILL_GRACE_SECONDS)
-    return replace(ended, timed_out=not exited)
+    return replace(ended, timed_out=not exited and took is None, took=took or "")
 
 
 class _Progress:

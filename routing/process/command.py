@@ -53,8 +53,11 @@ class Ended:
     seconds: float  # from its start until everything had ended
     timed_out: bool = False  # its time limit came first, and it was ended by us
     survivors: int = 0  # processes that could not be ended; 0 unless the kernel holds them
+    took: str = ""  # of what it took too much, and was ended by us
 
     def __str__(self) -> str:
+        if self.took:
+            return f"it took too much of this machine and was ended, limit: {self.took}"
         if self.exit_code is None:
             return "it could not be ended"
         if self.exit_code >= 0:

@@ -59,10 +59,12 @@ def _above(place: str) -> Iterator[str]:
 
 
 class LimitBroken(StrEnum):
-    """A limit that a sandbox keeps by itself, and that was broken."""
+    """A limit of what a program may take of its machine, and that was broken."""
 
     MEMORY = "memory"
     PROCESSES = "processes"
+    FILE_SIZE = "file size"
+    DISK = "disk"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ proc(5), `statm`, `smaps_rollup` and `smaps`.
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,29 @@ class ProcessUse:
     resident_bytes: int
 
 
+class UsageReading:
+    """All processes at one time, so ordered that each turn's are found without a look at all others."""
+
+    def __init__(self, uses: Iterable[ProcessUse]) -> None:
+        self._sessions: dict[int, list[ProcessUse]] = {}
+        self._children: dict[int, list[ProcessUse]] = {}
+        for use in uses:
+            self._children.setdefault(use.parent, []).append(use)
+            for leader in {use.pid, use.session}:
+                self._sessions.setdefault(leader, []).append(use)
+
+    def family(self, leader: int) -> list[ProcessUse]:
+        """A process, its session, and what descends from them."""
+        found: dict[int, ProcessUse] = {}
+        waiting = list(self._sessions.get(leader, ()))
+        while waiting:
+            use = waiting.pop()
+            if use.pid not in found:
+                found[use.pid] = use
+                waiting += self._children.get(use.pid, ())
+        return list(found.values())
+
+
 class UsageTable:
     """Readings of all processes of the machine, shared by the threads of a worker."""
 
@@ -40,41 +63,66 @@ class UsageTable:
         self._clock = clock
         self._lock = threading.Lock()
         self._read_at = float("-inf")
-        self._uses: Mapping[int, ProcessUse] = {}
+        self._reading = UsageReading(())
 
     def family(self, leader: int) -> list[ProcessUse]:
         """A process, its session, and all their descendants, as of the last half second."""
         with self._lock:
             if self._clock() - self._read_at > FRESH_SECONDS:
-                self._uses, self._read_at = {use.pid: use for use in _all()}, self._clock()
-            uses = self._uses
-        return family_of(uses, leader)
+                self._reading, self._read_at = UsageReading(_all()), self._clock()
+            reading = self._reading
+        return reading.family(leader)
 
 
-def family_of(uses: Mapping[int, ProcessUse], leader: int) -> list[ProcessUse]:
-    """The processes of a session, and what descends from them."""
-    children: dict[int, list[ProcessUse]] = {}
-    for use in uses.values():
-        children.setdefault(use.parent, []).append(use)
-    found: dict[int, ProcessUse] = {}
-    waiting = [use for use in uses.values() if leader in {use.pid, use.session}]
-    while waiting:
-        use = waiting.pop()
-        if use.pid not in found:
-            found[use.pid] = use
-            waiting += children.get(use.pid, ())
-    return list(found.values())
+def resident_bytes(
+    uses: Iterable[ProcessUse], *, limit: int, most_in_files: Callable[[], int] | None = None
+) -> int:
+    """What processes have in memory together; exact where a look that counts shared pages often is above.
 
-
-def resident_bytes(uses: Iterable[ProcessUse], *, limit: int) -> int:
-    """What processes have in memory together; exact where a look that counts shared pages often is above."""
+    `most_in_files` says what files in memory can come to at the most, on the whole machine. Where there is
+    room for that nobody looks for them: that would be at all open files of a turn, each second.
+    """
     uses = list(uses)
+    resident = sum(use.resident_bytes for use in uses)
+    if resident + (most_in_files or shared_bytes)() <= limit:
+        return resident
     files = _files_in_memory(uses)
-    rough = sum(use.resident_bytes for use in uses) + sum(files.values())
+    rough = resident + sum(files.values())
     if rough <= limit:
         return rough
     mapped = sum(_mapped_bytes(use, files) for use in uses) if files else 0
     return sum(_own_bytes(use) for use in uses) + max(0, sum(files.values()) - mapped)
+
+
+def shared_bytes() -> int:
+    """What files in memory and shared segments of the machine have together, in memory or swapped out."""
+    facts = _facts_of_memory()
+    return facts.get(b"Shmem", 0) + facts.get(b"SwapTotal", 0) - facts.get(b"SwapFree", 0)
+
+
+def memory_of_machine(*, groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """The bytes of memory that this process may use with others; None where nobody says.
+
+    Of the machine, or of the control group around this process where that has less: a container's, a
+    service's.
+    """
+    found = [size for size in (_facts_of_memory().get(b"MemTotal"),) if size]
+    with suppress(OSError, IndexError):
+        own = (_PROC / "self" / "cgroup").read_text().splitlines()[-1].partition("::")[2].strip("/")
+        for folder in (groups / own, *(groups / own).parents):
+            with suppress(OSError, ValueError):  # the root has no limit, and `max` is none
+                found.append(int((folder / "memory.max").read_text()))
+            if folder == groups:
+                break
+    return min(found, default=None)
+
+
+def _facts_of_memory() -> dict[bytes, int]:
+    """Lines of /proc/meminfo, in bytes; nothing where there is no such file."""
+    with suppress(OSError, ValueError, IndexError):
+        lines = (_PROC / "meminfo").read_bytes().splitlines()
+        return {line.partition(b":")[0]: int(line.split()[1]) * 1024 for line in lines}
+    return {}
 
 
 def folder_bytes(folders: Iterable[Path], *, limit: int) -> int:

@@ -196,12 +196,11 @@ class Worker:
         """How agents are confined on this host."""
         agent = self.coalmine.settings.agent
         return AgentSandboxes(
-            required=agent.require_sandbox,
-            limits=agent.resources,
+            required=agent.require_sandbox, limits=agent.resources, engine_limits=agent.set_resources,
             as_other_user=agent.group is not None,
             engine=agent.container or "",
             say=self.coalmine.log_store.say,
-        )
+        )  # fmt: skip
 
     @cached_property
     def retirements(self) -> Retirements:

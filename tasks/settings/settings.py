@@ -10,6 +10,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -34,6 +35,7 @@ from routing.git.limits import GitLimits
 from routing.http.settings import HttpLimits
 from routing.sandbox.mount import ProcessLimits
 from routing.sandbox.profile import SandboxKind
+from routing.sandbox.resource_watch import usual_limits
 from routing.setting_types import Count, Days, Limit, NotNegative, Positive, Seconds, Switch
 from routing.templates.step import StepKind, Steps
 from routing.templates.trial import Mode
@@ -127,8 +129,8 @@ class AgentSettings(_Section):
     await_seconds: Seconds = 3600.0  # for which a job waits for mail that its agent awaits, at the most
     commit_leftovers: Switch = True  # commit what the agent left uncommitted
     keep_failed_days: NotNegative = 3.0  # for which the work trees of failed jobs are kept
-    memory_megabytes: Limit = 0  # that all processes of a turn may have together; 0: no limit, here and below
-    processes: Limit = 0  # of a turn
+    memory_megabytes: Limit | None = None  # that all processes of a turn may have together; None: the usual
+    processes: Limit | None = None  # of a turn; 0: no limit, here, above and below
     file_megabytes: Limit = 0  # of one file that an agent in a sandbox writes
     disk_megabytes: Limit = 0  # in the work tree, home and temporary files of a turn
     sandbox: SandboxKind = SandboxKind.AUTO  # of versions that are proposed without naming one
@@ -138,10 +140,20 @@ class AgentSettings(_Section):
 
     @property
     def resources(self) -> ProcessLimits:
-        """The limits of what a turn may take of its machine."""
+        """The limits of what a turn may take of its machine: those that are set, else the usual ones."""
+        usual, said = usual_limits(), self.set_resources
+        return replace(
+            said,
+            memory_bytes=usual.memory_bytes if self.memory_megabytes is None else said.memory_bytes,
+            processes=usual.processes if self.processes is None else said.processes,
+        )
+
+    @property
+    def set_resources(self) -> ProcessLimits:
+        """The limits that the settings say, without the usual ones: not every container engine keeps any."""
         mib = 1024 * 1024
         return ProcessLimits(
-            memory_bytes=self.memory_megabytes * mib or None,
+            memory_bytes=(self.memory_megabytes or 0) * mib or None,
             processes=self.processes or None,
             file_bytes=self.file_megabytes * mib or None,
             disk_bytes=self.disk_megabytes * mib or None,

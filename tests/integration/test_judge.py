@@ -99,6 +99,8 @@ def test_what_the_end_of_the_command_means() -> None:
     assert judgement_of(Ended(exit_code=3, seconds=1.0), "coalmine-score: 1.0\n").value == 0.0
     assert judgement_of(Ended(exit_code=-9, seconds=1.0), "").value == 0.0
     assert judgement_of(Ended(exit_code=126, seconds=1.0), "").value is None
+    over = judgement_of(Ended(exit_code=0, seconds=1.0, took="memory"), "coalmine-score: 1.0\n")
+    assert (over.value, "limit: memory" in over.note) == (0.0, True), "it was ended, whatever it said then"
     assert judgement_of(ENDED, "coalmine-score: 0.2\nmore\n").value == 0.2
     assert judgement_of(ENDED, "not coalmine-score: 0.2\n").value == 1.0
 

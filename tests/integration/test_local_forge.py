@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from routing.forges.errors import (
     ForgeUnreachableError,
 )
 from routing.forges.local.ci import LocalCI
+from routing.forges.local.ci_sandbox import CiSandbox
 from routing.forges.local.config import LocalConfig
 from routing.forges.local.forge import LocalForge
 from routing.forges.local.git import LocalGit
@@ -32,6 +34,7 @@ from routing.forges.local.merge import STALE_LOCK_SECONDS, LocalMerge
 from routing.git.git import Git
 from routing.issues.issue import IssueRef
 from routing.process.bounded_command import BoundedLog
+from routing.sandbox.mount import ProcessLimits
 from routing.sandbox.profile import SandboxKind
 from tests.repositories import TemporaryRepository, new_repository
 from tests.servers.private_server import process_runs
@@ -635,6 +638,14 @@ def ci_at(repository: TemporaryRepository, seconds: float, command: str) -> Loca
         state_dir=beside / "state",
         clock=lambda: seconds,
     )
+
+
+def test_ci_that_takes_too_much_is_ended(repository: TemporaryRepository) -> None:
+    """It fails the work, and says by what; without a sandbox, too."""
+    hungry = "exec python3 -c 'x = bytearray(b\"x\") * (200 << 20); import time; time.sleep(60)'"
+    held = CiSandbox(limits=ProcessLimits(memory_bytes=80 << 20))
+    done = replace(ci_at(repository, 1000.0, hungry), sandbox=held).run(repository.tip())
+    assert (done.state, done.description.endswith("limit: memory")) == (StatusState.FAILURE, True)
 
 
 def test_a_crashed_runners_claim_expires(repository: TemporaryRepository) -> None:

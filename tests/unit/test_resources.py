@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from routing.jobs.ending import OF_RESOURCES, Ending
-from routing.sandbox.mount import ProcessLimits
+from routing.jobs.ending import OF_RESOURCES
+from routing.sandbox.mount import LimitBroken, ProcessLimits
 from routing.sandbox.profile import SandboxProfile
-from routing.sandbox.usage import ProcessUse, UsageTable, family_of, folder_bytes, resident_bytes
-from tasks.agents.turn.resources import FOLDER_SECONDS, LOOK_SECONDS, ResourceWatch
+from routing.sandbox.resource_watch import FOLDER_SECONDS, LOOK_SECONDS, ResourceWatch
+from routing.sandbox.usage import (
+    ProcessUse,
+    UsageReading,
+    UsageTable,
+    folder_bytes,
+    memory_of_machine,
+    resident_bytes,
+)
+from tasks.agents.turn.limits import ending_of
 
 MIB = 1024 * 1024
 LEADER = 100
@@ -26,7 +34,7 @@ class _Table(UsageTable):
 
     def family(self, leader: int) -> list[ProcessUse]:
         self.looks += 1
-        return family_of(self.uses, leader)
+        return UsageReading(self.uses.values()).family(leader)
 
 
 def use(pid: int, parent: int, *, session: int = LEADER, mib: int = 1) -> ProcessUse:
@@ -49,20 +57,20 @@ def watch(
 
 def test_a_session_and_all_that_descends_from_it_count() -> None:
     """Whatever made a session of its own, too; a stranger does not."""
-    uses = {one.pid: one for one in (*SMALL, use(9, 1, session=9))}
-    assert {one.pid for one in family_of(uses, LEADER)} == {LEADER, 2**22 + 1, 2**22 + 2}
+    reading = UsageReading([*SMALL, use(9, 1, session=9)])
+    assert {one.pid for one in reading.family(LEADER)} == {LEADER, 2**22 + 1, 2**22 + 2}
 
 
 @pytest.mark.parametrize(
     ("limits", "ending"),
     [
         (ProcessLimits(memory_bytes=3 * MIB), None),
-        (ProcessLimits(memory_bytes=3 * MIB - 1), Ending.MEMORY_LIMIT),
+        (ProcessLimits(memory_bytes=3 * MIB - 1), LimitBroken.MEMORY),
         (ProcessLimits(processes=3), None),
-        (ProcessLimits(processes=2), Ending.PROCESS_LIMIT),
+        (ProcessLimits(processes=2), LimitBroken.PROCESSES),
     ],
 )
-def test_the_limit_itself_is_allowed(limits: ProcessLimits, ending: Ending | None) -> None:
+def test_the_limit_itself_is_allowed(limits: ProcessLimits, ending: LimitBroken | None) -> None:
     """What is above it ends the turn, by its name."""
     assert watch(limits)[0].look(LOOK_SECONDS) is ending
 
@@ -75,7 +83,8 @@ def test_an_open_file_in_memory_counts_once_whether_it_is_mapped_or_not() -> Non
     with os.fdopen(os.memfd_create("large"), "r+b", buffering=0) as file:
         for _ in range(size // MIB):
             file.write(bytes(MIB))
-        assert size <= resident_bytes(own, limit=2 * size) < 2 * size, "what the rough count says is allowed"
+        assert size <= resident_bytes(own, limit=size - 1)
+        assert resident_bytes(own, limit=2 * size, most_in_files=lambda: 0) < size, "nobody looked for it"
         unmapped = resident_bytes(own, limit=-1)
         with mmap.mmap(file.fileno(), size) as pages:
             assert pages[:: mmap.PAGESIZE].count(0) == size // mmap.PAGESIZE
@@ -112,13 +121,13 @@ def test_folders_are_measured_without_following_links(tmp_path: Path) -> None:
     watching, _ = watch(ProcessLimits(disk_bytes=2 * MIB), folders=(tmp_path / "tree",))
     assert watching.look(FOLDER_SECONDS) is None
     (tmp_path / "tree" / "more").write_bytes(b"x" * 2 * MIB)
-    assert watching.look(2 * FOLDER_SECONDS) is Ending.DISK_LIMIT
+    assert watching.look(2 * FOLDER_SECONDS) is LimitBroken.DISK
 
 
 @pytest.mark.parametrize("exit_code", [-25, 153])
 def test_the_kernels_word_for_a_large_file_is_the_limit(exit_code: int) -> None:
     """With a limit of files, and only for that exit."""
-    assert watch(ProcessLimits(file_bytes=1))[0].ended_by(exit_code) is Ending.FILE_LIMIT
+    assert watch(ProcessLimits(file_bytes=1))[0].ended_by(exit_code) is LimitBroken.FILE_SIZE
     assert watch(ProcessLimits(file_bytes=1))[0].ended_by(1) is None
     assert watch(ProcessLimits())[0].ended_by(exit_code) is None
 
@@ -134,6 +143,18 @@ def test_the_lower_limit_holds() -> None:
 
 def test_each_ending_names_its_limit() -> None:
     """As people search for it."""
+    assert {ending_of(broken) for broken in LimitBroken} == OF_RESOURCES
     assert {ending.value for ending in OF_RESOURCES} == {
         "limit: memory", "limit: processes", "limit: file size", "limit: disk",
     }  # fmt: skip
+
+
+def test_the_memory_of_a_container_or_a_service_is_that_of_its_group(tmp_path: Path) -> None:
+    """Of all groups around this process the smallest counts; where none says any, the machine's does."""
+    whole = memory_of_machine(groups=tmp_path)
+    assert whole is not None
+    assert whole >= 64 * MIB
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory_of_machine(groups=tmp_path) == whole
+    (tmp_path / "memory.max").write_text(f"{32 * MIB}\n")
+    assert memory_of_machine(groups=tmp_path) == 32 * MIB

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from console.doctor.sandbox import containers, sandbox_here, sandbox_probes
+from console.doctor.sandbox import containers, sandbox_here, sandbox_probes, turn_limits
 from console.local.start_checks import sandbox_words
 from routing.sandbox.bubblewrap_here import Bubblewrap
+from routing.sandbox.mount import ProcessLimits
 from routing.sandbox.profile import SandboxKind
 from routing.store.redis.health import Status
 from tasks.settings.settings import AgentSettings, Settings
@@ -50,6 +51,23 @@ def test_doctor_warns_where_no_sandbox_works() -> None:
     required = sandbox_here(NOT_HERE, settings(require_sandbox=SandboxKind.BUBBLEWRAP))
     assert required.status is Status.PROBLEM
     assert sandbox_here(HERE, settings()).status is Status.OK
+
+
+def test_doctor_says_what_a_turn_may_take() -> None:
+    """Not all of the machine, unless the settings say so; an engine is given what they say alone."""
+    usual, given = settings(), settings(memory_megabytes=100, processes=7, disk_megabytes=5).agent
+    memory = usual.agent.resources.memory_bytes
+    assert memory is not None
+    assert memory > 0
+    said = turn_limits(usual)
+    assert said.status is Status.OK
+    assert "4,096 processes; its files have no limit until agent.disk_megabytes is set" in said.message
+    assert usual.agent.set_resources == ProcessLimits()
+    assert given.resources == given.set_resources
+    assert (given.resources.memory_bytes, given.resources.processes) == (100 << 20, 7)
+    found = turn_limits(settings(memory_megabytes=0))
+    assert (found.status, "agent.memory_megabytes" in found.message) == (Status.WARNING, True)
+    assert "processes" not in found.message
 
 
 def test_doctor_asks_the_engine_of_champions_in_containers(tmp_path: Path) -> None:

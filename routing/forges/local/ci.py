@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Literal
@@ -241,6 +242,7 @@ class LocalCI:
                     output=log,
                     descendants=Descendants(ProcessTable(), usable_cgroup_home()),
                     stop=stop,
+                    watched=partial(self.sandbox.watch, folder=folder),
                 )
         except (OSError, SpawnError) as error:
             message = (
@@ -288,6 +290,8 @@ class LocalCI:
         """
         if ended.timed_out:
             state, text = StatusState.FAILURE, f"took longer than {self.timeout_seconds:g} s and was ended"
+        elif ended.took:
+            state, text = StatusState.FAILURE, str(ended)
         elif ended.exit_code == 0:
             state, text = StatusState.SUCCESS, f"passed in {ended.seconds:.1f} s"
         elif ended.exit_code in {CANNOT_RUN, NOT_FOUND}:

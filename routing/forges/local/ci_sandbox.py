@@ -5,6 +5,8 @@ and what the settings show are read-only. It has no network unless the settings 
 """
 
 import os
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,8 +16,9 @@ from routing.forges.local.git import LocalGit
 from routing.process.command import SpawnError
 from routing.sandbox.bubblewrap_here import Bubblewrap, find_bubblewrap
 from routing.sandbox.machine_files import named_files
-from routing.sandbox.mount import Confinement, Mount, MountKind
+from routing.sandbox.mount import Confinement, Mount, MountKind, ProcessLimits
 from routing.sandbox.profile import NetworkMode, SandboxKind
+from routing.sandbox.resource_watch import ResourceWatch, usual_limits
 from routing.sandbox.sandbox import TEMPORARY, BubblewrapSandbox, SandboxCommand
 
 #: Most repositories from which the user's own borrows objects.
@@ -24,13 +27,18 @@ _MOST_LENDERS = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CiSandbox:
-    """In what CI runs."""
+    """In what CI runs, and what it may take of its machine: that holds without a sandbox, too."""
 
     kind: SandboxKind = SandboxKind.NONE
     network: NetworkMode = NetworkMode.NONE
     read: Sequence[Path] = ()  # that is shown too
     write: Sequence[Path] = ()
     bubblewrap: Bubblewrap | None = field(default=None, compare=False)  # None: as it is here
+    limits: ProcessLimits = field(default_factory=usual_limits, compare=False)
+
+    def watch(self, pid: int, *, folder: Path) -> ResourceWatch:
+        """Looks at what is taken by the command that has this pid, and writes into this folder."""
+        return ResourceWatch(self.limits, leader=pid, folders=[folder], now=time.monotonic())
 
     def command(
         self, line: str, folder: Path, own: Path, repository: Path, environment: Mapping[str, str]
@@ -61,9 +69,9 @@ class CiSandbox:
             bubblewrap=found,
             confined=Confinement(
                 mounts=tuple(mounts), network=self.network, home=home, environment={"HOME": home},
-                written=(folder,),
+                limits=self.limits, written=(folder,),
             ),
-            programs=tuple(named_files(line)),
+            programs=(sys.executable, *named_files(line)),
         )  # fmt: skip
         said = f"in a sandbox, network: {self.network}; settings ci_sandbox, ci_network, ci_read and ci_write"
         return sandbox.command(["/bin/sh", "-c", line], environment, cwd=folder), said

@@ -153,10 +153,10 @@ def judgement_of(ended: Ended, output: str) -> Judgement:
     """What the end of the command means: pure."""
     if ended.timed_out:
         return Judgement(value=0.0, note="the judge took too long and was ended", overdue=True)
-    if ended.exit_code in {CANNOT_RUN, NOT_FOUND}:
-        return Judgement(value=None, note=f"the judge's command could not be run (exit {ended.exit_code})")
-    if ended.exit_code != 0:
+    if ended.took or ended.exit_code not in {0, CANNOT_RUN, NOT_FOUND}:
         return Judgement(value=0.0, note=f"the judge failed it ({ended})")
+    if ended.exit_code != 0:
+        return Judgement(value=None, note=f"the judge's command could not be run (exit {ended.exit_code})")
     said = [line.strip() for line in _SCORE.findall(output)]
     if scores := [(line, value) for line in said if (value := score_in(line)) is not None]:
         line, value = scores[-1]

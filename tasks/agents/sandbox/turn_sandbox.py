@@ -62,13 +62,14 @@ class AgentSandboxes:
 
     def __init__(
         self, *, required: SandboxKind = SandboxKind.NONE, as_other_user: bool = False,
-        limits: ProcessLimits | None = None, engine: str = "",
+        limits: ProcessLimits | None = None, engine_limits: ProcessLimits | None = None, engine: str = "",
         say: Callable[[str, str, str], object] = lambda *_: None,
     ) -> None:  # fmt: skip
         self._required = required
         self._as_other_user = as_other_user
         self._say = say  # adds to a job's log: its id, the kind of the entry, the words
         self._limits = limits or ProcessLimits()
+        self._engine_limits = engine_limits or ProcessLimits()  # of containers: the engine keeps them
         self._proxy = NetworkProxy()
         self._engine = engine  # the program of the container engine, "": the usual ones
         self._images: set[str] = set()  # that were found on this machine
@@ -118,6 +119,7 @@ class AgentSandboxes:
         if kind is SandboxKind.NONE:
             return None
         profile, home = turn.spec.profile, turn.environment.get("HOME") or _HOME
+        fleets = self._engine_limits if kind is SandboxKind.CONTAINER else self._limits
         folders = TurnFolders.make(turn.work_dir, job_id=turn.job_id, fence=turn.fence, agent=turn.agent)
         gate = self._gate(turn)
         environment = {"HOME": home, **(_network_variables(profile, gate.ports) if gate else {})}
@@ -141,7 +143,7 @@ class AgentSandboxes:
             mounts=tuple(mounts),
             network=profile.network,
             home=home,
-            limits=self._limits.with_profile(profile),
+            limits=fleets.with_profile(profile),
             may_nest=profile.namespaces,
             environment=environment,
             written=(turn.tree, folders.home, folders.temporary, folders.sessions),

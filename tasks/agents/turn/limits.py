@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from routing.errors import CoalmineError, UnavailableError
+from routing.jobs.ending import Ending
 from routing.jobs.job import Job
-from routing.sandbox.mount import ProcessLimits
+from routing.sandbox.mount import LimitBroken, ProcessLimits
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
     ResultEvent,
@@ -87,6 +88,11 @@ class JobLimits:
             cost_usd=min((each for each in usd if each is not None), default=None),
             tokens=min((each for each in tokens if each is not None), default=None),
         )
+
+
+def ending_of(broken: LimitBroken | None) -> Ending | None:
+    """How a turn ends that took too much of its machine; None when it did not."""
+    return None if broken is None else Ending(f"limit: {broken}")
 
 
 class StallTimer:

@@ -19,6 +19,7 @@ from routing.process.command import Command, Ended
 from routing.process.descendants import Descendants, ProcessIdentity
 from routing.process.line_reader import LineReader, OutputLine
 from routing.process.table import ProcessTable
+from routing.sandbox.resource_watch import ResourceWatch
 from tasks.agents.accounts.limit_words import account_limit, says_limit
 from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.agent_event import AgentEvent, MalformedEvent, TextEvent, Usage, UsageEvent
@@ -26,9 +27,8 @@ from tasks.agents.runtimes.json_lines import without_long_strings
 from tasks.agents.runtimes.launch import Launch, fault_words, launch_of
 from tasks.agents.runtimes.refusal import refusal
 from tasks.agents.runtimes.runtime import Runtime, Seen, TurnInput
-from tasks.agents.turn.limits import LimitTimer, ResultTimer, StallTimer, TurnLimits
+from tasks.agents.turn.limits import LimitTimer, ResultTimer, StallTimer, TurnLimits, ending_of
 from tasks.agents.turn.log import TurnLog, write_files
-from tasks.agents.turn.resources import ResourceWatch
 from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopSignal
 from tasks.agents.turn.tally import TurnTally
@@ -220,7 +220,9 @@ class _ProcessTurn:
         if self._runtime_fault and ended_by is Ending.RESULT:  # it raised after the exit
             ended_by = Ending.PARSER_ERROR
         if by_itself and not clean:
-            ended_by = self._resources.ended_by(exit_code, self._turn.sandbox) or ended_by
+            box = self._turn.sandbox
+            broken = (box and box.broken_limit()) or self._resources.ended_by(exit_code)
+            ended_by = ending_of(broken) or ended_by
         return TurnResult(
             ended_by=ended_by,
             exit_code=exit_code,
@@ -306,7 +308,7 @@ class _ProcessTurn:
             return Ending.OUTPUT_LIMIT
         if limits.is_overspent(self._tally.usage):
             return Ending.BUDGET
-        return self._resources.look(now)
+        return ending_of(self._resources.look(now))
 
     def _done(self, due_at: float, *, at_once: bool) -> Ending | None:
         """Whether a program that has said its result, and runs, counts as done: no limit outweighs that."""

@@ -1,14 +1,12 @@
-"""Whether an agent takes more of its machine than its turn may: looked at now and then, while it runs."""
+"""Whether a program takes more of its machine than it may: looked at now and then, while it runs."""
 
 import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from routing.jobs.ending import Ending
 from routing.sandbox.mount import LimitBroken, ProcessLimits
-from routing.sandbox.sandbox import Sandbox
-from routing.sandbox.usage import UsageTable, folder_bytes, resident_bytes
+from routing.sandbox.usage import UsageTable, folder_bytes, memory_of_machine, resident_bytes
 
 #: Seconds between two looks at memory and processes.
 LOOK_SECONDS = 1.0
@@ -17,15 +15,24 @@ LOOK_SECONDS = 1.0
 FOLDER_SECONDS = 5.0
 _FOLDER_SHARE = 20.0
 
-#: What a sandbox says of its own limits.
-_OF_SANDBOX = {LimitBroken.MEMORY: Ending.MEMORY_LIMIT, LimitBroken.PROCESSES: Ending.PROCESS_LIMIT}
+#: What a program may have where nobody says: processes, and its share of the machine's memory. Both are far
+#: above what work needs, and below what stops the machine.
+MOST_PROCESSES = 4096
+MEMORY_SHARE = 0.75
 
-#: All turns of a process read the same table.
+#: All programs that this process watches share one table.
 _TABLE = UsageTable()
 
 
+def usual_limits() -> ProcessLimits:
+    """The limits of a program where nobody says any; of memory none where nobody knows how much there is."""
+    memory = memory_of_machine()
+    most = None if memory is None else int(memory * MEMORY_SHARE)
+    return ProcessLimits(memory_bytes=most, processes=MOST_PROCESSES)
+
+
 class ResourceWatch:
-    """The limits of one turn's processes. Without any, nothing is ever looked at.
+    """The limits of one program and of all that it starts. Without any, nothing is ever looked at.
 
     `look` at `due_at` or later; all times are seconds of the caller's clock.
     """
@@ -45,38 +52,32 @@ class ResourceWatch:
         """When the next look is due; never without limits."""
         return min(self._look_at, self._measure_at)
 
-    def look(self, now: float) -> Ending | None:
+    def look(self, now: float) -> LimitBroken | None:
         """Which limit is broken; None for none, or when no look is due."""
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
-            if (ending := self._processes()) is not None:
-                return ending
+            if (broken := self._processes()) is not None:
+                return broken
         if now >= self._measure_at:
             begun = self._clock()
             is_over = self._is_full()
             took = self._clock() - begun
             self._measure_at = now + max(FOLDER_SECONDS, took * _FOLDER_SHARE)
-            return Ending.DISK_LIMIT if is_over else None
+            return LimitBroken.DISK if is_over else None
         return None
 
-    def ended_by(self, exit_code: int | None, sandbox: Sandbox | None = None) -> Ending | None:
-        """Whether a program that ended by itself was ended by the kernel, or broke a limit of its sandbox."""
-        if sandbox is not None and (broken := sandbox.broken_limit()) is not None:
-            return _OF_SANDBOX[broken]
+    def ended_by(self, exit_code: int | None) -> LimitBroken | None:
+        """Whether a program that ended by itself was ended by the kernel, for the size of a file."""
         number = int(signal.SIGXFSZ)
         broke = exit_code in {-number, 128 + number} and self._limits.file_bytes is not None
-        return Ending.FILE_LIMIT if broke else None
+        return LimitBroken.FILE_SIZE if broke else None
 
-    def _processes(self) -> Ending | None:
+    def _processes(self) -> LimitBroken | None:
         uses, limits = self._table.family(self._leader), self._limits
         if limits.processes is not None and len(uses) > limits.processes:
-            return Ending.PROCESS_LIMIT
-        if (
-            limits.memory_bytes is None
-            or resident_bytes(uses, limit=limits.memory_bytes) <= limits.memory_bytes
-        ):
-            return None
-        return Ending.MEMORY_LIMIT
+            return LimitBroken.PROCESSES
+        most = limits.memory_bytes
+        return LimitBroken.MEMORY if most is not None and resident_bytes(uses, limit=most) > most else None
 
     def _is_full(self) -> bool:
         most = self._limits.disk_bytes
