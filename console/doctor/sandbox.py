@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from console.doctor.findings import ok, problem, warning
@@ -9,6 +10,7 @@ from routing.sandbox.bubblewrap_here import Bubblewrap
 from routing.sandbox.containers.engine import find_engine
 from routing.sandbox.profile import SandboxKind
 from routing.store.redis.health import HealthFinding
+from tasks.agents.repository.mirror_packs import mirrors_with_work_of_jobs
 from tasks.agents.sandbox.probes import probe
 from tasks.agents.sandbox.turn_sandbox import AgentSandboxes
 from tasks.composition.composition import Coalmine
@@ -17,7 +19,12 @@ from tasks.settings.settings import Settings
 
 def sandboxes(bubblewrap: Bubblewrap, settings: Settings) -> list[HealthFinding]:
     """All findings about this machine."""
-    return [sandbox_here(bubblewrap, settings), *sandbox_probes(bubblewrap, settings), turn_limits(settings)]
+    return [
+        sandbox_here(bubblewrap, settings),
+        *sandbox_probes(bubblewrap, settings),
+        turn_limits(settings),
+        *mirrors(settings.agent.work_dir),
+    ]
 
 
 def sandbox_here(bubblewrap: Bubblewrap, settings: Settings) -> HealthFinding:
@@ -49,6 +56,16 @@ def turn_limits(settings: Settings) -> HealthFinding:
     disk = "" if limits.disk_bytes else "; its files have no limit until agent.disk_megabytes is set"
     memory = f"{limits.memory_bytes // 1_000_000:,} MB of memory"
     return ok("turn-limits", f"a turn may take {memory} and {limits.processes:,} processes{disk}")
+
+
+def mirrors(work_dir: Path) -> list[HealthFinding]:
+    """Whether repositories of this machine show agents what other jobs pushed; nothing where none does."""
+    found = [str(mirror) for mirror in mirrors_with_work_of_jobs(work_dir)]
+    if not found:
+        return []
+    message = f"made by an earlier version, with work of jobs that all agents can read: {', '.join(found)}"
+    remedy = "remove each while no work tree is beside its folder; the next job fetches a new one"
+    return [warning("mirrors", message, remedy)]
 
 
 def champions_containers(coalmine: Coalmine) -> list[HealthFinding]:

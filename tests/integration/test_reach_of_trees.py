@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from console.doctor.sandbox import mirrors
 from routing.git.git import Git
 from routing.git.remote import Remote
+from routing.store.redis.health import Status
 from tasks.agents.repository import our_repository as ours
 from tasks.agents.repository.mirror import host_lock
 from tasks.agents.repository.place import RepositoryPlace, shadow_ref, shadows_beside
@@ -156,6 +158,20 @@ def test_shallow_history_of_a_job_ends_where_the_remote_ends(
     tree = opened(place, shallow, pushed=(first,))
 
     assert Git(tree.path)("log", "--format=%s").splitlines() == [f"Work of {JOB}", "Work of later"]
+
+
+def test_a_mirror_of_an_earlier_version_is_named(place: RepositoryPlace, remote: Path) -> None:
+    """It has what jobs pushed, or shadows made; one of today, and one that git cannot read, are not."""
+    worked(place, remote, OTHER)
+    assert mirrors(place.work_dir) == []
+    mirror = Git(place.mirror)
+    for name in (f"refs/heads/coalmine/{OTHER}", shadow_ref(f"coalmine/{SHADOW}")):
+        mirror("update-ref", name, "refs/heads/main")
+        (found,) = mirrors(place.work_dir)
+        assert (found.status, str(place.mirror) in found.message) == (Status.WARNING, True)
+        mirror("update-ref", "-d", name)
+    (place.mirror / "HEAD").unlink()
+    assert mirrors(place.work_dir) == []
 
 
 def test_work_of_shadows_is_kept_beside_the_mirror(place: RepositoryPlace, remote: Path) -> None:

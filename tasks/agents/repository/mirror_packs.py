@@ -15,10 +15,10 @@ from pathlib import Path
 import structlog
 
 from routing.errors import UnavailableError
-from routing.git.git import GitError
+from routing.git.git import Git, GitError
 from tasks.agents.repository.mirror import host_lock
 from tasks.agents.repository.our_repository import our_repository
-from tasks.agents.repository.place import mirrors_in, shadows_beside
+from tasks.agents.repository.place import SHADOW_REFS, mirrors_in, shadows_beside
 from tasks.agents.repository.shadows import drop_old_shadows
 
 _log = structlog.get_logger(__name__)
@@ -52,6 +52,22 @@ def repack_mirrors(work_dir: Path, *, now: Callable[[], float]) -> list[Path]:
         drop_old_shadows(path, now())
     wanted = [*((path, _LENT) for path in mirrors), *((path, _KEPT) for path in shadows)]
     return [path for path, how in wanted if is_untidy(path) and _repack(path, now(), how)]
+
+
+def mirrors_with_work_of_jobs(work_dir: Path) -> list[Path]:
+    """Mirrors of this host from the time when jobs' branches, and shadows' work, were fetched into them.
+
+    All trees of the repository can read it there, for as long as the mirror lives. One that git cannot read
+    is left out: the next job makes it anew.
+    """
+    found = []
+    for mirror in mirrors_in(work_dir):
+        listed = Git(mirror).attempt(
+            "for-each-ref", "--count=1", "--format=%(refname)", "refs/heads/coalmine/", SHADOW_REFS
+        )
+        if listed.returncode == 0 and listed.stdout.strip():
+            found.append(mirror)
+    return found
 
 
 def is_untidy(mirror: Path) -> bool:
