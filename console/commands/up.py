@@ -272,12 +272,13 @@ def _run(fleet: LocalFleet, speaker: _Speaker) -> None:
         speaker.say(f"Its pages are not served: {fleet.why_no_door}.")
     if fleet.door is not None and fleet.door.takes_webhooks:
         speaker.say(f"Webhooks are taken at {fleet.door.address}/webhook/github and the like.")
-    follower.start()
     ending = FleetEnding(fleet.coalmine, speaker.say, worker=fleet.worker)
     try:
+        follower.start()  # it waits for the thread, so Ctrl-C may come here, and the store is closed then
         supervisor.run(on_ending=lambda seconds: ending.watch(seconds - SPARE_SECONDS))
     finally:
         stop.set()
-        follower.join(timeout=5)
+        if follower.is_alive():
+            follower.join(timeout=5)
         ending.ended()
     speaker.say("The fleet has ended; its data is kept for the next start.")

@@ -13,6 +13,7 @@ from routing.forges.local.issue_file import IssueFile
 from routing.git.git import Git
 from tests.acceptance.test_init import CLAUDE
 from tests.printed_commands import SYSTEM_PATH, Block, PrintedShell, only_coalmine
+from tests.source import ROOT
 from tests.waiting import until_ended, wait_until
 
 PAGES = ("README.md", "docs/quickstart.md")
@@ -64,6 +65,7 @@ def carry_out_the_quickstart(tmp_path: Path, *, until: str, timeout: float) -> N
             timeout=60,
         )
         assert fleet.poll() is None, log.read_text()
+        assert _start_on_the_page(tmp_path) <= set(log.read_text().splitlines())
         said = "".join(second.run(block) for block in blocks[up + 1 :])
         assert "implementer-t1" in said
         wait_until(
@@ -78,6 +80,13 @@ def carry_out_the_quickstart(tmp_path: Path, *, until: str, timeout: float) -> N
     _carry_out_with_claude(first, with_a_program, programs, tmp_path / "claude.log")
 
 
+def _start_on_the_page(home: Path) -> set[str]:
+    """What the page shows of a fleet's start, but for what depends on the machine: sandbox and port."""
+    page = (ROOT / "docs" / "quickstart.md").read_text().replace("/home/you", str(home))
+    (shown,) = re.findall(r"^Within seconds:\n\n```\n(.*?)^\d\d:", page, re.MULTILINE | re.DOTALL)
+    return {line for line in shown.splitlines() if not line.startswith(("Agents run ", "Look at it "))}
+
+
 def _carry_out_with_claude(shell: PrintedShell, block: Block, programs: Path, log: Path) -> None:
     """The options of before hold, the champion works on, and the new agent becomes a proposal."""
     assert "not installed" in _until_said(shell, block, log, "not installed")
@@ -87,6 +96,7 @@ def _carry_out_with_claude(shell: PrintedShell, block: Block, programs: Path, lo
     assert "Claude Code 99.0.0 is installed and logged in" in said
     assert "implementer@v3 has the new agent and is pending; the champion works on." in said
     assert re.search(r"forge\.local\.issues = \S+/issues +\(from: last up\)", said)
+    assert "failed" not in said, "it may be ended while it starts"
 
 
 def _until_said(shell: PrintedShell, block: Block, log: Path, words: str) -> str:
