@@ -35,9 +35,13 @@ def promtool(*arguments: str, folder: Path = RULES) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_rules_fire_when_they_should_and_only_then() -> None:
-    """By promtool, over series that are made up."""
+def test_the_rules_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
+    """By promtool, over series that are made up; and the settings are right, with those of the containers."""
     promtool("check", "config", "prometheus.yml")
+    (tmp_path / "web_read_token").write_text("0123456789abcdef")
+    for file in RULES.iterdir():
+        (tmp_path / file.name).write_text(file.read_text().replace("/run/secrets", str(tmp_path)))
+    promtool("check", "config", "compose.yml", folder=tmp_path)
     promtool("test", "rules", "coalmine.rules.test.yml")
 
 

@@ -44,7 +44,16 @@ def compose() -> dict[str, Any]:
 
 def composed() -> dict[str, str]:
     """Services that run Coalmine, and their commands."""
-    return {name: service["command"] for name, service in compose()["services"].items() if name != "redis"}
+    return {name: service["command"] for name, service in ours().items()}
+
+
+#: Services that are programs of others: the store, and those of the profile `monitoring`.
+OTHERS = {"redis", "prometheus", "grafana"}
+
+
+def ours() -> dict[str, Any]:
+    """The services of the image that is built here."""
+    return {name: service for name, service in compose()["services"].items() if name not in OTHERS}
 
 
 def served(command: str) -> list[str]:
@@ -105,7 +114,7 @@ def test_the_composed_web_service_is_public_to_its_host_with_a_token() -> None:
     assert {word for word in words if word.startswith("--")} == {"--host", "--public"} <= options
     assert service["ports"] == [f"127.0.0.1:{Settings().web.port}:{Settings().web.port}"]
     for name, other in compose()["services"].items():
-        assert ("web_token" in other["secrets"]) == (name == "web"), "agents need no token"
+        assert ("web_token" in other.get("secrets", ())) == (name == "web"), "agents need no token"
 
 
 def test_secrets_come_from_files_and_each_service_has_those_that_it_names() -> None:
@@ -116,23 +125,54 @@ def test_secrets_come_from_files_and_each_service_has_those_that_it_names() -> N
     assert declared == {name: f"./secrets/{name}" for name in declared}
     assert not [name for name in declared if f"secrets/{name}\n" not in page]
     for service in document["services"].values():
-        text = str({**service, "secrets": ""})
-        assert set(re.findall(r"/run/secrets/(\w+)", text)) == set(service["secrets"]) <= set(declared)
+        text = str({**service, "secrets": ""}) + _configured(service)
+        assert (
+            set(re.findall(r"/run/secrets/(\w+)", text)) == set(service.get("secrets", ())) <= set(declared)
+        )
     workers = [document["services"][name] for name in ("worker", "control")]
     assert all("forge_token" in each["secrets"] for each in workers), "agents push, ticks ask and merge"
 
 
+def _configured(service: dict[str, Any]) -> str:
+    """The file that a command of a program of others names, as it is in the repository."""
+    found = re.findall(r"--config\.file=/etc/prometheus/(\S+)", service.get("command", ""))
+    return "".join((ROOT / "deploy" / "prometheus" / name).read_text(encoding="utf-8") for name in found)
+
+
 def test_services_are_watched_pinned_and_without_rights() -> None:
-    """Each but beat has a health check; images have exact tags; logs are bounded."""
+    """Each but beat has a health check; images have exact tags; logs are bounded; none writes its root."""
     for name, service in compose()["services"].items():
         assert ("healthcheck" in service) == (name != "beat")
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["logging"]["options"]["max-size"]
         assert name == "redis" or service["cap_drop"] == ["ALL"]
-        assert name == "redis" or service["user"] == "${COALMINE_USER:-10001:10001}"
+        assert name in OTHERS or service["user"] == "${COALMINE_USER:-10001:10001}"
+        assert service["read_only"] is True
+        assert any(each.startswith("/tmp") for each in service["tmpfs"])  # noqa: S108 - of the container
     image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    for tag in (compose()["services"]["redis"]["image"], re.findall(r"PYTHON_IMAGE=(\S+)", image)[0]):
-        assert re.search(r":\d+\.\d+\.\d+-\w+", tag), tag
+    tags = [compose()["services"][name]["image"] for name in sorted(OTHERS)]
+    for tag in (*tags, re.findall(r"PYTHON_IMAGE=(\S+)", image)[0]):
+        assert re.search(r":v?\d+\.\d+\.\d+(-\w+)?$", tag) or "slim" in tag, tag
+
+
+def test_monitoring_is_started_when_it_is_asked_for() -> None:
+    """Prometheus and Grafana are a profile, on this machine alone; what they mount is in the repository."""
+    services = compose()["services"]
+    assert {name for name, each in services.items() if each.get("profiles")} == {"prometheus", "grafana"}
+    for name in ("prometheus", "grafana"):
+        assert services[name]["profiles"] == ["monitoring"]
+        assert all(port.startswith("127.0.0.1:") for port in services[name]["ports"])
+        folders = [each.split(":")[0] for each in services[name]["volumes"] if each.startswith("./")]
+        assert all((ROOT / folder).is_dir() for folder in folders)
+        assert {volume.split(":")[0] for volume in services[name]["volumes"]} - {*folders} == {name}
+    (source,) = yaml.safe_load(
+        (ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text(encoding="utf-8")
+    )["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    (scraped,) = yaml.safe_load(
+        (ROOT / "deploy/prometheus/compose.yml").read_text(encoding="utf-8")
+    )["scrape_configs"]  # fmt: skip
+    assert scraped["static_configs"] == [{"targets": [f"web:{Settings().web.port}"]}]
 
 
 def test_the_composed_server_keeps_its_data() -> None:
@@ -152,9 +192,8 @@ def test_variables_of_containers_are_settings(tmp_path: Path) -> None:
     image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     environment = dict(re.findall(r"(COALMINE_\w+)=(\S+)", image))
     contents = {"redis_url": "redis://:pw@redis:6379/0", "web_token": "a-token-of-the-file"}
-    for name, service in compose()["services"].items():
-        if name != "redis":
-            environment |= service["environment"]
+    for service in ours().values():
+        environment |= service["environment"]
     with own_surroundings():
         for name, value in environment.items():
             secret = value.removeprefix("/run/secrets/")
@@ -173,9 +212,8 @@ def test_variables_of_containers_are_settings(tmp_path: Path) -> None:
 
 def test_containers_end_after_their_jobs_were_given_back() -> None:
     """Docker waits longer than a warm shutdown takes."""
-    for name, service in compose()["services"].items():
-        if name != "redis":
-            assert float(service["stop_grace_period"].removesuffix("s")) > Settings().job.drain_grace_seconds
+    for service in ours().values():
+        assert float(service["stop_grace_period"].removesuffix("s")) > Settings().job.drain_grace_seconds
 
 
 def units() -> dict[str, configparser.SectionProxy]:
@@ -288,8 +326,9 @@ def test_no_secret_of_compose_is_a_variable() -> None:
         assert not [variable for variable, value in variables.items() if "${" in str(value)], name
         named = {str(value).removeprefix("/run/secrets/") for variable, value in variables.items()
                  if variable.endswith("_FILE")}  # fmt: skip
-        assert named | {"redis_conf"} == {*service["secrets"], "redis_conf"}, name
-    assert {name for name, each in services.items() if "agent_key" in each["secrets"]} == {
+        named |= set(re.findall(r"/run/secrets/(\w+)", _configured(service)))
+        assert named | {"redis_conf"} == {*service.get("secrets", ()), "redis_conf"}, name
+    assert {name for name, each in services.items() if "agent_key" in each.get("secrets", ())} == {
         "worker",
         "backtest",
     }
