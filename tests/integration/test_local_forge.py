@@ -666,6 +666,35 @@ def test_a_crashed_runners_claim_expires(repository: TemporaryRepository) -> Non
     assert pending == [StatusState.PENDING, StatusState.SUCCESS]
 
 
+#: Runs a command on a commit that says when it has begun, and does not end.
+RUNNER = """
+import sys
+from pathlib import Path
+from routing.forges.local.ci import LocalCI
+repository, beside, commit = sys.argv[1:]
+LocalCI(
+    repo=Path(repository), command=f"touch {beside}/begun; sleep 600", timeout_seconds=60.0,
+    work_dir=Path(beside, "ci"), state_dir=Path(beside, "state"), clock=lambda: 1000.0,
+).run(commit)
+"""
+
+
+def test_a_claim_ends_with_its_runner(repository: TemporaryRepository) -> None:
+    """A commit whose runner was killed is run at once, not after the time limit; one that lives has it."""
+    head = repository.work(BRANCH, {"new.txt": "new\n"})
+    beside, other = repository.bench.parent, ci_at(repository, 1001.0, "true")
+    with subprocess.Popen([sys.executable, "-c", RUNNER, str(repository.path), str(beside), head]) as runner:
+        try:
+            wait_until((beside / "begun").exists, description="the command runs")
+            assert not other.needs_run(head)
+            assert other.run(head).state is StatusState.PENDING
+        finally:
+            runner.kill()
+    assert other.needs_run(head)
+    assert other.run(head).state is StatusState.SUCCESS
+    assert list((beside / "state" / "statuses").glob(".*.runner")) == []
+
+
 def test_a_run_that_could_not_be_made_is_not_a_verdict(repository: TemporaryRepository) -> None:
     """When the clone fails, nothing is said of the commit and the next try may run."""
     head = repository.work(BRANCH, {"new.txt": "new\n"})

@@ -5,10 +5,11 @@ a clone that is thrown away, with a short list of variables and no token. What i
 end or time limit, detached or not, as an agent's is, and the command does not outlive this process. That
 keeps accidents away. It is not a sandbox: code under test runs as this user.
 
-A commit's state: no status, then `pending` (a claim by one runner, with a time), then one verdict. A verdict
-is final; only deleting its file has CI run again. Processes exclude each other by the lock in `statuses/`,
-which is never held while the command runs. A status of ours is sealed with a key that only this user can
-read: a file that somebody else wrote, or copied from another commit, proves nothing.
+A commit's state: no status, then `pending` (a claim by one runner, with a time, and a lock that ends with the
+runner), then one verdict. A verdict is final; only deleting its file has CI run again. Processes exclude each
+other by the lock in `statuses/`, which is never held while the command runs. A status of ours is sealed with
+a key that only this user can read: a file that somebody else wrote, or copied from another commit, proves
+nothing.
 """
 
 import hashlib
@@ -37,6 +38,7 @@ from routing.forges.local.ci_sandbox import CiSandbox
 from routing.forges.local.ci_submodules import BrokenSubmoduleError, CiSubmodules
 from routing.forges.local.durable_file import locked, read_regular, replace_file
 from routing.forges.local.git import LocalGit, existing_commit
+from routing.forges.local.runner_lock import CiClaim, RunnerLock, RunnerSign, sign_of
 from routing.forges.work_branch import checked_commit
 from routing.git.git import GitError
 from routing.printable import printable
@@ -105,15 +107,14 @@ class LocalCI:
         not; ForgeUnreachableError when the command could not be started: then no verdict is recorded.
         """
         existing_commit(LocalGit(self.repo), commit)
-        claim, mine = self._claim(commit)
-        if not mine:
-            return claim
+        claim = self._claim(commit)
+        if not claim.is_ours:
+            return claim.status
+        verdict = None
         try:
             verdict = self._judged(commit)
-        except BaseException:
-            self._replace(commit, claim, None)  # no verdict was reached: the next process may run it
-            raise
-        self._replace(commit, claim, verdict)
+        finally:
+            self._replace(commit, claim, verdict)  # without a verdict the next process may run it
         return verdict
 
     def try_out(self, commit: str) -> CommitStatus:
@@ -151,7 +152,11 @@ class LocalCI:
 
         Another runner may claim it right after the answer.
         """
-        return _may_run(_ours(self._read(checked_commit(commit))), self._now(), self._claim_seconds)
+        known = _ours(self._read(checked_commit(commit)))
+        if known is None or known.state.is_final:
+            return known is None
+        with self._locked():
+            return self._may_run(commit, _ours(self._read(commit)))
 
     def end_of_log(self, commit: str, *, most_characters: int) -> str:
         """The end of what the command printed on a commit, "" when it printed nothing or its log is gone.
@@ -171,34 +176,53 @@ class LocalCI:
 
     @property
     def _claim_seconds(self) -> float:
-        """Seconds for which a claim is believed. After that its runner has died, and another may begin."""
+        """Seconds for which a claim is believed whose runner has not died. After that another may begin."""
         return self.timeout_seconds + CLAIM_SLACK_SECONDS
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.clock(), UTC)
 
-    def _claim(self, commit: str) -> tuple[CommitStatus, bool]:
-        """Say `pending`, unless somebody said so lately or the commit is judged.
-
-        Returns the status that holds now, and whether it is a claim of ours.
-        """
+    def _claim(self, commit: str) -> CiClaim:
+        """Say `pending`, unless another runner is at it or the commit is judged."""
         with self._locked():
-            known, now = _ours(self._read(commit)), self._now()
-            if known is not None and not _may_run(known, now, self._claim_seconds):
-                return known, False
-            text = f"running, at most {self.timeout_seconds:g} s"
-            claim = self._status(commit, StatusState.PENDING, text, now)
-            self._write(commit, [claim])
-        return claim, True
+            known = _ours(self._read(commit))
+            if known is not None and not self._may_run(commit, known):
+                return CiClaim(status=known, is_ours=False)
+            lock = RunnerLock.take(self._lock_of(commit))
+            try:
+                text = f"running, at most {self.timeout_seconds:g} s"
+                status = self._status(commit, StatusState.PENDING, text, self._now())
+                self._write(commit, [status])
+            except BaseException:
+                if lock is not None:
+                    lock.release()
+                raise
+        return CiClaim(status=status, is_ours=True, lock=lock)
 
-    def _replace(self, commit: str, claim: CommitStatus, verdict: CommitStatus | None) -> None:
+    def _may_run(self, commit: str, known: CommitStatus | None) -> bool:
+        """Whether nobody is at it; the lock is held.
+
+        A claim counts for nothing whose runner died or is overdue. So does a claim of a time to come: the
+        clock was set back since.
+        """
+        if known is None or known.state.is_final:
+            return known is None
+        if sign_of(self._lock_of(commit)) is RunnerSign.DIED:
+            return True
+        waited = (self._now() - known.at).total_seconds()
+        return not -CLAIM_SLACK_SECONDS <= waited <= self._claim_seconds
+
+    def _replace(self, commit: str, claim: CiClaim, verdict: CommitStatus | None) -> None:
         """Put the verdict in the place of our claim; a verdict that another runner gave meanwhile stays.
 
         None withdraws the claim. Two runners can meet only when one was overdue and came back.
         """
-        with self._locked():
+        with ExitStack() as held:
+            if claim.lock is not None:
+                held.callback(claim.lock.release)  # also where the statuses cannot be written
+            held.enter_context(self._locked())
             known = _ours(self._read(commit))
-            if known is None or known == claim or (verdict and not known.state.is_final):
+            if known is None or known == claim.status or (verdict and not known.state.is_final):
                 self._write(commit, [verdict] if verdict else [])
 
     def _judged(self, commit: str) -> CommitStatus:
@@ -310,6 +334,9 @@ class LocalCI:
     def _file_of(self, commit: str) -> Path:
         return self.state_dir / "statuses" / f"{checked_commit(commit)}.json"
 
+    def _lock_of(self, commit: str) -> Path:
+        return self.state_dir / "statuses" / f".{checked_commit(commit)}.runner"
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock of all statuses; errors of the disk become ForgeUnreachableError."""
@@ -363,14 +390,3 @@ class LocalCI:
 
 def _ours(statuses: list[CommitStatus]) -> CommitStatus | None:
     return next((status for status in statuses if status.context == CI_CONTEXT), None)
-
-
-def _may_run(known: CommitStatus | None, now: datetime, claim_seconds: float) -> bool:
-    """A claim whose runner is overdue counts for nothing: the runner has died.
-
-    So does a claim of a time to come: the clock was set back since.
-    """
-    if known is None:
-        return True
-    waited = (now - known.at).total_seconds()
-    return not known.state.is_final and not -CLAIM_SLACK_SECONDS <= waited <= claim_seconds
