@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from console.decisions.fleet_decisions import resume_fleet
 from console.invocation import AsJson, examples, noted, opened, started
 from console.output.event_views import event_document, event_line
 
@@ -45,18 +46,17 @@ def resume(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     The jobs that waited go on. A closed account is opened with `coalmine account reopen`.
     """
     coalmine, terminal = opened(ctx, as_json=as_json)
-    user = started(ctx).user
-    versions = coalmine.breakers.resume_versions(by=user)
-    changed = coalmine.switch.resume(f"resumed by {user}")
-    if changed or versions:
+    resumed = resume_fleet(coalmine, by=started(ctx).user)
+    if resumed.changed:
         noted(ctx)
-    done = "Dispatch goes on." if changed else "Dispatch was not paused."
-    if versions:
+    done = "Dispatch goes on." if resumed.dispatch else "Dispatch was not paused."
+    if resumed.versions:
         held = coalmine.job_store.occupancy().limited
-        done += f" Tried again: {', '.join(versions)}; {held} jobs waited."
-    elif not changed:
+        done += f" Tried again: {', '.join(resumed.versions)}; {held} jobs waited."
+    elif not resumed.changed:
         done += " No version was held; nothing was changed."
-    terminal.answer({"paused": False, "changed": changed or bool(versions), "tried_again": versions}, done)
+    document = {"paused": False, "changed": resumed.changed, "tried_again": list(resumed.versions)}
+    terminal.answer(document, done)
 
 
 @fleet_app.command(epilog=examples("events --follow", "events --kind 'candidate.*' --json"))

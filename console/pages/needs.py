@@ -159,7 +159,7 @@ def _accounts(status: FleetStatus) -> Iterator[Need]:
             yield Need(
                 what=f"Agents of {closed.version} fail as soon as they start; tried {closed.countdown}.",
                 link="/accounts",
-                remedy="Repair that, then resume (`coalmine resume`); or promote another version.",
+                remedy="Repair that, then try it again on the first page; or promote another version.",
             )
             continue
         yield Need(

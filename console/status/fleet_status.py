@@ -66,6 +66,11 @@ class FleetStatus:
     budgets: Sequence[DayUse]  # of the day, in tokens and by template and repository
 
     @property
+    def unstarted(self) -> list[str]:
+        """Versions whose jobs wait, as their agents failed as soon as they started."""
+        return sorted({closed.version for closed in self.closed_accounts if closed.version})
+
+    @property
     def reached(self) -> list[str]:
         """The limits of the day that are reached, in words: no job of theirs begins until midnight UTC."""
         limit = self.day_limit_usd

@@ -24,6 +24,7 @@ from console.web.request_limits import (
     DecisionTimeoutError,
     decided_in_thread,
 )
+from routing.accounts.breaker import version_breaker
 from routing.backlog.backlog import Backlog
 from routing.backlog.settings import BacklogSettings
 from routing.jobs.job import JobState
@@ -97,6 +98,21 @@ def test_dispatch_is_paused_and_goes_on(fleet: SteppedFleet) -> None:
     assert "the forge is &lt;upgraded&gt; (by Ada)" in ada.page("/")
     ada.decides("/", "/fleet/resume")
     assert fleet.app.switch.reason() is None
+
+
+def test_a_version_that_did_not_start_is_tried_again(fleet: SteppedFleet) -> None:
+    """The first page offers it, also while dispatch is not paused, and does what `coalmine resume` does."""
+    ada = Browser(fleet)
+    assert "/fleet/resume" not in ada.forms("/")
+    breaker = version_breaker("implementer@v1")
+    for job in ("a", "b", "c"):
+        fleet.app.breakers.failed(breaker, alike="no program", words="not found", job=job)
+    assert "Try implementer@v1 again" in ada.page("/")
+    ada.decides("/", "/fleet/resume")
+    assert fleet.app.breakers.closed() == []
+    (noted,) = fleet.app.decisions.newest(1)
+    assert (noted.act, noted.by) == ("resume", "Ada")
+    assert "/fleet/resume" not in ada.forms("/")
 
 
 def test_a_job_is_cancelled_tried_again_and_judged(fleet: SteppedFleet) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
+from console.decisions.fleet_decisions import resume_fleet
 from console.decisions.issue_decisions import pause_issue, resume_issue
 from console.decisions.job_decisions import THUMBS, cancel_job, retry_job, thumb_job
 from console.decisions.mail_decisions import answer_mail, read_by
@@ -127,7 +128,7 @@ def _pause(parts: Coalmine, decision: SentDecision) -> Decided:
 
 
 def _resume(parts: Coalmine, decision: SentDecision) -> Decided:
-    return Decided("/", changed=parts.switch.resume(f"resumed by {decision.by}"))
+    return Decided("/", changed=resume_fleet(parts, by=decision.by).changed)
 
 
 def _cancel_job(parts: Coalmine, decision: SentDecision) -> Decided:

@@ -255,7 +255,10 @@ class MailStore(Store):
         return self._listed(self.keys("mail_dead"), most)
 
     def to_look_at(self, most: int) -> list[str]:
-        """Live agents with mail that no turn has claimed, the longest waiting first."""
+        """Live agents with mail that no turn holds: new, given back, or of a claim that ran out.
+
+        The longest waiting first.
+        """
         with redis_errors("reading who has mail"):
             index = self.keys("mail_waiting")
             return list(self.redis.zrangebyscore(index, "-inf", self.now(), start=0, num=most))

@@ -181,7 +181,10 @@ class PostOffice:
         return [Mail.parse(fields) for fields in self._store.dead(most)]
 
     def agents_with_mail(self, most: int) -> list[str]:
-        """Live agents with mail that no turn has claimed, the longest waiting first."""
+        """Live agents with mail that no turn holds: new, given back, or of a claim that ran out.
+
+        The longest waiting first.
+        """
         return self._store.to_look_at(most)
 
     def claim(self, agent: str, *, lease_seconds: float, call_id: str = "") -> MailClaim:
