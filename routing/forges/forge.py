@@ -99,6 +99,10 @@ class RemembersDeeds(Protocol):
         """
         ...
 
+    def last_to_drop(self, change: ChangeRequest) -> str:
+        """Name who closed a change request that is not merged; "" when it cannot tell, or is open."""
+        ...
+
 
 class IssueTracker(Protocol):
     """Where issues are: the half of a forge that a tracker such as Jira has too.

@@ -10,8 +10,9 @@ import structlog
 
 from routing.backlog.intake import Hint, by_whom
 from routing.errors import CoalmineError
+from routing.forges.change_request import ChangeRequest
 from routing.forges.forge import Deed, RemembersDeeds
-from routing.forges.site import IssueSite
+from routing.forges.site import ForgeSite, IssueSite
 from routing.issues.issue import IssueRef
 from routing.printable import printable
 
@@ -33,15 +34,30 @@ def by(site: IssueSite, issue: IssueRef, deed: Deed, hints: Sequence[Hint] = ())
 
     Where no delivery names one person the forge is asked, so it is called only for work that ends.
     """
+    forge, label = site.forge, site.config.label
     try:
-        own = site.forge.own_login()
-        named = by_whom(hints, ACTIONS[deed], own=own)
-        if named or not isinstance(site.forge, RemembersDeeds):
+        named = by_whom(hints, ACTIONS[deed], own=forge.own_login())
+        if named or not isinstance(forge, RemembersDeeds):
             return named
-        who = site.forge.last_to(deed, issue, site.config.label)
+        return _words(forge.last_to(deed, issue, label), own=forge.own_login())
     except CoalmineError as error:
-        _log.info("issue.doer_not_known", issue=str(issue), reason=str(error))
+        _log.info("doer.not_known", of=str(issue), reason=str(error))
         return ""
+
+
+def dropped_by(site: ForgeSite | None, change: ChangeRequest | None) -> str:
+    """Return the same for a change request that was closed without a merge."""
+    forge = site.forge if site is not None else None
+    if change is None or forge is None or not isinstance(forge, RemembersDeeds):
+        return ""
+    try:
+        return _words(forge.last_to_drop(change), own=forge.own_login())
+    except CoalmineError as error:
+        _log.info("doer.not_known", of=change.branch, reason=str(error))
+        return ""
+
+
+def _words(who: str, *, own: str) -> str:
     return f" (by {printable(who)})" if who and who.casefold() != own.casefold() else ""
 
 

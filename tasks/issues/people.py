@@ -22,7 +22,7 @@ from routing.jobs.lifecycle import Jobs
 from routing.jobs.signal import Signal, SignalKind, signal
 from routing.store.jobs.job_store import JobStore
 from routing.store.signals.signal_store import SignalStore
-from tasks.issues.doers import by
+from tasks.issues.doers import by, dropped_by
 from tasks.issues.landings import Fate, SeenWork, seen_work
 from tasks.issues.site import issue_of, place_of
 
@@ -54,7 +54,8 @@ class People:
             case Fate.LANDED:
                 return self._end(job, JobState.SUCCEEDED, "its work is on the main branch", seen.facts)
             case Fate.DROPPED:
-                reason = f"its change request was closed without a merge; {_kept(job)}"
+                who = dropped_by(self._sites.get(place_of(job)[0]), seen.change)
+                reason = f"its change request was closed without a merge{who}; {_kept(job)}"
                 return self._end(job, JobState.CANCELLED, reason, seen.facts)
             case Fate.OPEN:
                 return False

@@ -27,6 +27,7 @@ from routing.jobs.turn import LOG_END_CHARACTERS, Repair, TurnKind
 from routing.store.jobs.run_store import RunNotes, merge_asked
 from tasks.issues.checklist import RunProgress
 from tasks.issues.ci_look import CiLook, CiSeen
+from tasks.issues.doers import dropped_by
 from tasks.issues.landings import Fate, SeenWork, may_wait, seen_work
 from tasks.issues.merging import left_to_merge
 from tasks.issues.opening import JobOverError
@@ -168,7 +169,7 @@ class Watcher:
                 main_red=ci.finding is Finding.MAIN_RED,
             )  # fmt: skip
         if ci.finding in _BY_PEOPLE.values():
-            return self._over(job, decided, work)
+            return self._over(site, job, decided, work)
         sent = self._edited(site, job, last=decided.action is Action.CLOSE_SUCCESS)
         if sent is SentBack.NOTHING:
             sent = self._in_conflict(site, job, ci, work, decided, silent=seen.silent_seconds)
@@ -214,11 +215,12 @@ class Watcher:
                     self._show(site, job, ci.reading.verdict, waits=waits, shows=shows)
                 return False
 
-    def _over(self, job: Job, decided: Watch, work: SeenWork) -> bool:
+    def _over(self, site: ForgeSite | None, job: Job, decided: Watch, work: SeenWork) -> bool:
         """End a job by what people did with its work; CI is not asked."""
         if decided.action is Action.CLOSE_SUCCESS:
             return self._conclude(job, JobState.SUCCEEDED, decided.reason, work.facts)
-        reason = f"{decided.reason}; its work is kept on the branch {job.branch}"
+        who = dropped_by(site, work.change)
+        reason = f"{decided.reason}{who}; its work is kept on the branch {job.branch}"
         return self._conclude(job, JobState.CANCELLED, reason, work.facts)
 
     def _look(self, site: ForgeSite | None, job: Job, notes: RunNotes, now: float) -> tuple[CiSeen, SeenWork]:

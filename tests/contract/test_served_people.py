@@ -112,6 +112,15 @@ def test_who_closed_it_is_remembered(served: ServedForge) -> None:
         assert served.forge.last_to(Deed.CLOSE, served.ref(issue), None) == found
 
 
+def test_who_closed_a_request_is_remembered(served: ServedForge) -> None:
+    """Of one that is open nobody did."""
+    served.world.repository.work(BRANCH, {"new.txt": "new\n"})
+    change = served.forge.open_change(served.world.repo, BRANCH, title="New", body="")
+    assert served.forge.last_to_drop(change) == ""
+    served.world.close(served.world.pull_of(BRANCH).issue, "ann")
+    assert served.forge.last_to_drop(change) == "ann"
+
+
 def test_who_is_forgotten_is_nobody(served: ServedForge) -> None:
     """An account that was deleted has no name, or one that is trusted with nothing."""
     issue = served.world.open_issue("Slow", "text", author="ann")

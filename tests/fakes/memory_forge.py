@@ -104,6 +104,7 @@ class MemoryForge:
         self.has_queue = False  # whether merges go through one
         self.queue: list[int | None] = []  # numbers of the changes in it, the next one first
         self.deeds: dict[tuple[IssueRef, Deed], str] = {}  # who did last what ends work, as it remembers
+        self.dropper = ""  # who closes change requests
         self.problems: tuple[IssueProblem, ...] = ()  # what cannot be read as an issue
         self.faults: dict[str, str] = {}  # what is wrong with repositories
         self.required: dict[str, tuple[str, ...]] = {}  # checks that must pass, by branch
@@ -173,6 +174,12 @@ class MemoryForge:
         """As the test says."""
         del label
         return self.deeds.get((ref, deed), "")
+
+    @_answered
+    def last_to_drop(self, change: ChangeRequest) -> str:
+        """As the test says."""
+        del change
+        return self.dropper
 
     @_answered
     def comment(self, ref: IssueRef, body: str) -> Comment:

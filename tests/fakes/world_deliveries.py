@@ -48,7 +48,7 @@ def review_deliveries(
 ) -> tuple[SentDelivery, ...]:
     """What is sent of the newest review of a request.
 
-    GitHub says both and of each remark, Gitea of the review alone, and GitLab of each note.
+    GitHub sends one of the review and of each remark, Gitea of the review alone, GitLab of each note.
     """
     review = pull.reviews[-1]
     sent = [

@@ -371,6 +371,7 @@ class GitLabRoutes:
             "has_conflicts": pull.mergeable is False,
             "merge_error": pull.merge_error or None,
             "rebase_in_progress": False,
+            "closed_by": self._closed_by(pull.issue) if state == "closed" else None,
             "web_url": f"https://forge.test/{self.world.repo}/-/merge_requests/{pull.issue.number}",
         }
 

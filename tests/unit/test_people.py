@@ -139,9 +139,11 @@ def test_work_on_an_issue_that_nobody_wants_ends(fleet: ForgeFleet, stage: str, 
 def test_work_whose_request_is_closed_ends(fleet: ForgeFleet, stage: str) -> None:
     """It counts against its version; the issue is open still, so a person says whether it is tried again."""
     ref, claim = brought_to(fleet, stage)
+    fleet.forge.dropper = "ann"
     drops_the_request(fleet, ref)
     job = looked(fleet, claim)
     assert (job.state, job.branch in job.reason) == (JobState.CANCELLED, True)
+    assert "its change request was closed without a merge (by ann); " in job.reason
     assert "closed_unmerged" in fleet.signals(job)
     assert fleet.item(ref).state is BacklogState.ESCALATED
     assert "ready-for-human" in fleet.forge.issues[ref].labels

@@ -41,6 +41,12 @@ class WireLabelEvent(Wire):
     action: Text = ""
 
 
+class WireClosed(Wire):
+    """Who closed a merge request that is closed."""
+
+    closed_by: GitLabLogin = ""
+
+
 class GitLabIssues(RestIssues):
     """What is GitLab's own way."""
 
@@ -100,6 +106,11 @@ class GitLabIssues(RestIssues):
         if deed is not Deed.CLOSE:
             return super().last_to(deed, ref, label)
         return self._client.parsed(GitLabIssue, self._client.get(self.path(ref))).closed_by
+
+    def last_to_drop(self, repo: str, number: int) -> str:
+        """The merge request itself says who closed it."""
+        shown = self._client.get(f"{self.repository(repo)}/merge_requests/{number}")
+        return self._client.parsed(WireClosed, shown).closed_by
 
     def user(self, name: str) -> GitLabUser | None:
         """The user of a name, None for nobody."""

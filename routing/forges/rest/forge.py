@@ -114,6 +114,10 @@ class RestForge:
         """Name who did last what may end the work on an issue."""
         return self.issues.last_to(deed, self._ours(ref), label)
 
+    def last_to_drop(self, change: ChangeRequest) -> str:
+        """Name who closed a change request."""
+        return self.issues.last_to_drop(change.repo, change.number) if change.number is not None else ""
+
     def comment(self, ref: IssueRef, body: str) -> Comment:
         """Write a comment."""
         return self.issues.comment(self._ours(ref), body)

@@ -157,6 +157,10 @@ class RestIssues(ABC):
             case Deed.ASSIGN:
                 return last_to_reassign(marks, own=self.own_login())
 
+    def last_to_drop(self, repo: str, number: int) -> str:
+        """Name who closed a change request; here it is an issue, with its history."""
+        return self.last_to(Deed.CLOSE, IssueRef(forge=self._forge, repo=repo, number=number), None)
+
     def own_login(self) -> str:
         """Whose token it is: as it is configured, else as the forge says, asked once."""
         if not self._login:
