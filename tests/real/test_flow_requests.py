@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from routing.forges.forge import KnowsRequests
 from routing.jobs.job import JobState
 from tests.fleets.forge_shop import ForgeShop, ForgeShops, forge_shops
 from tests.real.gitea_description import gitea_description
@@ -51,6 +52,10 @@ def play(shop: ForgeShop) -> None:
     shop.judge(issue)
     done = shop.until_closed(issue)
     shop.world.review(shop.pull(done), "COMMENT" if shop.kind != "github" else "COMMENTED")
+    forge, merged = shop.forges.sites[shop.kind].forge, shop.pull(done).merge_commit
+    assert isinstance(forge, KnowsRequests)
+    assert merged
+    assert forge.requests_of(shop.world.repo, merged)
     shop.world.revert(shop.pull(done))
     shop.judge(blocked)
     shop.until_closed(blocked)

@@ -74,6 +74,7 @@ def played(tmp_path: Path) -> Iterator[ForgeServer]:
     merged = forge.merge(change, issue=ref)
     forge.reviews(merged)
     forge.reverts_of(world.repo, merged.merge_commit)
+    forge.requests_of(world.repo, merged.merge_commit)
     forge.close(ref)
     yield server
     forge.close_connections()
