@@ -255,7 +255,7 @@ def _refuse_green_threads(sender: Any = None, **_given: Any) -> None:
 
 @signals.worker_init.connect
 def _open_many_files(**_given: Any) -> None:
-    """Each agent takes eight descriptors of its worker, and most systems grant more than they preset."""
+    """Each agent takes nine descriptors of its worker, and most systems grant more than they preset."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     granted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < granted:

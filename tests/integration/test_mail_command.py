@@ -21,7 +21,7 @@ from tasks.agents.mail.payloads import MOST_PAYLOAD_BYTES
 from tasks.agents.mail_socket.server import MOST_LETTERS, MailServer, MailTurn
 from tasks.agents.mail_socket.unix_socket import LEFT_SECONDS, MOST_REQUEST_BYTES, sweep
 from tests.fleets.post import ADA, DONE, PostFleet
-from tests.waiting import run
+from tests.waiting import run, wait_until
 
 
 class MailBench:
@@ -239,6 +239,22 @@ def test_a_closed_turn_sends_nothing_any_more(bench: MailBench) -> None:
     assert not bench.command.exists()
     bench.command = other.folder / "mail"
     assert bench.ask(None, raw=request)["code"] == 3
+    assert bench.ask({"do": "list"})["ok"] is True
+
+
+def test_each_turn_has_a_socket_of_its_own(bench: MailBench) -> None:
+    """A token counts at its own alone; the socket goes with its turn, and those of others stay."""
+    other = MailTurn(agent=bench.lead, folder=bench.tree.parent / "other")
+    bench.mail_server.open(other)
+    own, theirs = ([Path(one) for one in bench.mail_server.shown(turn)[1]] for turn in (bench.turn, other))
+    assert own != theirs
+    assert [str(path) for path in own] == [bench.held()["socket"]]
+    stolen = json.loads((other.folder / "mail.json").read_text())["token"]
+    request = json.dumps({"token": stolen, "request": {"do": "list"}}).encode()
+    assert bench.ask(None, raw=request)["code"] == 3
+    bench.mail_server.close(other)
+    wait_until(lambda: not theirs[0].exists(), description="the socket is gone")
+    assert bench.mail_server.shown(other)[1] == []
     assert bench.ask({"do": "list"})["ok"] is True
 
 

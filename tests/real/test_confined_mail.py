@@ -1,5 +1,6 @@
 """Mail from inside a sandbox: an agent sends its own, and reaches no other turn's."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,19 +21,18 @@ import json, socket
 asked = {{"do": "send", "to": "parent", "subject": "forged", "body": "forged"}}
 one = socket.socket(socket.AF_UNIX)
 one.connect({socket!r})
-one.sendall(json.dumps({{"token": "0" * 64, "request": asked}}).encode() + b"\\n")
+one.sendall(json.dumps({{"token": {token!r}, "request": asked}}).encode() + b"\\n")
 print(one.makefile().readline())
 """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mailing:
-    """A worker process with the turns of a builder, in a sandbox, and of its lead; and another process."""
+    """A worker process with the turns of a builder, in a sandbox, and of its lead."""
 
     post: PostFleet
     bench: SandboxBench
     server: MailServer
-    another: MailServer
     builder: MailTurn
     lead: MailTurn
 
@@ -50,22 +50,20 @@ class Mailing:
 
 @pytest.fixture(params=[SandboxKind.BUBBLEWRAP, SandboxKind.CONTAINER])
 def mailing(request: pytest.FixtureRequest, fake_redis: redis.Redis, tmp_path: Path) -> Iterator[Mailing]:
-    """Three open turns."""
+    """Two open turns."""
     post, bench = PostFleet(fake_redis), SandboxBench(folder=tmp_path, kind=request.param)
     if bench.kind is SandboxKind.CONTAINER:
         bench.sandboxes = AgentSandboxes(engine=stand_in_engine(tmp_path))
     lead, builder = post.pair()
     made = Mailing(
-        post=post, bench=bench, server=MailServer(post.office), another=MailServer(post.office),
+        post=post, bench=bench, server=MailServer(post.office),
         builder=MailTurn(agent=builder, folder=tmp_path / "files" / "builder"),
         lead=MailTurn(agent=lead, folder=tmp_path / "files" / "lead"),
     )  # fmt: skip
     bench.environment = {"COALMINE_MAIL": str(made.server.open(made.builder))}
     made.server.open(made.lead)
-    made.another.open(MailTurn(agent=lead, folder=tmp_path / "files" / "another"))
     yield made
     made.server.shut()
-    made.another.shut()
 
 
 def test_an_agent_sends_mail_from_inside(mailing: Mailing) -> None:
@@ -76,8 +74,8 @@ def test_an_agent_sends_mail_from_inside(mailing: Mailing) -> None:
 
 
 def test_the_pass_of_another_turn_is_out_of_reach(mailing: Mailing) -> None:
-    """Its token is what lets mail be sent as its agent; another process's socket is not there either."""
-    _, (socket,) = mailing.another.shown(mailing.lead)
+    """Its token is what lets mail be sent as its agent, at its socket, which is not there either."""
+    _, (socket,) = mailing.server.shown(mailing.lead)
     for line in (
         f'cat "{mailing.lead.folder}/mail.json" && echo reached',
         f'"{mailing.lead.folder}/mail" send --to {mailing.builder.agent} --subject x && echo reached',
@@ -89,11 +87,13 @@ def test_the_pass_of_another_turn_is_out_of_reach(mailing: Mailing) -> None:
 
 
 def test_the_socket_alone_sends_nothing(mailing: Mailing) -> None:
-    """All turns of a process share it; without the token of one nothing is sent."""
+    """Nor does it with the token of another turn, if an agent had that: the socket is its own turn's."""
     _, (socket,) = mailing.server.shown(mailing.builder)
+    lead = json.loads((mailing.lead.folder / "mail.json").read_text())
     script = mailing.bench.folder / "tree" / "forged.py"
     script.parent.mkdir(exist_ok=True)
-    script.write_text(FORGED.format(socket=str(socket)))
-    said = mailing.run("python3 forged.py")
-    assert "this turn is over, or was never one of this worker" in said
+    for token in ("0" * 64, lead["token"]):
+        script.write_text(FORGED.format(socket=str(socket), token=token))
+        said = mailing.run("python3 forged.py")
+        assert "this turn is over, or was never one of this worker" in said
     assert mailing.received() == []

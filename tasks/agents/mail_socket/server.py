@@ -1,8 +1,8 @@
 """The worker's end of the agents' mail command.
 
-One a process. Each turn has a command and a token of its own, and what comes with that token is from the
-turn's agent, whatever the request says. Threads: `open` and `close` are called by turns, `answer` by one
-thread for each connection; all of them take the lock only to look up a token or to count.
+One a process. Each turn has a command, a socket and a token of its own. What comes with that token, at that
+socket, is from the turn's agent, whatever the request says. Threads: `open` and `close` are called by turns,
+`answer` by one thread for each connection; all of them take the lock only to look up a token or to count.
 
 Tokens live in memory alone: when the process ends, all of them are invalid, and the commands that are left
 say that the worker does not answer.
@@ -27,7 +27,7 @@ from tasks.agents.mail.address import Author
 from tasks.agents.mail.post_office import PostOffice
 from tasks.agents.mail_socket.child_dispatch import ChildDispatch
 from tasks.agents.mail_socket.request import checked_form, run
-from tasks.agents.mail_socket.unix_socket import MOST_REQUEST_BYTES, MailSocket
+from tasks.agents.mail_socket.unix_socket import MOST_REQUEST_BYTES, MailSockets
 from tasks.agents.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
@@ -79,6 +79,7 @@ class _OpenTurn:
 
     author: Author
     redact: Redactor
+    socket: Path
     job: str = ""
     await_mail: Callable[[], None] | None = None
     sends: bool = True
@@ -96,7 +97,7 @@ class _OpenTurn:
 
 
 class MailServer:
-    """Opens its socket with the first turn.
+    """Accepts from the first turn on.
 
     For each turn `open`, then `close`; both again are harmless. `shut` ends it with the process, and may be
     called at any time.
@@ -112,7 +113,7 @@ class MailServer:
         self._lock = threading.Lock()
         self._open_turns: dict[str, _OpenTurn] = {}  # by token
         self._tokens: dict[Path, str] = {}  # by the folder of the turn
-        self._server: MailSocket | None = None
+        self._sockets: MailSockets | None = None
 
     def open(self, turn: MailTurn) -> Path:
         """Let the agent of a turn send mail; returns the path of its command (`COALMINE_MAIL`).
@@ -124,18 +125,19 @@ class MailServer:
         folder, token = turn.folder.resolve(), secrets.token_hex(32)
         folder.mkdir(parents=True, exist_ok=True)
         with self._lock:
-            if self._server is None:
-                self._server = MailSocket(self.answer, patience_seconds=self._patience_seconds)
+            if self._sockets is None:
+                self._sockets = MailSockets(patience_seconds=self._patience_seconds)
+            socket = self._sockets.open(partial(self.answer, at=token))
             opened = _OpenTurn(
                 author=Author(address=turn.agent, task=turn.job),
                 redact=Redactor(turn.secrets),
+                socket=socket,
                 job=turn.job,
                 await_mail=turn.await_mail,
                 sends=turn.sends,
             )
-            self._open_turns.pop(self._tokens.pop(folder, ""), None)
+            self._forget(folder)
             self._open_turns[token], self._tokens[folder] = opened, token
-            socket = self._server.path
         _write(_pass(folder), json.dumps({"socket": str(socket), "token": token}), mode=0o600)
         argv = shlex.join([str(_PROGRAM), str(_pass(folder))])
         script = _SCRIPT.format(python=shlex.quote(sys.executable), argv=argv)
@@ -143,50 +145,58 @@ class MailServer:
         return _command(folder)
 
     def shown(self, turn: MailTurn) -> tuple[list[Path], list[Path]]:
-        """What an open turn's command needs in a sandbox: files to read, and sockets."""
+        """What an open turn's command needs in a sandbox: files to read, and its socket."""
         folder = turn.folder.resolve()
         with self._lock:
-            sockets = [self._server.path] if self._server is not None else []
+            opened = self._open_turns.get(self._tokens.get(folder, ""))
+        sockets = [] if opened is None else [opened.socket]
         return [_command(folder), _pass(folder), _PROGRAM], sockets
 
     def close(self, turn: MailTurn) -> None:
-        """The turn is over: its token is no longer valid, and its command is removed.
+        """The turn is over: its token is no longer valid, and its command and its socket are removed.
 
         A request that was taken before is still carried out. Again changes nothing.
         """
         folder = turn.folder.resolve()
         with self._lock:
-            self._open_turns.pop(self._tokens.pop(folder, ""), None)
+            self._forget(folder)
         for file in (_command(folder), _pass(folder)):
             file.unlink(missing_ok=True)
 
     def shut(self) -> None:
         """Stop serving, and make all tokens invalid."""
         with self._lock:
-            server, self._server = self._server, None
+            sockets, self._sockets = self._sockets, None
             self._open_turns.clear()
             self._tokens.clear()
-        if server is not None:
-            server.end()
+        if sockets is not None:
+            sockets.end()
 
-    def answer(self, line: bytes) -> dict[str, Any]:
+    def _forget(self, folder: Path) -> None:
+        """Make a turn's token invalid, and close its socket; the lock is held."""
+        opened = self._open_turns.pop(self._tokens.pop(folder, ""), None)
+        if opened is not None and self._sockets is not None:
+            self._sockets.close(opened.socket)
+
+    def answer(self, line: bytes, *, at: str | None = None) -> dict[str, Any]:
         """Answer one line of a connection; never raises: every fault becomes an answer with an exit code.
 
-        `ok` is true with the fields of the answer, or false with `error` and `code`.
+        `at` is the token of the turn whose socket it came to: no other's counts there. `ok` is true with the
+        fields of the answer, or false with `error` and `code`.
         """
         try:
-            return {"ok": True, **self._answered(line)}
+            return {"ok": True, **self._answered(line, at)}
         except CoalmineError as error:
             return {"ok": False, "error": str(error), "code": error.exit_code}
         except Exception:  # noqa: BLE001 - the boundary of a connection: a request must not end the server
             _log.exception("mail.request_failed")
             return {"ok": False, "error": "the worker failed at this; its log says more", "code": 70}
 
-    def _answered(self, line: bytes) -> dict[str, Any]:
+    def _answered(self, line: bytes, at: str | None) -> dict[str, Any]:
         """Find the turn by its token, take its secrets out of the request, then do what it asks."""
         token, asked = _parsed(line)
         with self._lock:
-            turn = self._open_turns.get(token)
+            turn = self._open_turns.get(token) if at in {None, token} else None
         if turn is None:
             raise TurnOverError("this turn is over, or was never one of this worker's; nothing was sent")
         request = in_texts(asked, turn.redact)

@@ -1,17 +1,20 @@
-"""The local socket at which a worker takes the requests of its agents.
+"""The local sockets at which a worker takes the requests of its agents, one for each turn.
 
 One thread accepts, and each connection has its own, bounded in time and size. The path of a Unix socket
-must be short, so it lies in a folder of the system's temporary directory that only this user may enter.
+must be short, so they lie in a folder of the system's temporary directory that only this user may enter.
 """
 
 import json
 import os
+import secrets
+import selectors
 import shutil
 import socket
 import socketserver
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +33,13 @@ MOST_REQUEST_BYTES = 512 * 1024
 LEFT_SECONDS = 60.0
 
 _PREFIX = "coalmine-mail-"
+
+#: The socket of no turn, by which others see that its worker lives; and bytes of the names of all others.
+_LIFE = "socket"
+_NAME_BYTES = 4
+
+#: Makes the answer to one line of a connection.
+Answer = Callable[[bytes], dict[str, Any]]
 
 #: Bytes that the path of a socket may have: 108 with the closing zero on Linux, 104 elsewhere (unix(7)).
 LONGEST_PATH = 103
@@ -50,54 +60,111 @@ class _ConnectionHandler(socketserver.StreamRequestHandler):
 
 
 class MailSocket(socketserver.ThreadingUnixStreamServer):
-    """Serves from when it is made until `end`.
+    """One socket, at which one turn's command is answered. `MailSockets` has it accept and closes it.
 
-    `answer` is called by the threads of connections, several at once, and must not raise. Threads are
-    daemons: an agent that keeps its connection open cannot keep the process from ending.
+    Threads are daemons: an agent that keeps its connection open cannot keep the process from ending.
     """
 
     daemon_threads = True
+    timeout = 0.0  # of `handle_request`: it is called when somebody waits to be accepted
     # Connections that wait to be accepted; beyond them `connect` fails, and the command says so.
     request_queue_size = 64
 
-    def __init__(self, answer: Callable[[bytes], dict[str, Any]], *, patience_seconds: float) -> None:
-        self.answer = answer
-        self.faults = 0  # connections that raised
-        self.patience_seconds = patience_seconds
-        place = _short_enough(Path(tempfile.gettempdir()))
-        sweep(place, left_seconds=LEFT_SECONDS)
-        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
-        self.path = self.folder / "socket"
-        try:
-            super().__init__(str(self.path), _ConnectionHandler)
-        except OSError as error:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            message = (
-                f"no socket for mail can be made at {self.path}: {error}; let TMPDIR name a short path that "
-                "can be written to"
-            )
-            raise InvalidInputError(message) from error
-        self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="mail-server", daemon=True
-        )
-        self._thread.start()
+    def __init__(self, path: Path, answer: Answer, *, patience_seconds: float) -> None:
+        self.path, self.answer, self.patience_seconds = path, answer, patience_seconds
+        super().__init__(str(path), _ConnectionHandler)
 
     def handle_error(self, _request: object, _client_address: object) -> None:
         """Log what a connection raised; it ends that connection alone. Called within the handler of it."""
-        self.faults += 1
-        _log.exception("mail.connection_failed", faults=self.faults)
+        _log.exception("mail.connection_failed")
+
+
+class MailSockets:
+    """The sockets of one worker process, in one folder, from when it is made until `end`.
+
+    Each turn has one, which is all that its sandbox shows; one thread accepts at all of them. `answer` is
+    called by the threads of connections, several at once, and must not raise. Callable from any thread.
+    InvalidInputError: no socket can be made.
+    """
+
+    def __init__(self, *, patience_seconds: float) -> None:
+        self._patience_seconds = patience_seconds
+        place = _short_enough(Path(tempfile.gettempdir()))
+        sweep(place, left_seconds=LEFT_SECONDS)
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        self._sockets: dict[Path, MailSocket] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wake_out, self._wake_in = os.pipe()
+        self._selector.register(self._wake_out, selectors.EVENT_READ, lambda: os.read(self._wake_out, 4096))
+        self._orders: deque[Callable[[], object]] = deque()  # for the thread, in turn
+        self._is_over = False
+        self._thread = threading.Thread(target=self._serve, name="mail-server", daemon=True)
+        self._thread.start()
+        try:
+            self._make(_LIFE, lambda _: {"ok": False, "error": "no turn has this socket", "code": 3})
+        except InvalidInputError:
+            self.end()
+            raise
+
+    def open(self, answer: Answer) -> Path:
+        """Make a socket; returns its path."""
+        return self._make(secrets.token_hex(_NAME_BYTES), answer)
+
+    def close(self, path: Path) -> None:
+        """Accept nobody there any longer; what was accepted is still answered. Again changes nothing."""
+        made = self._sockets.pop(path, None)
+        if made is not None:
+            self._order(lambda: self._shut(made))
 
     def end(self) -> None:
-        """Stop serving, wait for the accepting thread, and remove the folder."""
-        self.shutdown()
+        """Accept nobody, wait for the accepting thread, and remove the folder."""
+        self._order(self._stop)
         self._thread.join()
-        self.server_close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for made in self._sockets.values():
+            made.server_close()
+        self._selector.close()
+        for descriptor in (self._wake_out, self._wake_in):
+            os.close(descriptor)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _make(self, name: str, answer: Answer) -> Path:
+        path = self._folder / name
+        try:
+            made = MailSocket(path, answer, patience_seconds=self._patience_seconds)
+        except OSError as error:
+            message = (
+                f"no socket for mail can be made at {path}: {error}; let TMPDIR name a short path that can "
+                "be written to"
+            )
+            raise InvalidInputError(message) from error
+        self._sockets[path] = made
+        self._order(lambda: self._selector.register(made, selectors.EVENT_READ, made.handle_request))
+        return path
+
+    def _order(self, order: Callable[[], object]) -> None:
+        """Have the accepting thread do something."""
+        self._orders.append(order)
+        os.write(self._wake_in, b"!")
+
+    def _serve(self) -> None:
+        while not self._is_over:
+            for key, _ in self._selector.select():
+                key.data()
+            while self._orders:
+                self._orders.popleft()()
+
+    def _shut(self, made: MailSocket) -> None:
+        self._selector.unregister(made)
+        made.server_close()
+        made.path.unlink(missing_ok=True)
+
+    def _stop(self) -> None:
+        self._is_over = True
 
 
 def _short_enough(place: Path) -> Path:
     """The place for the socket's folder: /tmp where a path of the system's own place would be too long."""
-    longest = len(os.fsencode(place)) + len(f"/{_PREFIX}12345678/socket")
+    longest = len(os.fsencode(place)) + len(f"/{_PREFIX}12345678/12345678")
     return place if longest <= LONGEST_PATH else Path("/tmp")  # noqa: S108 - mkdtemp makes a folder of our own
 
 
@@ -109,7 +176,7 @@ def sweep(folder: Path, *, left_seconds: float) -> None:
     """
     for left in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > left_seconds and not _serves(left / "socket"):
+            if time.time() - left.stat().st_mtime > left_seconds and not _serves(left / _LIFE):
                 shutil.rmtree(left)
 
 
