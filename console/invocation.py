@@ -54,6 +54,7 @@ class Invocation:
     config: Path | None = None  # settings file; None: COALMINE_CONFIG or coalmine.toml
     given: dict[str, Any] = field(default_factory=dict)  # settings that options gave
     _history: PrivateServer | None = None  # of a fleet that does not run; to be stopped at the end
+    _lent: set[str] = field(default_factory=set)  # variables that the fleet that was found gave this process
 
     def take(self, name: str, value: Any) -> None:
         """Keep an option that was given; the last one counts. Called before anything else is."""
@@ -103,7 +104,9 @@ class Invocation:
         from tasks.settings.settings import load_settings
 
         for name, value in self._found_variables().items():
-            os.environ.setdefault(name, value)
+            if name not in os.environ:
+                os.environ[name] = value
+                self._lent.add(name)
         return load_settings(self.file, **self.given)
 
     @cached_property
@@ -141,10 +144,11 @@ class Invocation:
 
     @property
     def origins(self) -> Origins:
-        """Where each of the settings comes from."""
+        """Where each of the settings comes from; they are read first, as a fleet that is found lends some."""
         from tasks.settings.origins import Origins
 
-        return Origins.read(self.file, options=frozenset(self.variables))
+        _ = self.settings
+        return Origins.read(self.file, options=frozenset(self.variables), fleet=frozenset(self._lent))
 
     @property
     def _names_a_server(self) -> bool:

@@ -8,7 +8,7 @@ file, which is read once.
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -33,6 +33,7 @@ class Origin(StrEnum):
 
     OPTION = "option"
     ENVIRONMENT = "environment"
+    FLEET = "fleet"  # what the `up` of the fleet that was found has noted of its own
     FILE = "file"
     LAST_UP = "last up"  # an option that was given to `up` before; kept in its state folder
     DEFAULT = "default"
@@ -109,6 +110,7 @@ class Origins:
     """What each source says. `options` and `last_up` are the variables that they became."""
 
     variables: Mapping[str, str]  # of the environment, by their names in capitals
+    fleet: Mapping[str, str] = field(default_factory=dict)  # those that the fleet lent it
     options: frozenset[str] = frozenset()
     last_up: frozenset[str] = frozenset()
     forges: ForgeTables
@@ -123,13 +125,18 @@ class Origins:
         *,
         options: frozenset[str] = frozenset(),
         last_up: frozenset[str] = frozenset(),
+        fleet: frozenset[str] = frozenset(),
     ) -> Self:
-        """Read the file and the environment, by default this process's. Raises SettingsError as they do."""
+        """Read the file and the environment, by default this process's. Raises SettingsError as they do.
+
+        `fleet` are variables in the environment that only came there from a fleet that was found.
+        """
         given = os.environ if environment is None else environment
         values = file_values(file)
         forges = ForgeTables.read(values, given)
         return cls(
-            variables={name.upper(): value for name, value in given.items()},
+            variables={name.upper(): value for name, value in given.items() if name not in fleet},
+            fleet={name.upper(): value for name, value in given.items() if name in fleet},
             options=options,
             last_up=last_up,
             forges=forges,
@@ -158,6 +165,8 @@ class Origins:
             or _named(self.forges.old_in_variables, place)
         ):
             return Origin.ENVIRONMENT
+        if any(_is_given(self.fleet, name) for name in names):
+            return Origin.FLEET
         if any(_named(tree, place) for tree in (self.file, self.forges.old_in_file)) and not by_last_up:
             return Origin.FILE
         return Origin.LAST_UP if by_last_up else Origin.DEFAULT

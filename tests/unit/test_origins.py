@@ -46,6 +46,8 @@ WORDS: dict[str, Any] = {
     "agent.job_cost_usd": 4.5,
     "agent.tokens": 1000,
     "agent.job_tokens": 2000,
+    "agent.memory_megabytes": 4000,
+    "agent.processes": 300,
     "agent.sandbox": "bubblewrap",
     "agent.require_sandbox": "bubblewrap",
     "agent.container": "podman",
@@ -68,6 +70,7 @@ WORDS: dict[str, Any] = {
     "issues.model.api_key": "k-1",
     "issues.model.model": "large",
     "issues.model.url": "https://models.example.com",
+    "issues.watch.on_edit": "anew",
     "issues.watch.in_progress_label": "begun",
     "issues.watch.in_review_label": "to-merge",
     "issues.watch.escalation_label": "for-people",
@@ -340,7 +343,11 @@ def test_a_command_below_has_the_settings_of_the_fleet(
         Path("shop/src").mkdir()
         monkeypatch.chdir("shop/src")
         with own_surroundings():
-            below = Invocation().settings
+            command = Invocation()
+            origins, below = command.origins, command.settings
+        said_by = {"file": Origin.FILE, "environment": Origin.FLEET}[source]
+        assert origins.of(("job", "max_attempts")) is said_by
+        assert origins.of(("agent", "work_dir")) is Origin.FLEET, "it begins at the fleet's folder"
         found = {place: full(value) for place, value in flat(below)}
     if source == "environment":
         secrets = {place for place in there if place[1:] and isinstance(there[place], SecretStr)}

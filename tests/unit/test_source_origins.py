@@ -36,6 +36,7 @@ WORDS: dict[str, Any] = {
     "merge_method": "squash",
     "checks": ["unit", "lint"],
     "people_checks": ["approval"],
+    "bots": ["renovate", "mergify"],
     "project": "SHOP",
     "route": [{"repository": "github:acme/shop", "label": "web"}],
     "stop_label": "stop",
