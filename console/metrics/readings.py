@@ -199,7 +199,7 @@ def _backtest(name: str, run: Backtest) -> Iterator[MetricReading]:
     counts = evidence_of(run).counts
     for state in BacktestState:
         yield MetricReading(m.BACKTEST, run.state is state, (name, state.name.lower()))
-    yield MetricReading(m.BACKTEST_HELD, run.is_running and bool(run.alarms), (name,))
+    yield MetricReading(m.BACKTEST_HELD, run.is_in_doubt, (name,))
     yield MetricReading(m.BACKTEST_CASES, len(run.cases), (name,))
     for outcome in ("both", "champion_only", "canary_only", "neither", "excluded"):
         yield MetricReading(m.BACKTEST_PAIRS, getattr(counts, outcome), (name, outcome))

@@ -145,7 +145,7 @@ def _trials(status: FleetStatus, last: Sequence[Trial], undecided: Container[str
 
 def _backtests(running: Sequence[Backtest]) -> Iterator[Need]:
     for run in running:
-        if run.alarms:
+        if run.is_in_doubt:
             yield Need(
                 what=f"Checks of its health hold the backtest of {run.canary_id}.",
                 link=f"/backtests/{run.id}",

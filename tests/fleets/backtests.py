@@ -30,6 +30,12 @@ def some_cases(number: int) -> list[Case]:
     ]
 
 
+def hold(fleet: SteppedFleet, run: Backtest) -> None:
+    """Have a backtest hold itself, as if a check of its health had fired."""
+    alarms = [HealthCheck.EXCLUSIONS.value]
+    fleet.app.backtest_store.advance(run, lines=[], evidence="", alarms=alarms, alarm={"reasons": ["uneven"]})
+
+
 class SteppedBacktest:
     """A backtest whose jobs are worked by hand, each with the score that a test gives its version."""
 
@@ -94,11 +100,9 @@ class SteppedBacktest:
             won, JobState.SUCCEEDED, reason="judged", result=JobResult(commit="c0ffee"), signals=[]
         )
 
-    def hold(self, check: HealthCheck = HealthCheck.EXCLUSIONS) -> None:
-        """Have it hold itself, as if a check of its health had fired."""
-        self.fleet.app.backtest_store.advance(
-            self.now, lines=[], evidence="", alarms=[check.value], alarm={"reasons": ["uneven"]}
-        )
+    def hold(self) -> None:
+        """Have it hold itself."""
+        hold(self.fleet, self.now)
 
     def play(
         self, score: Callable[[Job], float | None], *, most: int = 60,

@@ -1,5 +1,6 @@
 """Backtests for people and scripts: their page, their lists, their documents, and their numbers."""
 
+import io
 import json
 import random
 import re
@@ -8,11 +9,12 @@ import httpx
 import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console
 from typer.testing import CliRunner
 
 from console.cli import app
 from console.details.backtest_detail import PairFate, PairLine, fate_of
-from console.output.trials.backtest_views import foretold
+from console.output.trials.backtest_views import backtests_view, foretold
 from console.pages.pair_squares import MOST_SQUARES, pair_squares, square
 from harvest.evidence.policy import TrialPolicy
 from harvest.pairs.pair_ledger import PairSettlement
@@ -75,6 +77,11 @@ def test_a_template_lists_its_backtests(made: SteppedBacktest) -> None:
     assert "it is running" in page
     assert got(made, "/backtests/implementer").text.count("<h1>") == 1
     assert got(made, "/backtests/nobody-b1").status_code == 404
+    made.hold()
+    assert "it is running</span>, held" in got(made, "/templates/implementer").text
+    listed = Console(width=140, file=io.StringIO(), color_system=None)
+    listed.print(backtests_view([made.now]))
+    assert "running, held" in listed.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_api_says_what_the_command_says(made: SteppedBacktest, monkeypatch: pytest.MonkeyPatch) -> None:

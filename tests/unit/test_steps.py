@@ -8,6 +8,7 @@ import fakeredis
 import pytest
 import redis
 
+from console.output.trials.way_words import ways_now
 from harvest.evidence.policy import Guardrail, TrialPolicy
 from harvest.trials.ways import policy_of_step
 from routing.errors import ConflictError
@@ -22,7 +23,7 @@ from tasks.backtests.opening import BacktestOrder
 from tasks.composition.pair_parts import harvest_tick
 from tasks.notify.translation import translated
 from tasks.settings.settings import JudgeSettings
-from tests.fleets.backtests import some_cases
+from tests.fleets.backtests import hold, some_cases
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.fleets.walks import ALL, POLICY, HandJudge, Walk, all_good, worse_at
 from tests.leaks import leaks
@@ -332,6 +333,18 @@ def test_a_way_goes_on_where_it_is_imported(walk: Walk, tmp_path: Path, at: str)
         assert other.fleet.kinds().count("candidate.step_passed") == 1
         assert other.fleet.app.trials.find("implementer-t1").is_open
         assert leaks(client, other.fleet.app.keys) == []
+
+
+def test_a_backtest_that_holds_its_way_says_so(walk: Walk) -> None:
+    """Where ways are listed; its stop ends the way."""
+    walk.tick()
+    find = walk.fleet.app.backtest_opening.find
+    hold(walk.fleet, find("implementer-b1"))
+    (way,) = ways_now(walk.fleet.app, ["implementer"])
+    held = "step 1 of 3, backtest implementer-b1, which checks of its health hold; then shadow, draw"
+    assert way.words == f"implementer@v2: {held}"
+    walk.fleet.app.backtest_opening.stop(find("implementer-b1"), by="ada")
+    assert walk.way == ""
 
 
 def test_the_days_of_a_trial_do_not_limit_the_step_backtest(walk: Walk) -> None:

@@ -116,7 +116,7 @@ def backtests_view(runs: Sequence[Backtest]) -> RenderableType:
                 run.id,
                 run.canary_id,
                 run.champion_id,
-                run.state.value,
+                f"{run.state.value}{', held' if run.is_in_doubt else ''}",
                 str(len(run.cases)),
                 when(run.opened_at),
             )
@@ -245,7 +245,7 @@ def held_words(report: "BacktestReport") -> Iterator[str]:
     """Which checks of its health have fired, and what people can do, or did, about it."""
     run = report.run
     yield from (alarm.sentence for alarm in alarms_of(run, report.evidence))
-    if run.is_running and run.alarms:
+    if run.is_in_doubt:
         yield (
             f"Until a person decides, no verdict is carried out: `coalmine backtest resume {run.id}` or "
             f"`coalmine backtest stop {run.id}`."

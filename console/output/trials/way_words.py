@@ -24,14 +24,16 @@ class WayNow:
 
     way: Way
     is_open: bool  # whether that step goes on; else the next one is to be opened
+    is_held: bool = False  # whether checks of its health keep that step, a backtest, from its verdict
 
     @property
     def words(self) -> str:
-        """`implementer@v3: step 1 of 3, backtest implementer-b1; then shadow, draw`."""
+        """`implementer@v3: step 1 of 3, backtest implementer-b1; then shadow, draw`, and what holds it."""
         way = self.way
         left = way.steps[way.at :]
         then = f"; then {', '.join(left)}" if left else ""
         done = "" if self.is_open else ", which it passed"
+        done += ", which checks of its health hold" if self.is_held else ""
         return f"{way.canary_id}: {way.place.words or 'its only step'}, {step_words(way)}{done}{then}"
 
     def document(self) -> dict[str, Any]:
@@ -50,7 +52,9 @@ def ways_now(parts: Coalmine, names: Iterable[str]) -> Iterator[WayNow]:
         try:
             way = parts.ways.of_template(name)
             if way is not None:
-                yield WayNow(way=way, is_open=_is_open(parts.ways.run_of(way)))
+                run = parts.ways.run_of(way)
+                is_held = isinstance(run, Backtest) and run.is_in_doubt
+                yield WayNow(way=way, is_open=_is_open(run), is_held=is_held)
         except UnavailableError:
             raise
         except CoalmineError:

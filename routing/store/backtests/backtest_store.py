@@ -76,6 +76,11 @@ class Backtest:
         return self.state is BacktestState.RUNNING
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether checks of its health have fired, and no person has decided yet."""
+        return self.is_running and bool(self.alarms)
+
+    @property
     def champion_id(self) -> str:
         """`implementer@v2`."""
         return version_id(self.template, self.champion)
