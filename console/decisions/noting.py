@@ -18,6 +18,7 @@ class DecisionDoor(StrEnum):
     API = "api"
     COMMAND = "command"
     MCP = "mcp"
+    LINK = "link"  # of a notification, without signing in
 
 
 def note_decision(

@@ -23,6 +23,7 @@ from console.web.api.fleet_api_routes import fleet_api_routes
 from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders
 from console.web.machine_routes import machine_routes
+from console.web.people.answer_routes import answer_routes
 from console.web.people.backtest_routes import backtest_routes
 from console.web.people.decision_routes import decision_routes
 from console.web.people.fleet_routes import fleet_routes
@@ -123,6 +124,7 @@ def web_of(parts: Coalmine, *, token: str | None = None, source: SettingsSource 
             backtest_routes(parts),
             decision_routes(parts),
             sign_in_routes(access),
+            answer_routes(parts),
             live_routes(parts),
         ],
         delivery_bytes=settings.web.delivery_bytes,

@@ -6,7 +6,9 @@ import time
 from routing.back_off import BackOff
 from tasks.composition.composition import Coalmine
 from tasks.notify.facts import FactReader
+from tasks.notify.links import LinkedSink, Links
 from tasks.notify.notifier import Notifier, NotifierRules
+from tasks.settings.settings import Settings
 
 
 def notifiers_of(parts: Coalmine) -> list[Notifier]:
@@ -17,10 +19,11 @@ def notifiers_of(parts: Coalmine) -> list[Notifier]:
     """
     notify = parts.settings.notify
     facts = FactReader(jobs=parts.job_store, signals=parts.signals, backlog=parts.backlog_store)
+    links = links_of(parts.settings)
     back_off = BackOff(first_seconds=notify.back_off_first_seconds, cap_seconds=notify.back_off_cap_seconds)
     return [
         Notifier(
-            sink=sink,
+            sink=LinkedSink(sink, links),
             rules=NotifierRules(
                 kinds=kinds,
                 attempts=notify.attempts,
@@ -35,3 +38,11 @@ def notifiers_of(parts: Coalmine) -> list[Notifier]:
         )
         for sink, kinds in notify.configured(parts.now)
     ]
+
+
+def links_of(settings: Settings) -> Links:
+    """What makes the links of notifications, and checks those that come back."""
+    secret = settings.web.link_secret
+    return Links(
+        address=settings.web.address.rstrip("/"), secret="" if secret is None else secret.get_secret_value()
+    )

@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # settings are read without an HTTP client
 #: Fields that are shown below the words, in this order.
 _SHOWN = ("title", "version", "arm", "trial", "by", "commit", "job")
 
+#: Fields that are links of ours, each in a line of its own at the end, with the word before it.
+_LINKS = (("link", "Page"), ("answer", "Answer once"))
+
 #: An invisible character. After an @ it keeps Slack, Mattermost and their like from calling people together.
 _NO_BREAK = "\u200b"
 
@@ -60,12 +63,13 @@ class SlackSink:
 
 
 def payload(notification: Notification) -> bytes:
-    """The body: plain text that mentions nobody, links nothing and has no previews."""
+    """The body: plain text that mentions nobody, links to pages of ours alone and has no previews."""
     lines = [f"[{notification.kind}] {notification.title}", notification.words]
     lines.append(
         ", ".join(f"{name} {notification.fields[name]}" for name in _SHOWN if name in notification.fields)
     )
-    text = "\n".join(plain(line) for line in lines if line)
+    links = [f"{said}: {notification.fields[name]}" for name, said in _LINKS if name in notification.fields]
+    text = "\n".join([*(plain(line) for line in lines if line), *links])
     document = {"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
     return json.dumps(document).encode()
 

@@ -18,6 +18,10 @@ class WebSettings(BaseModel):
     token: Annotated[SecretStr, Field(min_length=16)] | None = None  # that a public console asks for
     # everywhere but at the webhook door and /healthz
     read_token: Annotated[SecretStr, Field(min_length=16)] | None = None  # that lets people look, not decide
+    # Where people reach the pages, for links in notifications: https://coalmine.example.org; "" for none.
+    address: Annotated[str, Field(max_length=200, pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$")] = ""
+    # What links that answer an agent are signed with, each for a day and one answer; None: no link answers.
+    link_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
     # A proxy that signs people in names them in this header; "" for none. Only from these addresses.
     user_header: Annotated[str, Field(pattern=r"^([A-Za-z][A-Za-z0-9-]{0,60})?$")] = ""
     user_header_from: tuple[IPvAnyNetwork, ...] = ()
@@ -29,7 +33,12 @@ class WebSettings(BaseModel):
 
     @model_validator(mode="after")
     def _needs_addresses(self) -> Self:
-        """A header that anybody may send names nobody."""
+        """A header that anybody may send names nobody, and a link leads somewhere."""
+        if self.link_secret is not None and not self.address:
+            message = (
+                "link_secret needs address: where people reach the pages, as https://coalmine.example.org"
+            )
+            raise ValueError(message)
         if self.user_header and not self.user_header_from:
             message = "user_header needs user_header_from: the addresses of the proxy, as 10.0.0.7/32"
             raise ValueError(message)

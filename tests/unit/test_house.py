@@ -217,8 +217,6 @@ SMALL_FILES = {
     "tasks/issues/waits.py": "what a wait means for slots and tokens, apart from what is waited for",
     "tasks/application.py": "what is not Celery's, apart from what the fleet's application is made with",
     "tasks/settings/celery_variables.py": "one table: what Celery would read, apart from our settings",
-    "tasks/composition/notify_parts.py": "one file for each group of parts that is wired",
-    "tasks/notify/log_sink.py": "one file for each sink",
     "tasks/telemetry/settings.py": "what a person sets, apart from what is done with it",
     "tasks/composition/telemetry_parts.py": "one file for each group of parts that is wired",
     "tasks/settings/backtest_settings.py": "one file for each section that is not in `settings`",

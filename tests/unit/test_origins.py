@@ -64,6 +64,8 @@ WORDS: dict[str, Any] = {
     "web.host": "127.0.0.2",
     "web.token": "a-token-for-all-that-is-asked",
     "web.read_token": "a-token-for-those-who-look",
+    "web.address": "https://coalmine.example.org",
+    "web.link_secret": "a-secret-that-links-have",
     "web.user_header": "X-User",
     "web.user_header_from": ["10.0.0.7/32"],
     "issues.backlog.unknown_blocker": "blocked",

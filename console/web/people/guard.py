@@ -19,7 +19,7 @@ VIEWER = "coalmine.viewer"
 
 #: Paths that need no token: their handlers check the caller themselves, or tell nothing.
 _OPEN = ("/healthz", "/sign-in")
-_OPEN_FOLDERS = ("/webhook/", "/static/")
+_OPEN_FOLDERS = ("/webhook/", "/static/", "/answer/")
 
 
 class AccessGuard:
