@@ -191,7 +191,8 @@ class Collector:
         if issue.state == "open" and (why or (not _is_begun(item) and site.left_out(issue))):
             said = why or site.left_out(issue)
             if item is not None and not self._backlog.withdraw(issue.ref, said):
-                self._people.end_work(issue.ref, said + by(site, issue.ref, Deed.UNLABEL, hints))
+                who = by(site, issue.ref, Deed.UNLABEL, hints) if _is_begun(item) else ""
+                self._people.end_work(issue.ref, said + who)
             return
         seen = issue.updated_at.isoformat()
         if not anew and item is not None and item.seen == seen and not self._may_be_free(item):

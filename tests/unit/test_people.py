@@ -491,6 +491,19 @@ def test_who_ended_the_work_is_asked_of_the_forge(
     assert " (by ann); its work is kept" in job_of(fleet).reason
 
 
+@pytest.mark.parametrize("deed", [closes, takes_the_label_off])
+def test_the_forge_is_not_asked_who_ended_what_is_over(fleet: ForgeFleet, deed: Doing) -> None:
+    """Nothing ends then, however many deliveries come."""
+    ref, _ = brought_to(fleet, "waiting")
+    fleet.forge.person_merges(job_of(fleet).branch)
+    looked(fleet, None)
+    assert fleet.item(ref).state is BacklogState.COMPLETED
+    fleet.forge.person_reopens(ref)
+    deed(fleet, ref)
+    delivered(fleet, ref, ("edited", "ann"))
+    assert fleet.forge.calls_of("last_to") == 0
+
+
 @pytest.mark.parametrize("who", [OWN_LOGIN, "", None], ids=["we", "nobody known", "away"])
 def test_what_the_forge_does_not_say_holds_nothing_up(fleet: ForgeFleet, who: str | None) -> None:
     """The work ends all the same, and nobody is named; nor are we."""
