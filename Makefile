@@ -39,7 +39,7 @@ test: lint  ## all that is quick and needs nothing but Python, git and make
 
 test-real: $(VENV)/.developed  ## long stories, and suites that need programs of others (installs them)
 	PYTHON=$(BIN)/python tests/real/install.sh .real
-	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 3 --dist loadgroup -m long tests
+	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 3 --dist loadgroup -m long tests tests/real
 
 chaos: $(VENV)/.developed  ## a real fleet under faults; ARGS='--seed 1 --jobs 2000 --workers 5 --seconds 120 --report …'
 	$(BIN)/python -m tests.chaos $(ARGS)

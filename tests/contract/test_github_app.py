@@ -24,6 +24,9 @@ from tests.servers.forge_server import Answer
 from tests.servers.github_app import AppServer, make_key
 from tests.servers.github_server import github_server
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("github-app")
+
 APP_ID = 4711
 
 

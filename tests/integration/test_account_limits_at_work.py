@@ -23,6 +23,9 @@ from tests.recordings.agent_recording import FOLDER
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("account-limits-at-work")
+
 #: The template of each, and the account that is called so.
 MID_TURN = "mid-turn-of-{}"
 

@@ -36,6 +36,9 @@ from tasks.backtests.common_form import case_of, common_lines, common_of, true_c
 from tasks.backtests.past_changes import PastChange, is_in_history
 from tests.fleets.history import JUDGE, PastLibrary, past_library
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("backtest-cases")
+
 #: Any issue of the library, and a job of a case.
 OWN, JOB = IssueRef(forge="local", repo="calc", number=1), "0123456789abcdef"
 

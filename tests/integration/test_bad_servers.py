@@ -15,6 +15,9 @@ from tests.fleets.stepped_fleet import SteppedFleet, contents
 from tests.servers.private_server import plain_client, private_server
 from tests.waiting import wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("bad-servers")
+
 Step = Callable[[SteppedFleet], object]
 
 

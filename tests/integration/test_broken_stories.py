@@ -10,6 +10,9 @@ import pytest
 
 from tests.waiting import run
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("broken-stories")
+
 ROOT = Path(__file__).parents[2]
 
 PACKAGES = ("routing", "harvest", "tasks", "console", "coalmine", "tests")

@@ -14,6 +14,9 @@ from tests.fleets.worker_fleet import until_state
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("cancelled-turns")
+
 #: Commits one file, leaves another one uncommitted, and waits; for issue 4 it only waits, for issue 5 it
 #: makes the repository anew. For issues from 10 on the first turn pushes what CI is red at, so that the turn
 #: that waits is a corrective one.

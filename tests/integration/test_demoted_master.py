@@ -27,6 +27,9 @@ from tests.servers.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.servers.private_server import plain_client, private_server
 from tests.waiting import wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("demoted-master")
+
 
 @dataclass(frozen=True)
 class Pair:

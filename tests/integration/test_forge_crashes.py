@@ -30,6 +30,9 @@ from tests.fleets.forge_fleet import ForgeFleet
 from tests.leaks import leaks
 from tests.servers.private_server import plain_client
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("forge-crashes")
+
 #: About as many effects as the story has.
 MOST_EFFECTS = 70
 

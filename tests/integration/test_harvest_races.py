@@ -27,6 +27,9 @@ from tests.integration import racers
 from tests.servers.private_server import plain_client
 from tests.waiting import wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("harvest-races")
+
 RACERS = 10
 
 

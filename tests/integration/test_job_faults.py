@@ -18,6 +18,9 @@ from tests.programs.agent_book import Book
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("job-faults")
+
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coalmine]:

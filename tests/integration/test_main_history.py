@@ -10,6 +10,9 @@ from routing.forges.local.git import LocalGit
 from routing.git.git import Git
 from routing.git.main_history import Landing, MainHistory
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("main-history")
+
 BEFORE = {"cart.txt": "one\ntwo\nthree\nfour\nfive\nsix\nseven\n", "old.txt": "old\n", "README": "shop\n"}
 
 

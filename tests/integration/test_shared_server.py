@@ -23,6 +23,9 @@ from tests.servers.private_server import plain_client, private_server
 from tests.source import modules, text
 from tests.waiting import wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("shared-server")
+
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 #: A password that has to be written with care in a URL.

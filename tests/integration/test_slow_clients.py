@@ -18,6 +18,9 @@ from console.web.open_connections import ConnectionLimits, Phase
 from console.web.server import BoundedServer
 from tests.waiting import slowdown, wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("slow-clients")
+
 #: Seconds that a connection may be in any phase.
 QUICK = 0.4
 

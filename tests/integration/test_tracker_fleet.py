@@ -21,6 +21,9 @@ from tests.servers.jira_server import EMAIL, jira_server
 from tests.servers.private_server import plain_client
 from tests.waiting import wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("tracker-fleet")
+
 #: An agent that does as the issue says; one whose issue says so waits until it is ended.
 AGENT = 'grep -q "Take your time" "$COALMINE_PROMPT_FILE" && exec sleep 60; echo done > done.txt'
 

@@ -21,15 +21,24 @@ from tests.programs.web_process import COALMINE, Console, console, door_variable
 from tests.servers.private_server import private_server
 from tests.waiting import communicated, run, wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("console")
+
 KEYS = Keys()
 
 
+@pytest.fixture(scope="module")
+def running(redis_server: PrivateServer) -> Iterator[Console]:
+    """A console, which keeps nothing of what it was sent."""
+    with console(redis_server.url) as web:
+        yield web
+
+
 @pytest.fixture
-def web(redis_server: PrivateServer, redis_client: redis.Redis) -> Iterator[Console]:
-    """A console on an empty server."""
+def web(running: Console, redis_client: redis.Redis) -> Console:
+    """The console on an empty server."""
     assert redis_client.dbsize() == 0
-    with console(redis_server.url) as running:
-        yield running
+    return running
 
 
 def test_recorded_deliveries_of_gitea(web: Console, redis_client: redis.Redis) -> None:
@@ -144,11 +153,12 @@ def test_store_that_hangs_does_not_hang_the_door(tmp_path_factory: pytest.TempPa
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_console_ends_at_a_signal(web: Console, number: signal.Signals) -> None:
+def test_console_ends_at_a_signal(redis_server: PrivateServer, number: signal.Signals) -> None:
     """Within its grace, without a traceback and without the secret in its log."""
-    web.post(sent("github", payload()))
-    web.process.send_signal(number)
-    _, said = communicated(web.process)
+    with console(redis_server.url) as web:
+        web.post(sent("github", payload()))
+        web.process.send_signal(number)
+        _, said = communicated(web.process)
     assert web.process.returncode == (0 if number == signal.SIGTERM else 130)
     assert "Traceback" not in said
     assert "webhook.answered" in said

@@ -13,6 +13,9 @@ from tests.servers.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("web-refusals")
+
 #: Seconds after the server's return within which deliveries are taken.
 AT_WORK_SECONDS = 5.0
 

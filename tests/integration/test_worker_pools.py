@@ -15,6 +15,9 @@ from tests.programs.agent_book import Book, until_gone
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("worker-pools")
+
 #: The pool that workers have by default is tried in the quick suite.
 POOLS = ["threads", *(pytest.param(pool, marks=pytest.mark.long) for pool in ("prefork", "solo"))]
 

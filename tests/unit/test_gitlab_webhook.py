@@ -18,6 +18,9 @@ from tasks.settings.settings import Settings
 from tests.fakes.gitlab_events import IGNORED, LOOKED_AT, changed, issue, note, pipeline, push, request
 from tests.servers.web_client import WebClient
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("gitlab-webhook")
+
 SECRET = "s3cr3t-0123456789"  # noqa: S105 - of the tests
 SIGNING = "whsec_" + base64.b64encode(b"k" * 32).decode()
 

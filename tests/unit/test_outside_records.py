@@ -20,6 +20,9 @@ from routing.store.trials.trial_store import parsed_trial
 from tasks.settings.settings import Settings, load_settings
 from tests.fleets.stepped_fleet import SteppedFleet
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("outside-records")
+
 #: What may stand where something else was expected.
 SCRAPS = st.one_of(
     st.text(max_size=12),

@@ -29,6 +29,9 @@ from tasks.settings.web_settings import WebSettings
 from tests.fakes.deliveries import FORGES, payload, section, sent
 from tests.servers.web_client import WebClient
 
+#: One process of the suite makes what all of these share.
+pytestmark = pytest.mark.xdist_group("web")
+
 TOKEN = "0123456789abcdef"  # noqa: S105 - of the test
 
 #: Headers that say who sent a delivery, and what it is.
