@@ -12,6 +12,7 @@ from benchmarks.results import Row, row
 from routing.process.table import ProcessTable
 from routing.sandbox.bubblewrap_here import find_bubblewrap
 from routing.sandbox.profile import NetworkMode, SandboxKind, SandboxProfile
+from routing.sandbox.resource_watch import usual_limits
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec, TurnInput
 from tasks.agents.sandbox.turn_folders import remove_turn_folders
@@ -47,7 +48,7 @@ def rows(*, quick: bool) -> list[Row]:
     """
     if not (here := find_bubblewrap()).works:
         raise SystemExit(f"bubblewrap does not work here: {here.why_not}; {here.remedy}")
-    sandboxes = AgentSandboxes()
+    sandboxes = AgentSandboxes(limits=usual_limits())
     kinds = [RuntimeSpec(command="true")] + [
         RuntimeSpec(
             command="true", sandbox=SandboxKind.BUBBLEWRAP, profile=SandboxProfile(network=network)

@@ -175,6 +175,9 @@ class ChildProcess:
 
     def _end_all(self, grace_seconds: float, pause: Callable[[float], None]) -> int:
         """Return how many processes could not be ended. `pause(seconds)` waits."""
+        first = self._command.first_process
+        if first is not None and self.has_exited():  # what is inside ends by that, without a grace period
+            first.end(timeout_seconds=_VANISH_SECONDS)
         left = self._left()
         if left and grace_seconds > 0:
             if self._command.is_wrapper and (wrapped := Wrapped.among(left, wrapper=self.pid)):
@@ -198,7 +201,6 @@ class ChildProcess:
             pause(_LOOK_SECONDS)
         self._signal_group(signal.SIGKILL)
         held = self._descendants.end(clock=self._clock, pause=pause) if self._descendants is not None else 0
-        first = self._command.first_process
         if first is not None and not first.end(timeout_seconds=_VANISH_SECONDS):
             held = max(held, 1)
         return max(len(left), held)
