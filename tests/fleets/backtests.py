@@ -111,8 +111,8 @@ class SteppedBacktest:
         """Give out cases and work them until the backtest ends."""
         for _ in range(most):
             self.tick()
-            if not self.now.is_running:
-                break
+            if not self.now.is_running or (self.now.is_in_doubt and not self.jobs()):
+                break  # it has ended, or waits for a person
             self.work(score, usage=usage)
             self.fleet.clock.forward(1.0)
         return self.now

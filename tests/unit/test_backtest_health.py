@@ -97,7 +97,7 @@ def test_a_side_whose_jobs_are_left_out_holds_the_verdict(
 def test_a_person_releases_only_the_checks_that_they_saw(fleet: SteppedFleet) -> None:
     """Another check that fires meanwhile is not let go with them."""
     made = SteppedBacktest(fleet)
-    made.play(left_out_first(Arm.CANARY, 1.0))
+    made.hold()
     with pytest.raises(ConflictError, match="another check"):
         fleet.app.backtest_opening.resume(replace(made.now, alarms=("draws",)), by="ada")
     assert made.now.released == ()
