@@ -7,15 +7,19 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 #: The environment variable that marks every process of one turn; children inherit it.
 MARKER: Final = "COALMINE_TURN"
+#: Seconds after its first reading from which a process keeps the marker that it has.
+SETTLED_SECONDS = 30.0
+
 _PROC = Path("/proc")
-_GONE_STATES = frozenset({"Z", "X", "x"})
+_GONE_STATES = frozenset({b"Z", b"X", b"x"})
+_LAST_FIELD = 19  # of `stat` that is read here, after the name: the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,29 @@ class ProcessEntry:
     marker: str = ""  # value of MARKER in the environment that it was started with
 
 
-class ProcessTable:
-    """Reads all live processes. One table serves all threads of a worker, and shares readings among them."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A process of earlier readings, with what its environment said."""
 
-    def __init__(self) -> None:
+    start_ticks: int
+    since: float  # by the monotonic clock: the first reading that had it
+    marker: str
+    is_settled: bool  # whether that was read when the process had been there for long
+
+
+class ProcessTable:
+    """Reads all live processes. One table serves all threads of a worker, and shares readings among them.
+
+    Environments of processes that have been there for SETTLED_SECONDS are not read again. What begins an
+    agent gives it the marker within its first moments, in the program that it becomes.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._begun_at = -1.0
         self._entries: Mapping[int, ProcessEntry] = {}
+        self._known: Mapping[int, _Known] = {}
 
     def read(self) -> Mapping[int, ProcessEntry]:
         """Return the live processes by pid, read no earlier than this call.
@@ -44,12 +64,28 @@ class ProcessTable:
         When a worker with hundreds of turns shuts down, all of them call at once: one reading serves all who
         called before it was begun.
         """
-        asked_at = time.monotonic()
+        asked_at = self._monotonic()
         with self._lock:
             if self._begun_at < asked_at:
-                self._begun_at = time.monotonic()
-                self._entries = {entry.pid: entry for entry in _live_processes()}
+                self._begun_at = self._monotonic()
+                live = list(_live_processes())
+                self._known = {entry.pid: self._look_at(entry) for entry in live}
+                self._entries = {
+                    entry.pid: replace(entry, marker=marker)
+                    if (marker := self._known[entry.pid].marker)
+                    else entry
+                    for entry in live
+                }
             return self._entries
+
+    def _look_at(self, entry: ProcessEntry) -> _Known:
+        before = self._known.get(entry.pid)
+        if before is None or before.start_ticks != entry.start_ticks:  # a pid is used again
+            return _Known(entry.start_ticks, self._begun_at, _marker(entry.pid), is_settled=False)
+        if before.is_settled:
+            return before
+        is_old = self._begun_at - before.since >= SETTLED_SECONDS
+        return _Known(entry.start_ticks, before.since, _marker(entry.pid), is_settled=is_old)
 
 
 def family(entries: Mapping[int, ProcessEntry], *, leader: int, marker: str) -> list[ProcessEntry]:
@@ -127,15 +163,14 @@ def _is_same(entry: ProcessEntry) -> bool:
 
 
 def _live_processes() -> Iterable[ProcessEntry]:
+    """Without their markers."""
     try:
         names = os.listdir(_PROC)  # noqa: PTH208 - hundreds of names, thirty times a minute
     except FileNotFoundError:
         return
     for name in names:
         if name.isdigit() and (entry := _read_stat(int(name))) is not None:
-            yield ProcessEntry(
-                entry.pid, entry.parent, entry.group, entry.session, entry.start_ticks, _marker(entry.pid)
-            )
+            yield entry
 
 
 def _read_stat(pid: int) -> ProcessEntry | None:
@@ -144,11 +179,11 @@ def _read_stat(pid: int) -> ProcessEntry | None:
     except OSError:  # gone, or not ours to see
         return None
     # The name, in brackets, may itself have brackets and blanks in it: fields count from the last bracket.
-    fields = stat[stat.rindex(b")") + 2 :].decode("ascii", "replace").split()
+    fields = stat[stat.rindex(b")") + 2 :].split(None, _LAST_FIELD + 1)
     if fields[0] in _GONE_STATES:
         return None
     parent, group, session = map(int, fields[1:4])
-    return ProcessEntry(pid, parent, group, session, int(fields[19]))
+    return ProcessEntry(pid, parent, group, session, int(fields[_LAST_FIELD]))
 
 
 def _content(path: str) -> bytes:

@@ -1,0 +1,70 @@
+"""The table of processes reads no more of /proc than it must, as every worker does it every other second."""
+
+from pathlib import Path
+
+import pytest
+
+from routing.process import table
+from routing.process.table import SETTLED_SECONDS, ProcessTable
+
+
+class Proc:
+    """A /proc of one's own, and the clock of those who read it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.now = 1000.0
+
+    def put(self, pid: int, *, marker: str, start: int = 5, state: str = "S") -> None:
+        """A process with a bracket in its name."""
+        place = self.folder / str(pid)
+        place.mkdir(exist_ok=True)
+        fields = [state, "1", str(pid), str(pid), *["0"] * 15, str(start), *["0"] * 30]
+        (place / "stat").write_text(f"{pid} (an (odd) name) {' '.join(fields)}\n")
+        (place / "environ").write_text(f"HOME=/\0COALMINE_TURN={marker}\0" if marker else "HOME=/\0")
+
+
+@pytest.fixture
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proc:
+    """In the place of the machine's."""
+    monkeypatch.setattr(table, "_PROC", tmp_path)
+    return Proc(tmp_path)
+
+
+def test_a_marker_that_comes_with_the_program_is_seen(proc: Proc) -> None:
+    """A child has its parent's environment until it becomes the agent's program."""
+    read = ProcessTable(monotonic=lambda: proc.now).read
+    proc.put(7, marker="")
+    assert read()[7].marker == ""
+    proc.now += SETTLED_SECONDS - 1
+    proc.put(7, marker="job one")
+    assert read()[7].marker == "job one"
+
+
+def test_the_environment_of_an_old_process_is_not_read_again(proc: Proc) -> None:
+    """Its marker stays, and so does that it has none; parent and session are read each time."""
+    read = ProcessTable(monotonic=lambda: proc.now).read
+    proc.put(7, marker="job one")
+    proc.put(8, marker="")
+    read()
+    proc.now += SETTLED_SECONDS
+    read()
+    for pid in (7, 8):
+        (proc.folder / str(pid) / "environ").unlink()
+    proc.now += 1
+    assert [read()[pid].marker for pid in (7, 8)] == ["job one", ""]
+    proc.put(8, marker="", state="Z")
+    proc.now += 1
+    assert list(read()) == [7]
+
+
+def test_a_pid_that_is_used_again_is_another_process(proc: Proc) -> None:
+    """What was known of the one before says nothing of it."""
+    read = ProcessTable(monotonic=lambda: proc.now).read
+    proc.put(7, marker="")
+    read()
+    proc.now += SETTLED_SECONDS
+    read()
+    proc.put(7, marker="job two", start=9)
+    proc.now += 1
+    assert read()[7].marker == "job two"
