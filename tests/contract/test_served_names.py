@@ -65,11 +65,11 @@ def test_git_goes_to_the_new_name(served: ServedForge, tmp_path: Path) -> None:
         before.run(git, "ls-remote", "--", before.address, "HEAD")
 
 
-@pytest.mark.parametrize("entry", [f"!{NEW}", NEW, "acme/*"])
-def test_nothing_is_followed_to_a_name_that_is_excluded_or_served(served: ServedForge, entry: str) -> None:
+def test_nothing_is_followed_to_a_name_that_is_excluded_or_served(served: ServedForge) -> None:
     """Nothing is to be done there, or its issues are found under that name, and would be worked twice."""
     rename(served)
-    assert remote_of(served, entry).address.endswith(f"/{OLD}.git")
+    for entry in (f"!{NEW}", NEW, "acme/*"):
+        assert remote_of(served, entry).address.endswith(f"/{OLD}.git"), entry
 
 
 @pytest.mark.parametrize(("more", "noted"), [((), {NEW: OLD}), ((f"!{NEW}",), {}), (("acme/*",), {})])
@@ -91,6 +91,10 @@ def test_a_poll_notes_the_new_name(
     assert parts.problems.names(served.kind) == noted
 
 
+@pytest.mark.parametrize(
+    "served", ["github", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("gitea", "gitlab"))],
+    indirect=True,
+)  # fmt: skip
 def test_what_landed_is_looked_for_under_the_new_name(served: ServedForge) -> None:
     """The main branch is read by git, too."""
     served.world.repository.work(BRANCH, {"new.txt": "new\n"})

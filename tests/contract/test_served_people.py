@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from routing.forges.change_request import ChangeState
+from routing.forges.change_request import ChangeRequest, ChangeState
 from routing.forges.errors import ForgeRefusedError, ForgeUnreachableError
 from routing.forges.forge import Deed
 from routing.forges.rest import history
@@ -104,21 +104,18 @@ def test_who_took_the_label_off_or_gave_it_to_others_is_remembered(served: Serve
     assert forge.last_to(Deed.UNLABEL, ref, None) == ""
 
 
-def test_who_closed_it_is_remembered(served: ServedForge) -> None:
+def test_who_closed_an_issue_or_a_request_is_remembered(served: ServedForge) -> None:
     """Nobody did once it was opened again."""
-    issue = served.world.open_issue("Slow", "text", author="out")
-    for close, found in ((False, ""), (True, "ann"), (False, "")):
-        (served.world.close if close else served.world.reopen)(issue, "ann")
+    issue, pull = served.world.open_issue("Slow", "text", author="out"), served.world.open_pull("main", "New")
+    change = ChangeRequest(
+        repo=served.world.repo, branch="main", head="h", base="main", number=pull.issue.number,
+        state=ChangeState.OPEN,
+    )  # fmt: skip
+    for does, found in ((served.world.reopen, ""), (served.world.close, "ann"), (served.world.reopen, "")):
+        does(issue, "ann")
+        does(pull.issue, "ann")
         assert served.forge.last_to(Deed.CLOSE, served.ref(issue), None) == found
-
-
-def test_who_closed_a_request_is_remembered(served: ServedForge) -> None:
-    """Of one that is open nobody did."""
-    served.world.repository.work(BRANCH, {"new.txt": "new\n"})
-    change = served.forge.open_change(served.world.repo, BRANCH, title="New", body="")
-    assert served.forge.last_to_drop(change) == ""
-    served.world.close(served.world.pull_of(BRANCH).issue, "ann")
-    assert served.forge.last_to_drop(change) == "ann"
+        assert served.forge.last_to_drop(change) == found
 
 
 def test_who_is_forgotten_is_nobody(served: ServedForge) -> None:
