@@ -30,6 +30,7 @@ from routing.forges.local.config import LocalConfig
 from routing.forges.local.fitness import fault_of, is_large, issues_fault, lacks_lfs
 from routing.forges.local.git import LocalGit
 from routing.git.git import Git
+from routing.http.connection import IdBoard
 from routing.process.cgroup import CgroupHome
 from routing.process.cgroup_probe import usable_cgroup_home
 from routing.sandbox.bubblewrap_here import find_bubblewrap
@@ -52,19 +53,26 @@ MINIMUM_GIT = (2, 38)
 def examine(invocation: Invocation, *, wait_seconds: float) -> list[HealthFinding]:
     """Every finding, in the order in which a person should deal with them.
 
-    With wrong settings only they and git are looked at; while Redis does not answer, the checks that need
-    the store are left out. `wait_seconds` is how long workers have to answer.
+    With wrong settings only they and git are looked at; where no fleet runs, or while Redis does not answer,
+    the checks that need the store are left out. `wait_seconds` is how long workers have to answer.
     """
     try:
         coalmine = invocation.coalmine
     except SettingsError as error:
         happened, _, remedy = str(error).rpartition("; ")
-        return [
-            problem("settings", happened or str(error), remedy if happened else "correct what is named"),
-            git(),
-        ]
+        wrong = problem("settings", happened or str(error), remedy if happened else "correct what is named")
+        return [wrong, *_without_a_fleet(invocation)]
     groups = check_groups(coalmine, invocation.file, wait_seconds=wait_seconds)
     return [finding for look in groups.values() for finding in look()]
+
+
+def _without_a_fleet(invocation: Invocation) -> list[HealthFinding]:
+    """What keeps a fleet from starting here, or would keep it from its work."""
+    try:
+        settings = invocation.settings
+    except SettingsError:
+        return [git()]
+    return [*_machine(settings), *_of_forges(settings)]
 
 
 def check_groups(
@@ -75,11 +83,9 @@ def check_groups(
     return {
         "settings": lambda: [ok("settings", _origin(file))],
         "fleet": lambda: _fleet(coalmine, wait_seconds=wait_seconds),
-        "machine": lambda: _machine(coalmine),
-        "forges": lambda: [
-            *local_forges(settings), *forges(settings, coalmine.repository_ids), *trackers(settings),
-        ],
-    }  # fmt: skip
+        "machine": lambda: [kill_switch(coalmine), *_machine(settings)],
+        "forges": lambda: _of_forges(settings, coalmine.repository_ids),
+    }
 
 
 def _fleet(coalmine: Coalmine, *, wait_seconds: float) -> list[HealthFinding]:
@@ -89,14 +95,18 @@ def _fleet(coalmine: Coalmine, *, wait_seconds: float) -> list[HealthFinding]:
     return found
 
 
-def _machine(coalmine: Coalmine) -> list[HealthFinding]:
+def _machine(settings: Settings) -> list[HealthFinding]:
     return [
-        kill_switch(coalmine),
         secrecy(sys.platform, os.getuid()),
         cgroups(usable_cgroup_home()),
-        *sandboxes(find_bubblewrap(), coalmine.settings),
+        *sandboxes(find_bubblewrap(), settings),
         git(),
     ]
+
+
+def _of_forges(settings: Settings, ids: IdBoard | None = None) -> list[HealthFinding]:
+    """Forges and trackers; `ids` as `forges` has them."""
+    return [*local_forges(settings), *forges(settings, ids), *trackers(settings)]
 
 
 def _origin(file: Path) -> str:

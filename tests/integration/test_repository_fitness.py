@@ -1,5 +1,6 @@
 """Repositories for which no agent can work are found before one is paid."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from typer.testing import CliRunner
 
+from console.cli import app
 from console.doctor.doctor import local_forges
 from console.local.start_checks import check_repository
 from routing.errors import InvalidInputError
@@ -22,6 +25,7 @@ from routing.git.git import Git
 from routing.store.redis.health import Status
 from tasks.settings.settings import Settings
 from tasks.work.fleet_lock import NAME
+from tests.programs.command_line import own_surroundings
 from tests.repositories import TemporaryRepository, new_repository
 
 
@@ -113,6 +117,24 @@ def test_folder_of_issues_that_cannot_be_written_is_named(
     (found,) = local_forges(Settings(forge=(config,)))
     assert (found.check, found.status) == ("local-forge-issues", Status.PROBLEM)
     assert "COALMINE_FORGE__LOCAL__ISSUES" in str(found.remedy)
+
+
+def test_doctor_looks_before_a_fleet_runs(
+    repository: TemporaryRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the machine and at forges: what keeps `up` from starting leaves no fleet to be asked."""
+    folder = repository.path.parent
+    monkeypatch.chdir(folder)
+    with own_surroundings():
+        os.environ["COALMINE_FORGE__LOCAL__REPOSITORY"] = str(repository.path)
+        os.environ["COALMINE_FORGE__LOCAL__ISSUES"] = str(folder / "none")
+        said = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["findings"]
+        os.environ["COALMINE_SEED"] = "x"
+        wrong = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["findings"]
+    found = {each["check"]: each["status"] for each in said}
+    assert {found["settings"], found["local-forge-issues"]} == {Status.PROBLEM.value}
+    assert {"git", "sandbox", "forges", "trackers"} <= found.keys()
+    assert {each["check"] for each in wrong} == {"settings", "git"}
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
