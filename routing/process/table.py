@@ -175,7 +175,7 @@ def _live_processes() -> Iterable[ProcessEntry]:
 
 def _read_stat(pid: int) -> ProcessEntry | None:
     try:
-        stat = _content(f"{_PROC}/{pid}/stat")
+        stat = proc_file(f"{_PROC}/{pid}/stat")
     except OSError:  # gone, or not ours to see
         return None
     # The name, in brackets, may itself have brackets and blanks in it: fields count from the last bracket.
@@ -186,8 +186,11 @@ def _read_stat(pid: int) -> ProcessEntry | None:
     return ProcessEntry(pid, parent, group, session, int(fields[_LAST_FIELD]))
 
 
-def _content(path: str) -> bytes:
-    """A file of /proc. Every worker reads hundreds again and again: a third of what `read_bytes` takes."""
+def proc_file(path: str) -> bytes:
+    """A file of /proc. Every worker reads hundreds again and again: a third of what `read_bytes` takes.
+
+    OSError: its process has gone, or is not ours to see.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
@@ -201,7 +204,7 @@ def _content(path: str) -> bytes:
 def _marker(pid: int) -> str:
     start = f"\0{MARKER}=".encode()
     with contextlib.suppress(OSError):  # gone meanwhile, or another user's
-        environment = b"\0" + _content(f"{_PROC}/{pid}/environ")
+        environment = b"\0" + proc_file(f"{_PROC}/{pid}/environ")
         at = environment.find(start)
         if at >= 0:
             return environment[at + len(start) :].split(b"\0", 1)[0].decode(errors="replace")

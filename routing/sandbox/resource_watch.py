@@ -44,7 +44,7 @@ class ResourceWatch:
         self._limits, self._leader, self._folders = limits, leader, folders
         self._clock, self._table = clock, table
         looks = limits.memory_bytes is not None or limits.processes is not None
-        self._look_at = now + LOOK_SECONDS if looks else float("inf")
+        self._look_at = _next_look(now) if looks else float("inf")
         self._measure_at = now + FOLDER_SECONDS if limits.disk_bytes is not None else float("inf")
 
     @property
@@ -55,7 +55,7 @@ class ResourceWatch:
     def look(self, now: float) -> LimitBroken | None:
         """Which limit is broken; None for none, or when no look is due."""
         if now >= self._look_at:
-            self._look_at = now + LOOK_SECONDS
+            self._look_at = _next_look(now)
             if (broken := self._processes()) is not None:
                 return broken
         if now >= self._measure_at:
@@ -76,9 +76,16 @@ class ResourceWatch:
         uses, limits = self._table.family(self._leader), self._limits
         if limits.processes is not None and len(uses) > limits.processes:
             return LimitBroken.PROCESSES
-        most = limits.memory_bytes
-        return LimitBroken.MEMORY if most is not None and resident_bytes(uses, limit=most) > most else None
+        if (most := limits.memory_bytes) is None:
+            return None
+        taken = resident_bytes(uses, limit=most, most_in_files=self._table.shared_bytes)
+        return LimitBroken.MEMORY if taken > most else None
 
     def _is_full(self) -> bool:
         most = self._limits.disk_bytes
         return most is not None and folder_bytes(self._folders, limit=most) > most
+
+
+def _next_look(now: float) -> float:
+    """At full seconds: all programs that are watched here then share one reading."""
+    return (now // LOOK_SECONDS + 1) * LOOK_SECONDS

@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+from routing.process.table import proc_file
 
 _PROC = Path("/proc")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -44,6 +47,11 @@ class UsageReading:
             for leader in {use.pid, use.session}:
                 self._sessions.setdefault(leader, []).append(use)
 
+    @cached_property
+    def shared_bytes(self) -> int:
+        """What files in memory and shared segments of the machine have together, since about then."""
+        return shared_bytes()
+
     def family(self, leader: int) -> list[ProcessUse]:
         """A process, its session, and what descends from them."""
         found: dict[int, ProcessUse] = {}
@@ -72,6 +80,10 @@ class UsageTable:
                 self._reading, self._read_at = UsageReading(_all()), self._clock()
             reading = self._reading
         return reading.family(leader)
+
+    def shared_bytes(self) -> int:
+        """What files in memory of the machine can have at the most, as of the last reading."""
+        return self._reading.shared_bytes
 
 
 def resident_bytes(
@@ -148,7 +160,7 @@ def _all() -> Iterable[ProcessUse]:
 
 def _read(pid: int) -> ProcessUse | None:
     try:
-        stat = (_PROC / str(pid) / "stat").read_bytes()
+        stat = proc_file(f"{_PROC}/{pid}/stat")
     except OSError:  # gone
         return None
     fields = stat[stat.rindex(b")") + 2 :].split()
