@@ -27,6 +27,16 @@ from harvest.evidence.health import released_checks
 _THEN = {"worse": "rolled back", "not_worse": "graduated"}
 
 
+#: Settled jobs, and evidence, below which nobody can say how many are to go; and how many are too many.
+LEAST_SETTLED, LEAST_EVIDENCE, MOST_TO_GO = 10, 1.5, 2_000
+
+#: The unit of which both arms have each one.
+PAIR = "pair"
+
+#: To what a number of jobs to go is rounded, below how many.
+_STEPS = ((50, 5), (200, 10), (MOST_TO_GO + 1, 50))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gauge:
     """How far a number has come to its threshold."""
@@ -37,11 +47,12 @@ class Gauge:
     threshold: str
     progress: int  # 0 to 100; for evidence on a logarithmic scale, as it is a product
     then: str = ""  # what happens at the threshold
+    to_go: str = ""  # about how many jobs or pairs that takes, if it goes on as so far; "" while unknown
 
 
 def trial_line(status: TrialStatus) -> dict[str, Any]:
     """A trial in a line of a table."""
-    settled = status.evidence.champion.settled + status.evidence.canary.settled
+    settled = _settled(status)
     return {
         "id": status.trial.id,
         "canary": status.trial.canary_id,
@@ -101,15 +112,18 @@ def sentence(status: TrialStatus) -> str:
     nearest = max(_gauges(status)[:2], key=lambda gauge: gauge.progress)
     if not nearest.progress:
         return f"{pair}: nothing speaks for a decision yet."
+    to_go = f", {nearest.to_go} if it goes on as so far" if nearest.to_go else ""
     return (
         f"{pair}: the evidence that the canary is {nearest.said} is {nearest.value}; "
-        f"it is {nearest.then} at {nearest.threshold}."
+        f"it is {nearest.then} at {nearest.threshold}{to_go}."
     )
 
 
 def _gauges(status: TrialStatus) -> list[Gauge]:
     """The two questions, worse first, then guardrails."""
     asked = dict(questions(status.evidence.policy))
+    unit = status.evidence.unit_name
+    settled = status.evidence.canary.settled if unit == PAIR else _settled(status)
     return [
         Gauge(
             name=name,
@@ -118,10 +132,30 @@ def _gauges(status: TrialStatus) -> list[Gauge]:
             threshold=f"{threshold:g}",
             progress=progress(value, threshold),
             then=_THEN.get(name, "rolled back"),
+            to_go=to_go(value, threshold, settled, unit) if status.trial.is_open else "",
         )
         for name, value in status.decision.evidence.items()
         for threshold in [status.decision.thresholds[name]]
     ]
+
+
+def to_go(value: float, threshold: float, settled: int, unit: str) -> str:
+    """About how many more jobs or pairs an answer takes, in words, if evidence grows as so far.
+
+    Evidence is a product, so its logarithm grows by about the same with each. "" while too little is known to
+    say so, for more than MOST_TO_GO, and when there is an answer.
+    """
+    if settled < LEAST_SETTLED or not LEAST_EVIDENCE <= value < threshold:
+        return ""
+    left = settled * (math.log(threshold) / math.log(value) - 1)
+    if left > MOST_TO_GO:
+        return ""
+    step = next(step for most, step in _STEPS if left < most)
+    return f"about {max(step, round(left / step) * step)} {unit}s to go"
+
+
+def _settled(status: TrialStatus) -> int:
+    return status.evidence.champion.settled + status.evidence.canary.settled
 
 
 def progress(value: float, threshold: float) -> int:

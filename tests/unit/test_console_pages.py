@@ -17,6 +17,7 @@ from console.output.trials.trial_attention import asks_person
 from console.pages.evidence_plot import MOST_POINTS, thinned
 from console.pages.needs import needs_of
 from console.pages.rendering import visible
+from console.pages.trial_page import to_go
 from console.status.fleet_reading import read_status
 from console.web.app import web_of
 from console.web.headers import PAGE_POLICY
@@ -536,3 +537,21 @@ def test_looking_changes_nothing(fleet: SteppedFleet) -> None:
     for path in paths(fleet):
         client.get(path, Accept="text/html")
     assert fleet.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("value", "settled", "said"),
+    [
+        (4.47, 60, "about 60 jobs to go"),  # half of the way, as evidence is a product
+        (19.0, 200, "about 5 jobs to go"),
+        (2.0, 400, "about 1350 jobs to go"),
+        (1.4, 100, ""),  # too little
+        (4.0, 9, ""),  # too few
+        (1.6, 900, ""),  # too many to say
+        (20.0, 60, ""),  # answered
+        (float("inf"), 60, ""),
+    ],
+)
+def test_what_is_to_go_is_said_where_it_can_be(value: float, settled: int, said: str) -> None:
+    """By how evidence grew so far, rounded; and nothing where that says too little."""
+    assert to_go(value, 20.0, settled, "job") == said
