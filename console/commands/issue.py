@@ -13,7 +13,6 @@ from itertools import islice
 from typing import Annotated
 
 import typer
-from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from console.completion import complete_issue
@@ -41,7 +40,6 @@ from routing.forges.registry import KINDS
 from routing.issues.issue import IssueProblem, IssueRef, is_repository_name
 from routing.jobs.job import JobState
 from routing.store.backlog.backlog_store import BacklogStore
-from tasks.broker import POLL
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 
@@ -177,6 +175,11 @@ def poll(
     as_json: AsJson = False,
 ) -> None:
     """Have a worker compare the backlog with a forge now, before the poll interval ends."""
+    # The one command of these that speaks to the broker: Celery takes as long to import as all else.
+    from kombu.exceptions import KombuError  # noqa: PLC0415
+
+    from tasks.broker import POLL  # noqa: PLC0415
+
     coalmine, terminal = opened(ctx, as_json=as_json)
     polled = coalmine.settings.poll_intervals
     if forge not in _forges(coalmine):

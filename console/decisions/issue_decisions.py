@@ -7,7 +7,6 @@ from routing.backlog.item import BacklogItem, BacklogState
 from routing.errors import NotFoundError, UnavailableError
 from routing.forges.config import RemoteConfig
 from routing.forges.errors import ForgeError
-from routing.forges.rest.clone import server_of
 from routing.issues.issue import IssueRef
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
@@ -50,6 +49,8 @@ def accept_repository(parts: Coalmine, place: str) -> bool:
 
     NotFoundError for a place that no forge of the settings over HTTP serves.
     """
+    from routing.forges.rest.clone import server_of  # noqa: PLC0415 - HTTP and git, for this step alone
+
     name, _, repo = place.partition(":")
     remote = [one for one in parts.settings.forge if isinstance(one, RemoteConfig) and one.is_served]
     config = next((one for one in remote if one.name == name and one.served.spelled(repo)), None)

@@ -95,15 +95,17 @@ def test_help_imports_no_part_of_a_fleet(words: list[str]) -> None:
 
 #: What the commands that read templates and the fleet need not: brokers, forges that are not set up, agents.
 NEEDLESS = (
-    "celery", "kombu", "yaml", "routing.forges.gitea", "routing.forges.gitlab", "routing.trackers.jira",
-    "routing.webhook", "routing.jobs.mailbox", "harvest.trials.harvester", "tasks.backtests", "tasks.agents",
+    "celery", "kombu", "requests", "yaml", "routing.forges.gitea", "routing.forges.gitlab",
+    "routing.trackers.jira", "routing.webhook", "routing.jobs.mailbox", "harvest.trials.harvester",
+    "tasks.backtests", "tasks.agents",
 )  # fmt: skip
 
-#: Reads both as the commands do, and prints what was imported.
+#: Imports the commands that read, reads both as they do, and prints what was imported.
 READ = """
 import random, sys
 from pathlib import Path
 import fakeredis
+import console.commands.issue, console.commands.job, console.commands.status, console.commands.template
 from console.output.template_views import template_documents
 from console.status.fleet_reading import read_status
 from routing.templates.version import Snapshot
