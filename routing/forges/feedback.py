@@ -31,6 +31,8 @@ class Remark(BaseModel):
     thread: str = ""  # the forge's id of the thread that it is in, "" where remarks cannot be answered
     path: str = ""  # of the file
     line: int | None = None  # in the new file; None when the line is gone, or the remark is on the whole file
+    old_line: int | None = None  # in the file before the change, of a line that the change removes
+    commit: str = ""  # that the line is counted in, "" for that of the feedback or where it is not known
     hunk: str = ""  # the part of the difference that it stands at
     body: str = ""
 

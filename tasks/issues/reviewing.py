@@ -12,7 +12,7 @@ import structlog
 
 from routing.forges.change_request import ChangeRequest, ChangeState, ReviewVerdict
 from routing.forges.errors import ForgeError
-from routing.forges.feedback import Feedback
+from routing.forges.feedback import Feedback, Remark
 from routing.forges.site import ForgeSite
 from routing.jobs.correction import Correction
 from routing.jobs.job import Job, JobState
@@ -82,10 +82,17 @@ def _said(one: Feedback) -> str:
     what = "requests changes" if requests else "writes"
     parts = [f"{one.author} {what}:", one.body.strip()]
     for remark in one.remarks:
-        line = f", line {remark.line}" if remark.line is not None else ""
         hunk = remark.hunk[-HUNK_CHARACTERS:]
-        parts += [f"At {remark.path or 'a file'}{line}:", hunk, remark.body.strip()]
+        parts += [f"At {remark.path or 'a file'}{_place(remark)}:", hunk, remark.body.strip()]
     return "\n".join(part for part in parts if part)
+
+
+def _place(remark: Remark) -> str:
+    """The line of a remark, of which file and commit it is; "" for a whole file, or one that is not known."""
+    of = f" of commit {printable(remark.commit)[:12]}" if remark.commit else ""
+    if remark.line is not None:
+        return f", line {remark.line}{of}"
+    return f", removed line {remark.old_line}{of}" if remark.old_line is not None else of
 
 
 def _made(job: Job) -> str:

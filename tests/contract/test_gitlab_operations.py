@@ -53,9 +53,15 @@ def play(served: ServedForge, squashing: RestForge) -> None:
     for feedback in forge.feedback(change):
         forge.answer(change, feedback, "Done.", resolved=True)
     forge.reviews(change)
+    world.review(pull, "COMMENT", remarks=[("cart.py", 4, "And then?")])
+    world.repository.work(BRANCH, {"new.txt": "newer\n"})
+    moved = forge.change_of_branch(world.repo, BRANCH)
+    assert moved is not None
+    forge.feedback(moved)
+    world.say(moved.head, "ci/build", "success")
     world.commit_on_main("Meanwhile")
     onto = forge.newest(world.repo, None)
-    forge.bring_up_to_date(change, onto=onto)
+    forge.bring_up_to_date(moved, onto=onto)
     ride_the_train(served)
     pull.head = world.head(pull)
     now = forge.change_of_branch(world.repo, BRANCH)

@@ -172,6 +172,36 @@ def test_a_second_review_of_a_thread_is_answered_in_the_same_words(
     assert sum(body.startswith("No.") for body in bodies) == 4
 
 
+def test_a_remark_on_a_removed_line_comes_with_that_line(served: ServedForge, change: ChangeRequest) -> None:
+    """Each forge has its own word for a line of the old file; the hunk ends there."""
+    word = REQUESTED.get(served.kind, "REQUEST_CHANGES")
+    served.world.review(served.world.pull_of(BRANCH), word, remarks=[("cart.py", -4, "Why is it gone?")])
+    ((remark,),) = [one.remarks for one in served.forge.feedback(change)]
+    assert (remark.path, remark.line, remark.old_line) == ("cart.py", None, 4)
+    assert remark.hunk == "@@ -4 +1,0 @@\n-at 4"
+
+
+@pytest.mark.parametrize("served", ["gitlab"], indirect=True)
+def test_remarks_on_a_former_head_keep_their_hunk_and_name_its_commit(
+    served: ServedForge, change: ChangeRequest
+) -> None:
+    """The difference of that version is read while their threads are open."""
+    pull, first = served.world.pull_of(BRANCH), change.head
+    reviewed(served)
+    served.world.repository.work(BRANCH, {"new.txt": "newer\n"})
+    moved = change.model_copy(update={"head": served.world.head(pull)})
+    assert moved.head != first
+    (given,) = served.forge.feedback(moved)
+    assert [(one.line, one.hunk, one.commit) for one in given.remarks] == [
+        (3, "@@ -1 +3 @@\n+at 3", first), (9, "@@ -1 +9 @@\n+at 9", first),
+    ]  # fmt: skip
+    served.forge.answer(moved, given, "Dealt with in 4be1c0f.", resolved=True)
+    asked = len(served.server.asked)
+    (given,) = served.forge.feedback(moved)
+    assert [(one.hunk, one.commit) for one in given.remarks] == [("", first)] * 2
+    assert not [one for one in served.server.asked[asked:] if "/versions/" in one.path]
+
+
 def test_a_line_that_is_gone_is_none(served: ServedForge, change: ChangeRequest) -> None:
     """GitHub sends null, Gitea 0."""
     reviewed(served)

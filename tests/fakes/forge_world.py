@@ -310,7 +310,7 @@ class ForgeWorld:
     ) -> int:  # fmt: skip
         """Someone judges a pull request as it is now; `state` is the forge's own word. Returns its id.
 
-        `remarks` are file, line and text.
+        `remarks` are file, line and text; a line below zero is one of the old file, which is removed.
         """
         made, user = next(self._ids), {"login": actor}
         review = {"id": made, "user": user, "state": state, "submitted_at": now(), "body": body}
@@ -318,7 +318,9 @@ class ForgeWorld:
         pull.remarks += [
             {
                 "id": next(self._ids), "pull_request_review_id": made, "user": user, "body": text,
-                "path": path, "line": line, "diff_hunk": f"@@ -1 +{line} @@\n+at {line}",
+                "path": path, "line": max(line, 0) or None, "old_line": -min(line, 0) or None,
+                "diff_hunk": f"@@ -1 +{line} @@\n+at {line}"
+                if line > 0 else f"@@ {line} +1,0 @@\n-at {-line}",
             }
             for path, line, text in remarks
         ]  # fmt: skip

@@ -86,7 +86,11 @@ class GiteaRoutes(GitHubRoutes):
             return GONE
         of = [one for one in pull.remarks if one["pull_request_review_id"] == int(found[2])]
         words = ("id", "user", "body", "path", "diff_hunk", "pull_request_review_id")
-        shown = [{word: one[word] for word in words} | {"position": one["line"]} for one in of]
+        lines = {"position": "line", "original_position": "old_line"}
+        shown = [
+            {word: one[word] for word in words} | {name: one[word] or 0 for name, word in lines.items()}
+            for one in of
+        ]
         return Answer(value=shown, paged="total")
 
     def issue(self, issue: WorldIssue) -> dict[str, Any]:

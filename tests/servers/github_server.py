@@ -569,7 +569,9 @@ class GitHubRoutes:
 
 def _as_commented(remark: Mapping[str, Any]) -> dict[str, Any]:
     """A comment on a change, without what the world notes of it for other forges."""
-    return {name: value for name, value in remark.items() if name != "at"}
+    shown = {name: value for name, value in remark.items() if name not in {"at", "old_line"}}
+    side = "LEFT" if remark["old_line"] else "RIGHT"
+    return shown | {"line": remark["line"] or remark["old_line"], "side": side}
 
 
 def _as_github_has(review: dict[str, object]) -> dict[str, object]:

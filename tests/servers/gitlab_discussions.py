@@ -155,7 +155,8 @@ class GitLabTalk:
     def _thread(self, pull: WorldPull, first: dict[str, Any], review: dict[str, Any]) -> dict[str, Any]:
         """A remark at a line, with the answers to it."""
         thread = f"{first['id']:040x}"
-        where = {"new_path": first["path"], "old_path": first["path"], "new_line": first["line"] or None}
+        where = {"new_path": first["path"], "old_path": first["path"]}
+        where |= {"new_line": first["line"] or None, "old_line": first["old_line"]}
         begun = self._note(first["id"], first["user"]["login"], first["body"], review["submitted_at"])
         notes = [begun | {"position": where | {"head_sha": review["commit_id"]}}]
         answers: list[dict[str, Any]] = [
@@ -187,8 +188,7 @@ class GitLabTalk:
         pull.resolved.append(found[2])
         return Answer(value={"id": found[2], "individual_note": False, "notes": []})
 
-    def versions(self, _asked: AskedRequest, pull: WorldPull) -> Answer:
-        """The heads that reviewers saw, the newest first."""
+    def _versions(self, pull: WorldPull) -> list[dict[str, Any]]:
         shown = [
             {"id": review["id"], "head_commit_sha": review["commit_id"], "created_at": review["submitted_at"]}
             for review in pull.reviews
@@ -198,16 +198,32 @@ class GitLabTalk:
             {"id": 900_000 + number, "head_commit_sha": commit, "created_at": at}
             for number, (commit, at) in enumerate(self.world.pushed_at.items())
         ]
-        return Answer(value=shown[::-1], paged="link")
+        return shown[::-1]
+
+    def versions(self, _asked: AskedRequest, pull: WorldPull) -> Answer:
+        """The heads that reviewers saw, the newest first."""
+        return Answer(value=self._versions(pull), paged="link")
+
+    def version(self, _asked: AskedRequest, found: Found) -> Answer:
+        """One of them, with the differences that it had."""
+        pull = self.world.pulls.get(int(found[1]))
+        for one in self._versions(pull) if pull else []:
+            if pull is not None and one["id"] == int(found[2]):
+                return Answer(value=one | {"diffs": self._diffs(pull, one["head_commit_sha"])})
+        return GONE
 
     def diffs(self, _asked: AskedRequest, pull: WorldPull) -> Answer:
-        """The difference of each file that has remarks."""
+        """The difference of each file that has remarks at the head as it is."""
+        return Answer(value=self._diffs(pull, self.world.head(pull)), paged="link")
+
+    @staticmethod
+    def _diffs(pull: WorldPull, head: str) -> list[dict[str, Any]]:
+        of = {review["id"] for review in pull.reviews if review.get("commit_id") == head}
         by_path: dict[Any, list[str]] = {}
         for one in pull.remarks:
-            if "in_reply_to_id" not in one:
+            if "in_reply_to_id" not in one and one["pull_request_review_id"] in of:
                 by_path.setdefault(one["path"], []).append(str(one["diff_hunk"]))
-        shown = [
+        return [
             {"old_path": path, "new_path": path, "diff": "\n".join(hunks) + "\n"}
             for path, hunks in by_path.items()
         ]
-        return Answer(value=shown, paged="link")

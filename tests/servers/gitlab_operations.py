@@ -128,6 +128,7 @@ OPERATIONS = (
     _write("PUT", f"{_REQUEST}/rebase", "merge_requests", skip_ci=bool),
     _write("POST", f"{_REQUEST}/cancel_merge_when_pipeline_succeeds", "merge_requests"),
     _list(f"{_REQUEST}/versions", "merge_requests"),
+    _read(f"{_REQUEST}/versions/:version_id", "merge_requests"),
     _list(f"{_REQUEST}/diffs", "merge_requests"),
     _list(f"{_REQUEST}/discussions", "discussions"),
     _write("POST", f"{_REQUEST}/discussions/:discussion_id/notes", "discussions", "body", body=str),

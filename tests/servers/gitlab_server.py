@@ -86,6 +86,7 @@ class GitLabRoutes:
             rf"POST {request}/discussions/([0-9a-f]+)/notes": self.talk.reply,
             rf"PUT {request}/discussions/([0-9a-f]+)": self.talk.resolve,
             f"GET {request}/versions": self.with_pull(self.talk.versions),
+            rf"GET {request}/versions/(\d+)": self.talk.version,
             f"GET {request}/diffs": self.with_pull(self.talk.diffs),
             rf"GET {project}/merge_trains/merge_requests/(\d+)": self.with_pull(self.car),
             rf"POST {project}/merge_trains/merge_requests/(\d+)": self.with_pull(self.board),

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 
+from routing.forges.gitlab.feedback import hunk_at
 from routing.forges.gitlab.label_times import LabelTimes
 from routing.forges.gitlab.statuses import WirePipeline, in_force
 from routing.http.address import ApiAddress
@@ -49,3 +50,13 @@ def test_of_a_merge_requests_pipelines_the_newest_counts() -> None:
 def test_graphql_is_beside_the_versions_of_an_api(api: str, graphql: str) -> None:
     """On a GitHub Enterprise Server and on GitLab; github.com has it below its address."""
     assert ApiAddress.of(api).graphql == graphql
+
+
+def test_a_hunk_is_shown_up_to_the_line_that_is_meant() -> None:
+    """Lines of the new file and removed ones are counted apart; a line that is in no hunk has none."""
+    diff = "@@ -2,4 +2,3 @@\n two\n-three\n-four\n+drei\n\\ No newline at end of file\n five\n"
+    assert hunk_at(diff, 3).splitlines()[1:] == [" two", "-three", "-four", "+drei"]
+    assert hunk_at(diff, None, 3).splitlines()[1:] == [" two", "-three"]
+    assert hunk_at(diff, None, 4).splitlines()[1:] == [" two", "-three", "-four"]
+    assert hunk_at(diff, 4).endswith("\n five")
+    assert (hunk_at(diff, None), hunk_at(diff, None, 2), hunk_at(diff, 9)) == ("", "", "")

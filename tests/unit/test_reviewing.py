@@ -103,6 +103,18 @@ def test_what_the_agent_reads_has_all_of_it_and_is_bounded() -> None:
     assert (len(cut), cut.endswith("was cut here.]")) == (32_000, True)
 
 
+def test_where_a_remark_stands_is_said_in_words() -> None:
+    """Removed lines are those of the file before; a former commit of the work is named."""
+    former = "4be1c0f4be1c0f"
+    for remark, place in (
+        (Remark(path="a.py", old_line=3), "At a.py, removed line 3:"),
+        (Remark(path="a.py", line=3, commit=former), "At a.py, line 3 of commit 4be1c0f4be1c:"),
+        (Remark(path="a.py"), "At a.py:"),
+        (Remark(path="a.py", commit=former), "At a.py of commit 4be1c0f4be1c:"),
+    ):
+        assert review_text([said(remarks=(remark,))]).endswith(f"Not yet.\n{place}")
+
+
 def test_what_a_turn_has_no_room_for_is_left_to_the_next() -> None:
     """Pieces are whole; one that is too long by itself is alone."""
     given = [said(f"review:{number}", body="x" * 15_000) for number in range(3)]

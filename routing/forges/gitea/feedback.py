@@ -14,6 +14,7 @@ class GiteaRemark(Wire):
     body: Text = ""
     path: Text = ""
     position: int = 0  # the line in the new file; 0 where it is gone
+    original_position: int = 0  # that in the file before the change, where it removes the line
     diff_hunk: Text = ""
 
 
@@ -27,7 +28,13 @@ class GiteaFeedback(RestFeedback):
     def _of_review(self, path: str, review: int) -> list[Remark]:
         listing = self._client.read_all(f"{path}/reviews/{review}/comments")
         return [
-            Remark(path=one.path, line=one.position or None, hunk=one.diff_hunk, body=one.body)
+            Remark(
+                path=one.path,
+                line=one.position or None,
+                old_line=one.original_position or None,
+                hunk=one.diff_hunk,
+                body=one.body,
+            )
             for one in self._client.parsed_all(GiteaRemark, listing)
         ]
 

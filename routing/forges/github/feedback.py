@@ -37,6 +37,7 @@ class GitHubRemark(Wire):
     body: Text = ""
     path: Text = ""
     line: Annotated[int | None, Field(gt=0)] = None  # null once the line has changed
+    side: Text = ""  # `LEFT` for a line that the change removes, which is counted in the file before it
     diff_hunk: Text = ""
 
     @property
@@ -89,9 +90,11 @@ class GitHubFeedback(RestFeedback):
         found: dict[int, list[Remark]] = {}
         for one in self._listed(path) if reviews else ():
             if one.pull_request_review_id is not None:
+                is_gone = one.side == "LEFT"
                 remark = Remark(
-                    thread=str(one.thread), path=one.path, line=one.line, hunk=one.diff_hunk, body=one.body
-                )
+                    thread=str(one.thread), path=one.path, line=None if is_gone else one.line,
+                    old_line=one.line if is_gone else None, hunk=one.diff_hunk, body=one.body,
+                )  # fmt: skip
                 found.setdefault(one.pull_request_review_id, []).append(remark)
         return found
 

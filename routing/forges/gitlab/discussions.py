@@ -32,7 +32,8 @@ class WirePosition(Wire):
 
     new_path: Text = ""
     old_path: Text = ""
-    new_line: int | None = None  # null on a line that is gone
+    new_line: int | None = None  # null on a line that is removed
+    old_line: int | None = None  # null on a line that is new
     head_sha: Text = ""
 
 
@@ -56,6 +57,7 @@ class WireDiscussion(Wire):
 class WireHead(Wire):
     """A state that the request's branch was in."""
 
+    id: int = 0
     head_commit_sha: Text = ""
     created_at: AwareDatetime
 
@@ -87,8 +89,7 @@ class GitLabDiscussions:
         notes = in_force(note for one in said for note in one.notes if note.system)
         if not notes:
             return []
-        listing = self._client.read_all(f"{path}/versions")
-        versions = sorted(self._client.parsed_all(WireHead, listing), key=lambda one: one.created_at)
+        versions = self.versions(path)
         return [
             GivenVerdict(
                 id=note.id, author=note.user, verdict=_VERDICTS[note.body], at=note.created_at,
@@ -96,6 +97,11 @@ class GitLabDiscussions:
             )
             for note in notes
         ]  # fmt: skip
+
+    def versions(self, path: str) -> list[WireHead]:
+        """The states that the request's branch was in, oldest first."""
+        listing = self._client.read_all(f"{path}/versions")
+        return sorted(self._client.parsed_all(WireHead, listing), key=lambda one: one.created_at)
 
 
 def _head_at(versions: Sequence[WireHead], at: datetime) -> str:

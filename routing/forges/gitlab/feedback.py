@@ -1,7 +1,7 @@
 """Feedback on GitLab, which lets threads be answered and resolved, and reviewers be asked again."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -18,15 +18,21 @@ from routing.forges.gitlab.discussions import (
 from routing.forges.gitlab.projects import GitLabProjects
 from routing.forges.gitlab.text import note_text
 from routing.forges.rest.client import ForgeClient
-from routing.forges.rest.wire import Text, Wire
+from routing.forges.rest.wire import Items, Text, Wire
 from routing.forges.written_text import checked_name
 
 _log = structlog.get_logger(__name__)
 
-_HEADER = re.compile(r"@@ -\d+(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+_HEADER = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 #: Lines of a hunk that are shown up to the one that is meant, its header not counted.
 _MOST_LINES = 12
+
+#: Former heads of a request whose differences are read at one look, the newest first.
+_MOST_HEADS = 3
+
+#: The difference of each file by its name, by the head that it is of.
+_Diffs = Mapping[str, Mapping[str, str]]
 
 
 class WireDiff(Wire):
@@ -34,6 +40,12 @@ class WireDiff(Wire):
 
     new_path: Text = ""
     diff: Text = ""
+
+
+class WireHeadDiffs(Wire):
+    """A state that the request's branch was in, with what it changed."""
+
+    diffs: Items[WireDiff] = ()
 
 
 class GitLabFeedback:
@@ -64,7 +76,7 @@ class GitLabFeedback:
             for note in discussion.notes
             if not note.system and note.user.casefold() != us
         ]
-        diffs = self._diffs(path) if any(note.position for _, note in notes) else {}
+        diffs = self._diffs(path, change.head, [note for _, note in notes])
         of_reviews: dict[int, list[tuple[WireDiscussion, WireRemark]]] = {one.id: [] for one in verdicts}
         found: list[Feedback] = []
         for discussion, note in notes:
@@ -120,15 +132,38 @@ class GitLabFeedback:
         except ForgeError as error:
             _log.warning(refused, repository=change.repo, reason=str(error))
 
-    def _diffs(self, path: str) -> dict[str, str]:
-        """The difference of each file, by its name; a request that is too large shows some."""
-        listing = self._client.read_all(f"{path}/diffs")
-        return {
-            one.new_path: one.diff for one in (self._client.parsed(WireDiff, item) for item in listing.items)
-        }
+    def _diffs(self, path: str, head: str, notes: Sequence[WireRemark]) -> _Diffs:
+        """What remarks stand at: the difference as it is, and as it was at former heads.
+
+        Of the latter those that open threads are about. A request that is too large shows some files.
+        """
+        placed = [(note, _looked_at(note, head)) for note in notes if note.position is not None]
+        found: dict[str, Mapping[str, str]] = {}
+        if any(commit == head for _, commit in placed):
+            listing = self._client.read_all(f"{path}/diffs")
+            found[head] = _by_name(self._client.parsed(WireDiff, item) for item in listing.items)
+        former = {commit for note, commit in placed if commit != head and not note.resolved}
+        known = [one for one in self._discussions.versions(path) if one.id] if former else []
+        for one in [each for each in reversed(known) if each.head_commit_sha in former]:
+            if one.head_commit_sha in found:
+                continue
+            if len(found) > _MOST_HEADS:
+                break
+            version = self._client.parsed(WireHeadDiffs, self._client.get(f"{path}/versions/{one.id}"))
+            found[one.head_commit_sha] = _by_name(version.diffs)
+        return found
 
     def _path(self, change: ChangeRequest) -> str:
         return f"{self._projects.path(change.repo)}/merge_requests/{change.number}"
+
+
+def _looked_at(note: WireRemark, head: str) -> str:
+    """The commit that the line of a remark is counted in: the head where GitLab does not say."""
+    return (note.position.head_sha if note.position else "") or head
+
+
+def _by_name(diffs: Iterable[WireDiff]) -> dict[str, str]:
+    return {one.new_path: one.diff for one in diffs}
 
 
 def _is_answered(said: Sequence[WireDiscussion], us: str, mark: str) -> bool:
@@ -146,7 +181,7 @@ def _may_be_resolved(thread: WireDiscussion, author: str) -> bool:
 def _review(
     verdict: GivenVerdict,
     notes: Sequence[tuple[WireDiscussion, WireRemark]],
-    diffs: dict[str, str],
+    diffs: _Diffs,
     head: str,
 ) -> Feedback:
     """A verdict with its remarks, and what stands alone beside it as its words."""
@@ -162,29 +197,40 @@ def _review(
     )  # fmt: skip
 
 
-def _remark(discussion: WireDiscussion, note: WireRemark, diffs: dict[str, str], head: str) -> Remark:
-    """A remark with the hunk that it stands at, where the difference is still the one that was looked at."""
+def _remark(discussion: WireDiscussion, note: WireRemark, diffs: _Diffs, head: str) -> Remark:
+    """A remark with the hunk that it stands at, in the difference that was looked at.
+
+    Where the head has moved since, it says which commit its line is of.
+    """
     position = note.position
-    path = (position.new_path or position.old_path) if position else ""
-    line = position.new_line if position else None
-    same = position is not None and position.head_sha in {"", head}
+    if position is None:
+        return Remark(thread=discussion.id, body=note.body)
+    path, commit = position.new_path or position.old_path, _looked_at(note, head)
+    line = position.new_line
+    old_line = position.old_line if line is None else None
+    hunk = hunk_at(diffs.get(commit, {}).get(path, ""), line, old_line)
     return Remark(
-        thread=discussion.id, path=path, line=line, hunk=hunk_at(diffs.get(path, ""), line) if same else "",
-        body=note.body,
+        thread=discussion.id, path=path, line=line, old_line=old_line, hunk=hunk, body=note.body,
+        commit="" if commit == head else commit,
     )  # fmt: skip
 
 
-def hunk_at(diff: str, line: int | None) -> str:
-    """The hunk of a unified difference with its lines up to one of the new file, "" for none: pure."""
-    header, shown, number = "", list[str](), 0
+def hunk_at(diff: str, line: int | None, old_line: int | None = None) -> str:
+    """The hunk of a unified difference with its lines up to one of the new file, "" for none: pure.
+
+    With `old_line` alone up to that line of the old file, which the difference removes.
+    """
+    header, shown, new, old = "", list[str](), 0, 0
     for text in diff.splitlines():
         if found := _HEADER.match(text):
-            header, shown, number = text, [], int(found[1]) - 1
+            header, shown, old, new = text, [], int(found[1]) - 1, int(found[2]) - 1
             continue
-        if not header:
+        if not header or text.startswith("\\"):  # "No newline at end of file"
             continue
         shown.append(text)
-        number += not text.startswith(("-", "\\"))
-        if number == line and not text.startswith(("-", "\\")):
+        removes, adds = text.startswith("-"), text.startswith("+")
+        new, old = new + (not removes), old + (not adds)
+        is_meant = (old == old_line and removes) if line is None else (new == line and not removes)
+        if is_meant:
             return "\n".join([header, *shown[-_MOST_LINES:]])
     return ""
