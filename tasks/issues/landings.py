@@ -111,7 +111,10 @@ class ReportedWork:
     runs: RunStore
 
     def hasten(self, now: float) -> None:
-        """Have the jobs looked at in this tick. A branch names its job; the main one may concern all."""
+        """Have the jobs looked at in this tick. A branch names its job; the main one all that wait.
+
+        Of a push to it, settled work is left to its regular look: there may be a thousand.
+        """
         reported = self.deliveries.take_work()
         of_all = {repository for repository, branch in reported if not branch}
         named = {branch.removeprefix(WORK_PREFIX) for _, branch in reported if branch}
