@@ -26,6 +26,9 @@ from console.output.trials.backtest_views import (
     explained_document,
     explained_view,
     held_words,
+    imported_document,
+    imported_view,
+    left_out_words,
     pair_words,
     report_document,
     report_view,
@@ -35,10 +38,10 @@ from harvest.backtests.case_proof import Dropped
 from routing.errors import CorruptRecordError, InvalidInputError
 from routing.store.backtests.backtest_store import Backtest, BacktestState
 from tasks.backtests.case_folder import CaseFolder
-from tasks.backtests.collecting import Collected, Looked
-from tasks.backtests.common_form import case_of, common_lines, common_of, true_change, written
+from tasks.backtests.collecting import Collected
+from tasks.backtests.common_form import common_lines, common_of, written
+from tasks.backtests.common_import import CommonImport, LeftOut, shared_lines
 from tasks.backtests.opening import BacktestOrder
-from tasks.backtests.proving import prove
 from tasks.backtests.report import explained
 from tasks.broker import HARVEST
 from tasks.composition.backtest_parts import CaseParts
@@ -126,32 +129,58 @@ def cases_(ctx: typer.Context, *, cases: Folder = None, as_json: AsJson = False)
     terminal.answer(document, cases_view(found))
 
 
-@backtest_app.command("import", epilog=examples("backtest import cases.jsonl github:acme/shop"))
+@backtest_app.command(
+    "import",
+    epilog=examples(
+        "backtest import cases.jsonl", "backtest import cases.jsonl github:acme/fork --of acme/shop"
+    ),
+)
 def import_(
     ctx: typer.Context,
     file: File,
-    repository: Repository = "",
+    repository: Annotated[
+        str,
+        typer.Argument(
+            metavar="[REPOSITORY]",
+            help="Import the lines of [FORGE:]REPOSITORY alone. (default: of every one that is served)",
+        ),
+    ] = "",
     *,
+    of: Annotated[
+        str,
+        typer.Option(
+            metavar="REPO", help="The `repo` of its lines, where the file names REPOSITORY otherwise."
+        ),
+    ] = "",
     cases: Folder = None,
     judge: JudgeCommand = "",
     as_json: AsJson = False,
 ) -> None:
-    """Take cases of the field's common form (JSON lines with patches), each proven as `collect` does it."""
+    """Take cases of the field's common form (JSON lines with patches), each proven as `collect` does it.
+
+    Lines of other repositories are counted, lines that do not fit are named; the exit code is 1 then.
+    """
     coalmine, terminal = opened(ctx, as_json=as_json)
-    lines = list(common_lines(_text(file)))
-    parts, folder = case_parts(coalmine, judge), folder_of(coalmine, cases)
-    named, done = parts.repository(repository), Collected()
-    with parts.scratch(named) as (git, _):
-        for line in lines:
-            case = case_of(line, git, repository=named).model_copy(update={"judge": judge})
-            change = true_change(case, git)
-            proof = prove(case, change, parts.judge(case), git, work_dir=git.directory.parent / "judge")
-            kept = case if proof.dropped is None else None
-            done.add(Looked(commit=case.base, case=kept, dropped=proof.dropped))
-            folder.write([kept] if kept else [])
-            if proof.dropped is not None:
-                terminal.note(f"{case.id} is not taken: {proof.dropped.words}")
-    terminal.answer(collected_document(done, folder.path), *collected_view(done, folder.path))
+    parts, folder, done = case_parts(coalmine, judge), folder_of(coalmine, cases), Collected()
+    shared = shared_lines(common_lines(_text(file)), parts.place_of_line(repository, of))
+    for one in shared.wrong:
+        terminal.note(left_out_words(one))
+    for place, lines in shared.served.items():
+        with parts.scratch(place) as (git, _):
+            importing = CommonImport(git=git, repository=place, judge=parts.judge, command=judge)
+            for number, line in lines:
+                taken = importing.take(number, line)
+                if isinstance(taken, LeftOut):
+                    shared.wrong.append(taken)
+                    terminal.note(left_out_words(taken))
+                    continue
+                done.add(taken)
+                folder.write([taken.case] if taken.case else [])
+                if taken.dropped is not None:
+                    terminal.note(f"{line.instance_id} is not taken: {taken.dropped.words}")
+    terminal.answer(imported_document(done, shared, folder.path), *imported_view(done, shared, folder.path))
+    if shared.wrong or shared.others:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 @backtest_app.command("export", epilog=examples("backtest export cases.jsonl github:acme/shop"))

@@ -7,6 +7,7 @@ and files patches, in a repository that has the base commit. What else a line ha
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -44,16 +45,26 @@ class CommonCase(BaseModel):
     PASS_TO_PASS: Names = ()
 
 
-def common_lines(text: str) -> Iterator[CommonCase]:
-    """The cases of a file of JSON lines. InvalidInputError names the line that is wrong."""
-    for number, line in enumerate(text.splitlines(), start=1):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommonLine:
+    """One line of a file: its case, or why it has none."""
+
+    number: int  # from 1
+    case: CommonCase | None
+    problem: str = ""
+
+
+def common_lines(text: str) -> Iterator[CommonLine]:
+    """The lines of a file of JSON lines that are not empty, those that are wrong with them."""
+    # Not `splitlines`: JSON may have U+2028 and its kind within a string.
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            yield CommonCase.model_validate_json(line)
+            yield CommonLine(number=number, case=CommonCase.model_validate_json(line))
         except (ValidationError, ValueError) as error:
-            message = f"line {number} is not a case of the common form: {' '.join(str(error).split())[:300]}"
-            raise InvalidInputError(message) from error
+            problem = f"it is not a case of the common form: {' '.join(str(error).split())[:300]}"
+            yield CommonLine(number=number, case=None, problem=problem)
 
 
 def case_of(common: CommonCase, git: Git, *, repository: str) -> Case:

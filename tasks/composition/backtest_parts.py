@@ -5,7 +5,7 @@ Each function imports what it makes, as commands that only read ask for ways and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -46,6 +46,20 @@ class CaseParts:
         which = f"{named!r} is not one of them" if named else "give the one that is meant"
         message = f"the settings serve these repositories: {known}; {which}"
         raise InvalidInputError(message)
+
+    def place_of_line(self, named: str, other_name: str = "") -> Callable[[str], str | None]:
+        """What finds the repository of a line of the common form by its `repo`; None: it is not imported.
+
+        `named` is the only one that is asked for, or "" for every served one; `other_name` is what lines
+        call it, where that is another name, and asks for that one alone too. InvalidInputError.
+        """
+        from tasks.backtests.common_import import place_named
+
+        alone = self.repository(named) if named or other_name else None
+        if alone is not None and other_name:
+            return lambda repo: alone if repo == other_name else None
+        places = self.forges.served_places() if alone is None else [alone]
+        return lambda repo: place_named(repo, places)
 
     @contextmanager
     def scratch(self, repository: str) -> Iterator[tuple[Git, str]]:

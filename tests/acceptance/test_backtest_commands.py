@@ -111,6 +111,23 @@ def test_cases_are_collected_listed_and_exchanged(
     other = ("--cases", str(tmp_path / "other"))
     taken = coalmine.document("backtest", "import", str(lines), "--judge", JUDGE, *other)
     assert taken["cases"] == [listed["id"]]
+    mixed = tmp_path / "mixed.jsonl"
+    (line,) = lines.read_text().splitlines()
+    fits = json.loads(line)
+    wrong = fits | {"instance_id": "calc-wrong", "test_patch": fits["test_patch"].replace("@@ ", "@@ -7")}
+    others = [fits | {"repo": repo} for repo in ("acme/shop", "acme/site", "acme/shop")]
+    written = [others[0], wrong, *others[1:], fits]
+    mixed.write_text("".join(json.dumps(each) + "\n" for each in written) + "not JSON\n")
+    asked = ("backtest", "import", str(mixed), "--judge", JUDGE)
+    some = coalmine(*asked, "--cases", str(tmp_path / "mixed"), "--json")
+    document = json.loads(some.stdout)
+    assert some.exit_code == 1, "some were left out"
+    assert (document["cases"], document["looked_at"]) == ([listed["id"]], 1), "the rest is imported"
+    assert document["other_repositories"] == {"acme/shop": 2, "acme/site": 1}
+    assert [(one["line"], one["case"]) for one in document["left_out"]] == [(6, None), (2, "calc-wrong")]
+    assert "line 2 (calc-wrong) is left out: the test_patch of calc-wrong does not fit" in some.stderr
+    assert coalmine(*asked, "calc", "--of", "acme/none", *other).exit_code == 1
+    assert len(coalmine.document("backtest", "cases", *other)["cases"]) == 1, "nothing was added"
 
 
 def test_a_way_in_steps_by_the_command_line(

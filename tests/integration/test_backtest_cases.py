@@ -33,6 +33,7 @@ from tasks.agents.repository.worktree import Worktree, open_worktree
 from tasks.backtests.case_folder import CaseFolder
 from tasks.backtests.collecting import CLOSING_SECONDS, CaseCollector, Collected, IssueText
 from tasks.backtests.common_form import case_of, common_lines, common_of, true_change, written
+from tasks.backtests.common_import import place_named, shared_lines
 from tasks.backtests.past_changes import PastChange, is_in_history
 from tests.fleets.history import JUDGE, PastLibrary, past_library
 
@@ -299,7 +300,7 @@ def test_a_link_among_the_tests_makes_no_case(past: Past, tmp_path: Path) -> Non
             "problem_statement": "f1 is wrong", "test_patch": patch,
         }
     )  # fmt: skip
-    (common,) = common_lines(line)
+    (common,) = (each.case for each in common_lines(line) if each.case)
     with (
         scratch_repository(past.place(tmp_path), past.remote()) as (git, _),
         pytest.raises(InvalidInputError, match="tests/link a link or a submodule"),
@@ -349,7 +350,8 @@ def test_cases_are_files_and_lines(past: Past, tmp_path: Path) -> None:
             "instance_id", "repo", "base_commit", "problem_statement", "patch", "test_patch", "FAIL_TO_PASS",
             "PASS_TO_PASS",
         }  # fmt: skip
-        again = [case_of(line, git, repository="local:calc") for line in common_lines(lines)]
+        read = [line.case for line in common_lines(lines) if line.case is not None]
+        again = [case_of(line, git, repository="local:calc") for line in read]
         assert [(one.id, one.base, one.hidden) for one in again] == [
             (one.id, one.base, one.hidden) for one in cases
         ]
@@ -363,9 +365,33 @@ def test_cases_are_files_and_lines(past: Past, tmp_path: Path) -> None:
     "line", ["{}", "not JSON", '{"instance_id": "x", "repo": "r", "base_commit": "main"}']
 )
 def test_a_line_that_is_wrong_is_named(line: str) -> None:
-    """By its number."""
-    with pytest.raises(InvalidInputError, match="line 2 is not a case"):
-        list(common_lines(f"\n{line}\n"))
+    """By its number; a file that has no other line is another one than was meant."""
+    (read,) = common_lines(f"\n{line}\n")
+    assert (read.number, read.case) == (2, None)
+    with pytest.raises(InvalidInputError, match="line 2: it is not a case"):
+        shared_lines([read], lambda _repo: "local:calc")
+
+
+def test_lines_are_shared_out_by_their_repositories() -> None:
+    """Each goes to the served repository that it names, and none to one that it could be by half."""
+    places = ["github:acme/shop", "gitlab:acme/site", "github:acme/site", "local:calc"]
+    fields = {"base_commit": "a" * 40, "patch": "x", "test_patch": "y"}
+    named = ["Acme/Shop", "calc", "gitlab:acme/site", "acme/site", "shop", "acme/other", "calc"]
+    text = "not JSON\n" + "".join(
+        json.dumps(
+            {"instance_id": f"{number}", "repo": repo, "problem_statement": "one\u2028two", **fields},
+            ensure_ascii=False,
+        )
+        + "\r\n"
+        for number, repo in enumerate(named, start=2)
+    )
+    shared = shared_lines(common_lines(text), lambda repo: place_named(repo, places))
+    assert {place: [number for number, _ in lines] for place, lines in shared.served.items()} == {
+        "github:acme/shop": [2], "local:calc": [3, 8], "gitlab:acme/site": [4]
+    }  # fmt: skip
+    assert shared.others == {"acme/site": 1, "shop": 1, "acme/other": 1}
+    assert [one.line for one in shared.wrong] == [1]
+    assert place_named("A", ["github:a", "github:A"]) == "github:A"
 
 
 def test_a_folder_with_a_wrong_file_says_which(tmp_path: Path) -> None:

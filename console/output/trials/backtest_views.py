@@ -21,6 +21,7 @@ from routing.templates.trial import Trial, TrialState
 
 if TYPE_CHECKING:  # lists of versions are shown without what runs backtests
     from tasks.backtests.collecting import Collected
+    from tasks.backtests.common_import import LeftOut, SharedLines
     from tasks.backtests.report import ArmCost, BacktestReport
 
 
@@ -46,6 +47,35 @@ def collected_view(done: "Collected", folder: Path) -> Iterator[RenderableType]:
     rows += [(why.value, str(done.dropped[why]), why.words) for why in Dropped if done.dropped[why]]
     yield table(("change", ">number", "why"), rows)
     yield f"{len(done.cases)} new cases are in {folder}, of {done.looked} changes"
+
+
+def imported_document(done: "Collected", shared: "SharedLines", folder: Path) -> dict[str, Any]:
+    """What became of the lines of a file."""
+    left_out = [{"line": one.line, "case": one.case or None, "reason": one.reason} for one in shared.wrong]
+    others = dict(shared.others.most_common())
+    return collected_document(done, folder) | {"left_out": left_out, "other_repositories": others}
+
+
+def imported_view(done: "Collected", shared: "SharedLines", folder: Path) -> Iterator[RenderableType]:
+    """The same for people; the lines that were left out have been named one by one."""
+    yield from collected_view(done, folder)
+    if shared.wrong:
+        yield f"left out: {len(shared.wrong)} lines that cannot be read, or do not fit"
+    if shared.others:
+        names = [f"{one_line(repo)[:80]} ({count})" for repo, count in shared.others.most_common(_NAMED)]
+        more = len(shared.others) - len(names)
+        rest = f" and {more} more" if more > 0 else ""
+        yield f"left out: {shared.others.total()} lines of other repositories: {', '.join(names)}{rest}"
+
+
+#: Other repositories of an imported file that are named to people; --json has all of them.
+_NAMED = 20
+
+
+def left_out_words(one: "LeftOut") -> str:
+    """`line 4 (shop-17) is left out: …`."""
+    name = f" ({one.case[:80]})" if one.case else ""
+    return f"line {one.line}{name} is left out: {one.reason}"
 
 
 def cases_view(cases: Sequence[Case]) -> RenderableType:
