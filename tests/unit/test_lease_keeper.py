@@ -407,7 +407,8 @@ def test_a_request_that_cannot_be_read_does_not_stop_the_others() -> None:
     with keeper.holding(kind, "a", first) as one, keeper.holding(kind, "b", second) as other:
         now[0] = 30.0
         keeper.renew()
-        assert (one.ends, other.ends, keeper.faults) == (90.0, 90.0, 2)
+        assert (one.ends, other.ends) == (90.0, 90.0)
+        assert keeper.faults in {2, 4}  # the keeper's own thread may have begun only now, and asked as well
 
 
 def test_a_holder_that_raises_does_not_stop_the_others() -> None:
