@@ -46,6 +46,10 @@ def web(
             help="Accept requests from other machines; needs the setting web.token. (default: no)",
         ),
     ] = None,
+    descriptor: Annotated[
+        int | None,
+        typer.Option(hidden=True, min=3, help="Number of an open socket that listens there already."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve pages, their API, webhooks and metrics until Ctrl-C.
@@ -66,7 +70,7 @@ def web(
     # Reported, and not refused: a forge may use the secret already.
     for short in guessable(coalmine.settings.forge):
         terminal.note(f"{short}; {REMEDY}")
-    with listen(host, settings.port if port is None else port) as listener:
+    with listen(host, settings.port if port is None else port, descriptor=descriptor) as listener:
         address = address_of(listener)
         serve(
             web_of(coalmine, token=token, source=source),

@@ -77,8 +77,13 @@ class FleetPlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalDoor:
-    """Where `coalmine web` is to listen."""
+    """Where `coalmine web` is to listen.
 
+    The socket is open from here on and until the fleet ends, so that no second fleet chooses the same port
+    before the web process of this one is there, and a browser waits while that starts anew.
+    """
+
+    listener: socket.socket
     host: str
     port: int  # never 0
     address: str  # as a browser writes it
@@ -86,7 +91,7 @@ class LocalDoor:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Where to listen; with port 0 a free one is chosen.
+        """Listen there; with port 0 at a free one. The caller closes `listener`.
 
         Raises InvalidInputError where `coalmine web` would refuse to start. Where a forge sends webhooks, a
         port that is taken is an error, because the forge, or the proxy before us, sends to that one; pages
@@ -100,18 +105,19 @@ class LocalDoor:
             if is_fixed:
                 raise
             listener = listen(web.host, 0)
-        with listener:
-            return cls(
-                host=web.host,
-                port=listener.getsockname()[1],
-                address=address_of(listener),
-                takes_webhooks=is_fixed,
-            )
+        return cls(
+            listener=listener,
+            host=web.host,
+            port=listener.getsockname()[1],
+            address=address_of(listener),
+            takes_webhooks=is_fixed,
+        )
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """The arguments of `coalmine` that serve it."""
-        return ("web", "--host", self.host, "--port", str(self.port))
+        given = ("--host", self.host, "--port", str(self.port), "--descriptor", str(self.listener.fileno()))
+        return ("web", *given)
 
 
 class LocalFleet:
@@ -216,6 +222,7 @@ class LocalFleet:
         """Find where to listen. Pages that the settings do not allow are left out; webhooks are not."""
         try:
             self.door = LocalDoor.of(settings)
+            self._leave.enter_context(self.door.listener)
         except SettingsError as error:
             if _takes_webhooks(settings):
                 raise
@@ -284,16 +291,16 @@ class LocalFleet:
         return self._own(name, argv)
 
     def _web(self, door: LocalDoor) -> Program:
-        """The web process. It opens the port itself; `LocalDoor.of` has closed it again after the check."""
+        """The web process, which gets the open socket each time that it is started."""
         argv = (sys.executable, "-P", "-m", "coalmine", *door.arguments)
-        return self._own("web", argv)
+        return self._own("web", argv, descriptors=(door.listener.fileno(),))
 
-    def _own(self, name: str, argv: tuple[str, ...]) -> Program:
+    def _own(self, name: str, argv: tuple[str, ...], descriptors: tuple[int, ...] = ()) -> Program:
         """A program of ours, with our environment."""
         env = {**os.environ, **self.variables}
         if self._plan.temporary is not None:
             env["TMPDIR"] = str(self._plan.temporary)
-        return Program(name=name, argv=argv, env=env, cwd=self._plan.folder)
+        return Program(name=name, argv=argv, env=env, cwd=self._plan.folder, descriptors=descriptors)
 
     def _places(self) -> dict[str, str]:
         """Settings that keep all files below the state folder."""

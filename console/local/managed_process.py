@@ -60,6 +60,7 @@ class ManagedProcess:
             argv=self.program.argv,
             cwd=self.program.cwd,
             environment=self.program.env,
+            descriptors=self.program.descriptors,
             death_signal=signal.SIGKILL,
             ends_its_own=True,  # Celery ends its pool itself
         )

@@ -16,6 +16,7 @@ class Program:
     argv: tuple[str, ...]  # never passes a shell
     env: Mapping[str, str] | None = None  # the whole environment; None: ours
     cwd: Path | None = None  # None: ours
+    descriptors: tuple[int, ...] = ()  # open ones of ours that it has under the same numbers
 
     def check(self) -> None:
         """Raise InvalidInputError for a program that is not installed, before anything is started.

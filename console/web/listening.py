@@ -17,13 +17,17 @@ class PortInUseError(UnavailableError):
     """Another program listens there."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, descriptor: int | None = None) -> socket.socket:
     """Open a socket; port 0 is any free one. The caller closes it.
+
+    With a `descriptor` it is the open socket of that number, which the starting program listens with.
 
     InvalidInputError for an address that this machine does not have, UnavailableError for a port in use or
     one that this user may not open. Connections wait in the backlog from here on, until `serve` accepts
     them.
     """
+    if descriptor is not None:
+        return _listening(descriptor)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -42,6 +46,14 @@ def listen(host: str, port: int) -> socket.socket:
             "COALMINE_WEB__HOST and COALMINE_WEB__PORT (`coalmine web` also takes --host and --port)"
         )
         raise UnavailableError(message) from error
+
+
+def _listening(descriptor: int) -> socket.socket:
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError as error:
+        message = f"descriptor {descriptor} is not an open socket ({error.strerror}); leave the option out"
+        raise InvalidInputError(message) from error
 
 
 def address_of(listener: socket.socket) -> str:
