@@ -1,4 +1,4 @@
-"""A template with its versions and decisions, and a version with its cost."""
+"""A template with its versions and decisions, and a version: with what they and their changes cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 from console.output.cost_views import cost_document
 from console.output.template_views import content_difference, template_document, version_document
+from harvest.settling.outcome_price import OutcomePrice
 from routing.cost import NO_COST, Cost
 from routing.templates.version import Version
 from tasks.composition.composition import Coalmine
@@ -19,6 +20,7 @@ class TemplateDetail:
     versions: Sequence[Version]  # oldest first
     reviews: Sequence[Mapping[str, Any]]  # decisions as stored, oldest first
     costs: Mapping[str, Cost]  # of its versions, by `v3`
+    prices: Mapping[str, OutcomePrice]  # of their changes, by `implementer@v3`; without those of no job
 
     def cost(self, version: Version) -> Cost:
         """What the turns of a version have cost."""
@@ -27,21 +29,27 @@ class TemplateDetail:
     def document(self) -> dict[str, Any]:
         """For scripts."""
         versions = [
-            version_document(each) | {"cost": cost_document(self.cost(each))} for each in self.versions
+            version_document(each)
+            | {"cost": cost_document(self.cost(each)), "price": _priced(self.prices.get(each.id))}
+            for each in self.versions
         ]
         return {**self.summary, "versions": versions, "reviews": list(self.reviews)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VersionDetail:
-    """One version, and what its turns have cost."""
+    """One version, what its turns have cost, and what its changes cost that stayed."""
 
     version: Version
     cost: Cost
+    price: OutcomePrice | None  # None: none of the jobs that were looked at is its
 
     def document(self) -> dict[str, Any]:
         """For scripts."""
-        return version_document(self.version) | {"cost": cost_document(self.cost)}
+        return version_document(self.version) | {
+            "cost": cost_document(self.cost),
+            "price": _priced(self.price),
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +77,7 @@ def read_template(parts: Coalmine, name: str) -> TemplateDetail:
         versions=parts.templates.versions(name),
         reviews=parts.templates.reviews(name),
         costs=parts.costs.of_versions(name),
+        prices=parts.outcome_prices.lately(name),
     )
 
 
@@ -76,7 +85,12 @@ def read_version(parts: Coalmine, reference: str) -> VersionDetail:
     """Read it by `implementer@v3`, or by a reference such as `implementer@latest`."""
     found = parts.templates.find(reference)
     cost = parts.costs.of_versions(found.template).get(f"v{found.number}", NO_COST)
-    return VersionDetail(version=found, cost=cost)
+    price = parts.outcome_prices.lately(found.template).get(found.id)
+    return VersionDetail(version=found, cost=cost, price=price)
+
+
+def _priced(price: OutcomePrice | None) -> dict[str, Any] | None:
+    return None if price is None else price.document()
 
 
 def read_difference(parts: Coalmine, before: str, after: str | None = None) -> VersionDifference:

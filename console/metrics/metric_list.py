@@ -126,6 +126,35 @@ TRIAL_THRESHOLD = Metric(
     labels=("template", "question"),
 )
 
+CHANGE_USD = Metric(
+    name="coalmine_change_usd",
+    meaning="US dollars that the champion, or the canary of an open trial, spends for each change that was "
+    "merged and not reverted, failures with it; absent before one, and where the dollars of a job are not "
+    "known",
+    labels=("template", "arm"),
+)
+CHANGE_TOKENS = Metric(
+    name="coalmine_change_tokens",
+    meaning="the same in tokens",
+    labels=("template", "arm"),
+)
+CHANGE_SECONDS = Metric(
+    name="coalmine_change_seconds",
+    meaning="the same in time of agents",
+    labels=("template", "arm"),
+)
+CHANGES = Metric(
+    name="coalmine_changes",
+    meaning="these changes, among the newest 2,000 jobs of the fleet whose records are kept",
+    labels=("template", "arm"),
+)
+FAILED_SPEND = Metric(
+    name="coalmine_change_failed_share",
+    meaning="part of that version's dollars that went to jobs of which nothing stayed, 0 to 1; of its tokens "
+    "where no dollars are known, or not all",
+    labels=("template", "arm"),
+)
+
 BACKTEST = Metric(
     name="coalmine_backtest",
     meaning="1 for the state of the template's last backtest; absent where it has had none",

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -20,7 +21,7 @@ from routing.errors import CorruptRecordError, NotFoundError
 from routing.jobs.job import Job, JobState
 from routing.store.backtests.backtest_store import Backtest, BacktestState
 from routing.store.redis.health import memory_use
-from routing.templates.trial import Trial, TrialState
+from routing.templates.trial import Arm, Trial, TrialState
 from routing.templates.way import Way
 from tasks.backtests.running import evidence_of
 from tasks.composition.composition import Coalmine
@@ -57,6 +58,7 @@ def read_metrics(parts: Coalmine) -> list[MetricReading]:
         "trials": _trials,
         "backtests": _backtests,
         "ways": _ways,
+        "prices": _prices,
     }
     for name, read in parts_read.items():
         try:
@@ -188,6 +190,41 @@ def _way(way: Way | None) -> Iterator[MetricReading]:
     if way is not None:
         yield MetricReading(m.WAY_STEP, way.at, (way.template, way.step.value))
         yield MetricReading(m.WAY_STEPS, len(way.steps), (way.template,))
+
+
+def _prices(parts: Coalmine) -> Iterator[MetricReading]:
+    """What changes cost of each template's champion, and of its canary while a trial is open."""
+    return _of_each(parts, lambda name: _price(parts, name))
+
+
+def _price(parts: Coalmine, name: str) -> Iterator[MetricReading]:
+    prices = parts.outcome_prices.lately(name)
+    of_arms = {Arm.CHAMPION: parts.templates.champion(name).id}
+    with suppress(NotFoundError):
+        trial = parts.trials.find(name)
+        of_arms |= {Arm.CANARY: trial.canary_id} if trial.is_open else {}
+    for arm, version in of_arms.items():
+        found, labels = prices.get(version), (name, arm.value)
+        if found is None:
+            continue
+        yield MetricReading(m.CHANGES, found.jobs[ChangeEnding.KEPT], labels)
+        whole = {measure: price for measure, price in found.prices.items() if price.whole}
+        for metric, measure, unit in _CHANGE_METRICS:
+            each = whole[measure].each if measure in whole else None
+            if each is not None:  # a floor would look like the price
+                yield MetricReading(metric, each * unit, labels)
+        shares = [whole[each].on_failures for each in ("usd", "tokens") if each in whole]
+        share = next((each for each in shares if each is not None), None)
+        if share is not None:
+            yield MetricReading(m.FAILED_SPEND, share, labels)
+
+
+#: What a change costs, by the measure, and how many of the metric's unit are one of the measure's.
+_CHANGE_METRICS = (
+    (m.CHANGE_USD, "usd", 1.0),
+    (m.CHANGE_TOKENS, "tokens", 1.0),
+    (m.CHANGE_SECONDS, "minutes", 60.0),
+)
 
 
 def _backtests(parts: Coalmine) -> Iterator[MetricReading]:

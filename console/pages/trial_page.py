@@ -15,7 +15,7 @@ from console.output.trials.difference_words import (
     signed,
 )
 from console.output.trials.pair_picture import pairs_document
-from console.output.trials.price_words import COLUMNS, JUDGED, meaning, price_rows
+from console.output.trials.price_words import prices_shown
 from console.output.trials.trial_explanation import NO_GROUPS, Groups, explanation_document
 from console.output.trials.trial_status import TrialStatus, spent_words
 from console.output.trials.trial_words import error_words, questions, state_words
@@ -92,9 +92,7 @@ def trial_page(
             for kind, found in groups.items()
         },
         "many_looks": groups_meaning(each for found in groups.values() for each in found),
-        "price_columns": COLUMNS,
-        "prices": price_rows(prices),
-        "price_meaning": meaning(prices) + (JUDGED if pairs_document(status.evidence) else ""),
+        **prices_shown(prices, judged=bool(pairs_document(status.evidence))),
         "pairs": pairs_document(status.evidence),
         "outlook": status.outlook.words(status.at),
         "about": _about(status),

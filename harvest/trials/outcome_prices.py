@@ -36,9 +36,15 @@ LOOKED_AT = 2_000
 #: How many trials' prices a process keeps.
 _MOST = 200
 
+#: Seconds for which `lately` answers with the same prices: they take a second where there are many jobs.
+LATELY_SECONDS = 300.0
+
 
 class OutcomePrices:
-    """Prices of changes. `of_arms` is kept until the trial moves; `of_versions` is read each time."""
+    """Prices of changes. `of_arms` is kept until the trial moves; `of_versions` is read each time.
+
+    `lately` is for pages and scrapes, which ask again and again.
+    """
 
     def __init__(
         self, *, jobs: JobStore, signals: SignalStore, costs: CostStore, measured: Sequence[SpendMeasure],
@@ -50,6 +56,7 @@ class OutcomePrices:
         self._measured = measured
         self._ledger = ledger  # of a trial, as far as its stored state has counted it
         self._kept: OrderedDict[str, tuple[int, Mapping[Arm, OutcomePrice]]] = OrderedDict()
+        self._lately: dict[str, tuple[float, Mapping[str, OutcomePrice]]] = {}  # by template, with when
 
     def of_arms(self, trial: Trial) -> Mapping[Arm, OutcomePrice]:
         """By arm of a trial, of its newest jobs as far as their records are kept; of all of its pairs.
@@ -102,6 +109,16 @@ class OutcomePrices:
                 by_version.setdefault(job.version_id, []).append(job)
         cut = {name for each, cost in paid.items() if turns[name := f"{template}@{each}"] < cost.turns}
         return {name: self._price(by_version[name], is_cut=name in cut) for name in sorted(by_version)}
+
+    def lately(self, template: str) -> Mapping[str, OutcomePrice]:
+        """What `of_versions` said, LATELY_SECONDS ago at most."""
+        now = self._jobs.now()
+        kept = self._lately.get(template)
+        if kept is not None and 0 <= now - kept[0] < LATELY_SECONDS:
+            return kept[1]
+        found = self.of_versions(template)
+        self._lately[template] = now, found
+        return found
 
     def _price(self, jobs: Sequence[Job], *, is_cut: bool) -> OutcomePrice:
         in_order = sorted(jobs, key=lambda job: job.created_at)

@@ -268,6 +268,42 @@ def test_the_trial_shows_the_price_of_both_arms(fleet: SteppedFleet) -> None:
     assert 'coalmine_trial_change_usd{arm="canary",template="implementer"} 1.5' in client.get("/metrics").text
 
 
+def test_a_version_shows_its_price_on_pages_and_in_metrics(fleet: SteppedFleet) -> None:
+    """As `version cost` has it: numerator, denominator, and what failures took; of a version, not a trial."""
+    client = fleet.web
+    document = client.get("/api/v1/versions/implementer@v2").json()
+    expected = fleet.app.outcome_prices.of_versions("implementer")["implementer@v2"].document()
+    assert document["price"] == expected
+    assert (expected["changes"], expected["settled"], expected["usd"]["on_failures"]) == (1, 2, 0.5)
+    versions = client.get("/api/v1/templates/implementer").json()["versions"]
+    assert versions[1]["price"] == expected
+    for path in ("/versions/implementer@v2", "/templates/implementer"):
+        page = client.get(path, Accept="text/html").text
+        assert "1.50 USD / 1" in page, path
+        assert "1 of 2" in page, path
+        assert page.count(">50%<") == (1 if "versions" in path else 2), path
+    text = client.get("/metrics").text
+    for arm in ("champion", "canary"):
+        labels = f'{{arm="{arm}",template="implementer"}}'
+        assert f"coalmine_change_usd{labels} 1.5" in text
+        assert f"coalmine_change_seconds{labels} 120" in text
+        assert f"coalmine_change_failed_share{labels} 0.5" in text
+        assert f"coalmine_changes{labels} 1" in text
+    fleet.app.trials.stop(fleet.app.trials.find("implementer"), by="ada")
+    assert 'coalmine_change_usd{arm="canary"' not in client.get("/metrics").text, "it is on no trial"
+
+
+def test_pages_do_not_compute_a_price_again_at_every_look(fleet: SteppedFleet) -> None:
+    """Nor does a scrape; after a while they do, as facts come later."""
+    prices = fleet.app.outcome_prices
+    before = prices.lately("implementer")
+    claim = fleet.claim(fleet.enqueue(repository="local:shop").job)
+    fleet.spend(claim, usd=0.75, seconds=60)
+    assert prices.lately("implementer") is before
+    fleet.clock.forward(outcome_prices.LATELY_SECONDS)
+    assert prices.lately("implementer") == prices.of_versions("implementer") != before
+
+
 def test_the_price_of_pairs_is_by_the_judge_for_both_arms(fake_redis: redis.Redis) -> None:
     """What became of the champion's delivered work says nothing, nor what it cost after its hand-over."""
     made = SteppedFleet(
@@ -317,6 +353,9 @@ def test_metrics_have_no_price_of_which_a_part_is_unknown(fleet: SteppedFleet) -
     fleet.redis.hincrby(name, "cost:unknown", 1)
     text = fleet.web.get("/metrics").text
     assert 'coalmine_trial_change_usd{arm="canary"' not in text
+    assert 'coalmine_change_usd{arm="canary"' not in text
+    assert 'coalmine_change_seconds{arm="canary",template="implementer"} 120' in text
+    assert 'coalmine_change_failed_share{arm="canary"' not in text, "of these dollars a part is unknown too"
     assert 'coalmine_trial_change_usd{arm="champion",template="implementer"} 1.5' in text
 
 

@@ -1,6 +1,7 @@
 """What changes cost that stayed: the numbers with what they are made of, for people."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rich.console import RenderableType
 
@@ -77,6 +78,15 @@ def prices_view(title: str, prices: Mapping[str, OutcomePrice], *, none: str) ->
         return
     yield table((f"!{title}", *(f">{name}" for name in COLUMNS)), price_rows(prices))
     yield text(meaning(prices), "dim")
+
+
+def prices_shown(prices: Mapping[str, OutcomePrice], *, judged: bool = False) -> dict[str, Any]:
+    """What a page has of prices, one a row; `judged`: they are of a trial of pairs."""
+    return {
+        "price_columns": COLUMNS,
+        "prices": price_rows(prices),
+        "price_meaning": meaning(prices) + (JUDGED if judged else ""),
+    }
 
 
 def meaning(prices: Mapping[str, OutcomePrice]) -> str:

@@ -28,6 +28,7 @@ from console.output.job_views import JOB
 from console.output.template_views import VERSION, content, template_documents
 from console.output.trials.backtest_views import TONES, VERDICTS
 from console.output.trials.difference_words import difference_cell
+from console.output.trials.price_words import prices_shown
 from console.output.trials.trial_attention import awaits_person
 from console.pages.needs import needs_of
 from console.pages.rendering import STATIC, fact_rows
@@ -35,6 +36,7 @@ from console.pages.trial_page import trial_line, trial_page
 from console.status.fleet_reading import read_status
 from console.web.people.page_answers import rows_of
 from console.web.people.page_answers import shown as shown_page
+from harvest.trials.outcome_prices import LOOKED_AT
 from routing.accounts.closed_account import ClosedAccount
 from routing.backlog.item import BacklogState
 from routing.errors import CorruptRecordError, NotFoundError
@@ -310,9 +312,12 @@ def _template(parts: Coalmine, name: str) -> dict[str, Any]:
         }
         for each in reversed(detail.reviews)
     ]
+    newest_first = [each.id for each in reversed(detail.versions)]
+    prices = {name: detail.prices[name] for name in newest_first if name in detail.prices}
     return {
         "summary": detail.summary,
         "versions": [(version, detail.cost(version)) for version in reversed(detail.versions)],
+        **prices_shown(prices),
         "reviews": reviews,
         "trials": list(reversed(parts.trials.history(name))),
         "damaged": parts.trials.damaged(name),
@@ -328,6 +333,8 @@ def _version(parts: Coalmine, reference: str) -> dict[str, Any]:
     return {
         "version": detail.version,
         "cost": detail.cost,
+        "price_jobs": LOOKED_AT,
+        **prices_shown({detail.version.id: detail.price} if detail.price is not None else {}),
         "rows": fact_rows(VERSION, detail.version),
         "content": content(detail.version.snapshot),
     }
