@@ -142,7 +142,7 @@ def _facts(run: RunProgress) -> list[str]:
         lines.append(f"waits: {code(run.waits)}")
     if job.fix_forwards:
         lines.append(f"fix-forwards (corrective turns): {job.fix_forwards} of {run.most_fix_forwards}")
-    if job.new_task is not None:
+    if job.revision:  # also before any edit: one that comes is compared with it
         lines.append(f"text of the issue: as of revision {code(job.revision[:12])}")
     if job.merge_rounds:
         lines.append(f"turns for conflicts: {job.merge_rounds}")

@@ -15,6 +15,7 @@ from routing.jobs.signal import SignalKind
 from routing.jobs.turn import Repair, TurnKind
 from tasks.agents.turn.order import TurnStart
 from tasks.agents.turn.prompt import compose, prompt_input
+from tasks.issues.checklist import marker
 from tasks.issues.editing import says_the_same
 from tasks.issues.request_text import BEGINS_ANEW
 from tasks.issues.sending_back import MOST_REFUSALS
@@ -44,6 +45,13 @@ def pushed(fleet: ForgeFleet, body: str = "It is slow.", *, by: str = "ann") -> 
     fleet.dispatch()
     fleet.work()
     return ref
+
+
+def checklist_of(fleet: ForgeFleet, ref: IssueRef, job: Job) -> str:
+    """The checklist of one of the issue's jobs, once what its end changes on the issue is done."""
+    fleet.watch()
+    (text,) = [one for one in fleet.forge.checklists(ref) if marker(job.id) in one]
+    return text
 
 
 def edited(fleet: ForgeFleet, ref: IssueRef, body: str = NEW) -> Job:
@@ -374,12 +382,15 @@ def test_work_on_an_old_text_begins_anew_where_that_is_set(fake_redis: redis.Red
     fleet.dispatch()
     first, second = fleet.jobs()
     assert (first.state, second.state) == (JobState.CANCELLED, JobState.QUEUED)
-    assert "the text of its issue was changed to revision" in first.reason
+    assert f"the text of its issue was changed to revision {second.revision[:12]}" in first.reason
     assert second.task.startswith(NEW)
     assert not [one for one in fleet.forge.changes if one.merge_commit]
     fleet.work()
     fleet.watch()
     assert [one.state for one in fleet.jobs()] == [JobState.CANCELLED, JobState.SUCCEEDED]
+    assert first.revision != second.revision
+    for job in (first, second):
+        assert f"as of revision `{job.revision[:12]}`" in checklist_of(fleet, ref, job)
 
 
 def test_a_turn_goes_on_where_a_stranger_may_have_changed_its_text(fake_redis: redis.Redis) -> None:
@@ -401,4 +412,8 @@ def test_a_turn_goes_on_where_a_stranger_may_have_changed_its_text(fake_redis: r
     assert fleet.forge.calls_of("permission") == before + 1
     fleet.act_on(claim, "green")
     fleet.watch()
-    assert job_of(fleet).state is JobState.ESCALATED
+    job = job_of(fleet)
+    assert job.state is JobState.ESCALATED
+    assert fleet.item(ref).revision[:12] in job.reason
+    assert f"as of revision `{job.revision[:12]}`" in checklist_of(fleet, ref, job)
+    assert fleet.item(ref).revision != job.revision
