@@ -74,6 +74,10 @@ class ForgeUnreachableError(ForgeError, UnavailableError):
         self.retry_at = retry_at
 
 
+class ForgeOutdatedError(ForgeUnreachableError):
+    """The forge merges a change only once it holds the newest of its target: bring it up to date first."""
+
+
 class ForgeHeldError(ForgeUnreachableError):
     """What people are at work on, in their own checkout, is in the way: wait for them, and touch nothing."""
 

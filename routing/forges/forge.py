@@ -258,7 +258,7 @@ class Forge(IssueTracker, Protocol):
 
         `base` is as for `open_change`. With `onto` only while the branch that it goes to is still there, as
         far as the forge can promise that; ForgeUnreachableError otherwise. ForgeQueuedError: it is in a merge
-        queue, and nothing more needs to be asked for.
+        queue, and nothing more needs to be asked for. ForgeOutdatedError: bring it up to date first.
         """
         ...
 

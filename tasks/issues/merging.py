@@ -3,7 +3,8 @@
 A branch that lacks commits of the branch that it goes to is brought up to date first, and CI judges the
 result before it is merged: two branches that are green each, and break each other, meet there and not on the
 main branch. One job of a repository is brought up to date at a time, so a merge costs at most one further run
-of CI, unless the main branch moves otherwise. `judge_merges = false` spares these runs.
+of CI, unless the main branch moves otherwise. `judge_merges = false` spares these runs, except where the
+forge merges nothing else.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import structlog
 
 from routing.base import Base
 from routing.forges.change_request import ChangeRequest, ChangeState
-from routing.forges.errors import ForgeError, ForgeOutcomeUnknownError
+from routing.forges.errors import ForgeError, ForgeOutcomeUnknownError, ForgeOutdatedError
 from routing.forges.site import ForgeSite
 from routing.jobs.job import Job, JobState
 from routing.jobs.lifecycle import Jobs
@@ -134,7 +135,8 @@ class Merging:
         One that a person closed or merged is left alone.
         """
         is_open, onto = change.state is ChangeState.OPEN, None
-        if is_open and site.config.judge_merges:
+        brought = self.runs.read(job.id).bringing == job.result.commit
+        if is_open and (site.config.judge_merges or brought):
             onto = site.forge.newest(change.repo, job.base)
             if not self._holds(site, job, change, onto):
                 return None
@@ -149,6 +151,10 @@ class Merging:
             return site.forge.merge(change, issue=issue_of(job), base=job.base, onto=onto)
         except ForgeOutcomeUnknownError:
             raise
+        except ForgeOutdatedError:  # also with `judge_merges = false`: its CI judges what is merged
+            self.store.land(job.id, job.fence, off=True)
+            self._holds(site, job, change, onto or site.forge.newest(change.repo, job.base))
+            return None
         except ForgeError:  # surely not merged: whatever comes next, people may cancel it
             self.store.land(job.id, job.fence, off=True)
             raise

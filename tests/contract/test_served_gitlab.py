@@ -11,6 +11,7 @@ from routing.forges.commit_status import CiReason, CiVerdict, read_ci
 from routing.forges.errors import (
     ForgeInvalidError,
     ForgeMovedError,
+    ForgeOutdatedError,
     ForgeQueuedError,
     ForgeRefusedError,
     ForgeUnreachableError,
@@ -329,11 +330,35 @@ def test_work_is_squashed_where_the_settings_say_so(served: ServedForge, change:
     fast.close_connections()
 
 
+def test_a_project_that_fast_forwards_merges_what_holds_its_newest(
+    served: ServedForge, change: ChangeRequest
+) -> None:
+    """What lacks a commit is rebased first, and what CI passes then is the main branch's newest as it is."""
+    served.world.fast_forward, served.world.judges_updates = True, False
+    served.world.commit_on_main("Meanwhile")
+    fast = served.with_settings(merge_method="rebase")
+    with pytest.raises(ForgeOutdatedError, match="need_rebase"):
+        fast.merge(change)
+    head = fast.bring_up_to_date(change, onto=fast.newest(served.world.repo, None))
+    assert head != change.head
+    rebased = change.model_copy(update={"head": head})
+    with pytest.raises(ForgeRefusedError, match="not green"):
+        fast.merge(rebased)
+    served.world.say(head, "ci/build", "success")
+    merged = fast.merge(rebased)
+    assert (merged.state, merged.merge_commit) == (ChangeState.MERGED, head)
+    assert served.world.repository.tip() == head
+    fast.close_connections()
+
+
 @pytest.mark.parametrize(
     ("status", "why", "error"),
     [
         (405, "checking", ForgeUnreachableError),
+        (405, "need_rebase", ForgeOutdatedError),
         (405, "not_approved", ForgeRefusedError),
+        (405, "draft_status", ForgeRefusedError),
+        (405, "discussions_not_resolved", ForgeRefusedError),
         (422, "conflict", ForgeRefusedError),
         (401, "mergeable", ForgeRefusedError),  # GitLab's word for a user who may not merge this one
     ],

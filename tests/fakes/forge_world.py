@@ -93,6 +93,7 @@ class ForgeWorld:
         self.judges_updates = True  # whether CI says the same of a branch that was brought up to date
         self.required: list[str] = []  # names of checks that the main branch requires
         self.required_once_seen: list[str] = []  # the same, from when on CI has reported one
+        self.fast_forward = False  # whether changes come to their branch by fast-forward alone, on GitLab
         self.merge_queue = False  # whether the main branch is merged into by a queue, on GitHub
         self.resolved: list[int] = []  # the first remarks of threads that were marked as dealt with
         self.pushed_at: dict[str, str] = {}  # when branches came to commits, where a test says so
@@ -268,14 +269,16 @@ class ForgeWorld:
         self, pull: WorldPull, message: str, expected_head: str | None = None, *, squash: bool = False
     ) -> str:
         """Merge it, or raise RefusedMergeError as the forges do."""
-        if pull.issue.state != "open" or not pull.mergeable:
+        if pull.issue.state != "open" or not pull.mergeable or self.needs_rebase(pull):
             raise RefusedMergeError(405, "Pull Request is not mergeable")
         head = self.head(pull)
         if expected_head not in {None, head}:
             raise RefusedMergeError(409, "Head branch was modified. Review and try the merge again.")
         bench = self._bench(pull.base)
         pull.is_squashed = squash
-        if squash:
+        if self.fast_forward:
+            bench("merge", "--quiet", "--ff-only", head)
+        elif squash:
             bench("merge", "--quiet", "--squash", head)
             bench("commit", "--quiet", "--message", message)
         else:
@@ -284,6 +287,11 @@ class ForgeWorld:
         pull.issue.state, pull.merged_at = "closed", now()
         pull.merge_commit = bench("rev-parse", "HEAD")
         return pull.merge_commit
+
+    def needs_rebase(self, pull: WorldPull) -> bool:
+        """Whether only a fast-forward may merge it, and none can, as it lacks commits of its target."""
+        tip = self.repository.tip(pull.base)
+        return self.fast_forward and self.repository.git("merge-base", tip, self.head(pull)) != tip
 
     def update(self, pull: WorldPull, *, rebase: bool = False) -> str:
         """Merge the branch that it goes to into the pull request's, or raise RefusedMergeError.

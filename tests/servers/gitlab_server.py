@@ -151,7 +151,7 @@ class GitLabRoutes:
             "default_branch": None if empty else "main",
             "archived": self.world.archived,
             "issues_enabled": self.world.has_issues,
-            "merge_method": "merge",
+            "merge_method": "ff" if self.world.fast_forward else "merge",
             "merge_trains_enabled": self.world.merge_queue,
             "permissions": {
                 "project_access": {"access_level": level, "notification_level": 3} if level else None,
@@ -354,6 +354,10 @@ class GitLabRoutes:
         statuses = {True: "mergeable", None: "checking", False: "conflict"}
         state = "merged" if pull.merged_at else {"open": "opened"}.get(pull.issue.state, "closed")
         squashed = pull.merge_commit is not None and pull.is_squashed
+        own = squashed or self.world.fast_forward  # then no commit was made for the merge
+        status = (
+            "need_rebase" if pull.mergeable and self.world.needs_rebase(pull) else statuses[pull.mergeable]
+        )
         return {
             "id": 80_000 + pull.issue.number,
             "iid": pull.issue.number,
@@ -366,9 +370,9 @@ class GitLabRoutes:
             "target_project_id": PROJECT,
             "sha": self.world.head(pull),
             "merged_at": pull.merged_at,
-            "merge_commit_sha": None if squashed else pull.merge_commit,
+            "merge_commit_sha": None if own else pull.merge_commit,
             "squash_commit_sha": pull.merge_commit if squashed else None,
-            "detailed_merge_status": statuses[pull.mergeable] if state == "opened" else "not_open",
+            "detailed_merge_status": status if state == "opened" else "not_open",
             "has_conflicts": pull.mergeable is False,
             "merge_error": pull.merge_error or None,
             "rebase_in_progress": False,

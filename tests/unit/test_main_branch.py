@@ -22,6 +22,7 @@ from routing.forges.errors import (
     ForgeError,
     ForgeGoneError,
     ForgeInvalidError,
+    ForgeOutdatedError,
     ForgeRefusedError,
     ForgeUnreachableError,
 )
@@ -198,6 +199,24 @@ def test_a_green_branch_may_be_merged_as_it_is(fleet_of: Fleets) -> None:
     fleet.watch()
     assert {job_of(fleet, ref).state for ref in refs} == {JobState.SUCCEEDED}
     assert fleet.forge.calls_of("bring_up_to_date") == 0
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_a_forge_merges_only_up_to_date_is_brought_there(fleet_of: Fleets, *, at_once: bool) -> None:
+    """Also where that is switched off; a forge may do it after its answer. The result is judged."""
+    fleet = fleet_of(merge="green", per_repo=2, judge_merges=False)
+    refs = pushed(fleet, 1, 2)
+    refused = Mishap(error=lambda: ForgeOutdatedError("need_rebase"), call="merge", nth=2)
+    still = Mishap(error=lambda: ForgeUnreachableError("it is at it"), call="bring_up_to_date", after=True)
+    fleet.mishaps.plan(refused, *([] if at_once else [still]))
+    fleet.watch()
+    assert sorted(job_of(fleet, ref).state for ref in refs) == [JobState.SUCCEEDED, JobState.WAITING]
+    fleet.watch()
+    fleet.watch()
+    assert {job_of(fleet, ref).state for ref in refs} == {JobState.SUCCEEDED}
+    commits = fleet.forge.repositories["acme/shop"].commits
+    heads = [commits[job_of(fleet, ref).result.commit] for ref in refs]
+    assert sorted(len(head.parents) for head in heads) == [1, 2]
 
 
 def test_a_forge_that_is_still_at_it_is_asked_again(fleet_of: Fleets) -> None:

@@ -14,6 +14,7 @@ from routing.forges.change_request import ChangeRequest, ChangeState, Review, Re
 from routing.forges.errors import (
     ForgeGoneError,
     ForgeInvalidError,
+    ForgeOutdatedError,
     ForgeRefusedError,
     ForgeTokenError,
     ForgeUnreachableError,
@@ -34,6 +35,9 @@ _REFUSED = NOT_MERGED | {403, 406, 422}
 
 #: States of a request that pass by themselves: https://docs.gitlab.com/api/merge_requests/#merge-status
 _PASSING: Final = frozenset({"unchecked", "checking", "preparing", "approvals_syncing", "ci_still_running"})
+
+#: Where a project merges by fast-forward, or wants that it could be: the branch lacks commits of its target.
+_LACKS_COMMITS: Final = "need_rebase"
 
 _FAST_FORWARD = "ff"
 
@@ -144,6 +148,9 @@ class GitLabChanges(RestChanges):
             why = self._client.parsed(
                 GitLabPull, self._client.get(path.removesuffix("/merge"))
             ).detailed_merge_status
+            if why == _LACKS_COMMITS:
+                message = f"GitLab merges it only once it is rebased ({why}): {error}"
+                raise ForgeOutdatedError(message) from error
             if why in _PASSING:
                 message = f"GitLab is not ready to merge yet ({why}): {error}"
                 raise ForgeUnreachableError(message) from error
