@@ -14,8 +14,10 @@ from routing.cost import NO_COST
 from routing.jobs.job import JobRequest, JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import SignalKind, signal
+from tasks.agents.runtimes.agent_event import Usage
 from tasks.composition.composition import Coalmine
 from tests.fakes.scripted import ScriptedDraws
+from tests.fleets.stepped_fleet import spend
 from tests.programs.command_line import CommandLine
 
 CANARY, CHAMPION = 0.1, 0.9
@@ -211,6 +213,30 @@ def test_plan_says_how_many_jobs_a_verdict_takes(coalmine: CommandLine) -> None:
     assert ways["shadow", 1.0]["issues"] < ways["draw", 0.5]["issues"] < ways["draw", 0.3]["issues"]
     assert ways["shadow", 1.0]["runs"] == 2 * ways["shadow", 1.0]["issues"]
     assert {way["usd"] for way in found["modes"]} == {None}
+
+
+def test_plan_of_a_template_has_money_and_days(coalmine: CommandLine, template: str) -> None:
+    """By its jobs so far: what one costs, and how many come in a day."""
+    with coalmine.coalmine() as parts:
+        for _ in range(5):
+            job = parts.mailbox.enqueue(JobRequest(template=template, task="do")).job
+            claim = parts.jobs.claim(job, worker="w", lease_seconds=30)
+            assert isinstance(claim, Claim)
+            spend(parts, claim, Usage(cost_usd=0.5), seconds=60)
+            facts = [signal(SignalKind.FINISHED, at=parts.signals.now())]
+            parts.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=JobResult(), signals=facts)
+    asked = ("trial", "plan", template, "--share", "0.3", "--baseline", "0.7", "--difference", "-0.5")
+    found = coalmine.document(*asked)
+    pace, ways = found["pace"], {(way["mode"], way["share"]): way for way in found["modes"]}
+    assert (pace["usd_per_run"], pace["seconds_per_run"]) == (0.5, 60)
+    for way in (ways["shadow", 1.0], ways["draw", 0.3]):
+        assert way["usd"] == pytest.approx(0.5 * way["runs"])
+        assert way["days"] == pytest.approx(way["issues"] / pace["issues_per_day"])
+    assert ways["shadow", 1.0]["extra_usd"] > ways["draw", 0.3]["extra_usd"] == 0
+    assert ways["backtest", 1.0]["usd"] > 0 < ways["backtest", 1.0]["days"]
+    shown = coalmine.shown(*asked)
+    assert f"By the newest jobs of {template}: 0.50 USD a job, " in shown
+    assert f" {ways['shadow', 1.0]['extra_usd']:.2f} " in shown
 
 
 def test_a_version_that_gets_no_trial_is_named_where_people_look(coalmine: CommandLine) -> None:
