@@ -7,7 +7,7 @@ import pytest
 from routing.forges.rest.forge import RestForge
 from tests.fakes.forge_world import OWN_LOGIN
 from tests.servers.forge_server import AskedRequest
-from tests.servers.gitlab_operations import OPERATIONS, foreign, operation_of
+from tests.servers.gitlab_operations import GRAPHQL, OPERATIONS, foreign, operation_of
 from tests.servers.served_forges import ServedForge
 
 BRANCH = "coalmine/0123456789abcdef"
@@ -101,6 +101,11 @@ def asking(method: str, path: str, query: dict[str, str], body: object = None) -
     )  # fmt: skip
 
 
+def graphql(query: str) -> AskedRequest:
+    """A query about an issue."""
+    return asking("POST", GRAPHQL, {}, {"query": query, "variables": {"issue": "gid://gitlab/Issue/1"}})
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -111,7 +116,11 @@ def asking(method: str, path: str, query: dict[str, str], body: object = None) -
         (asking("GET", "/projects/17/issues", {"limit": "3"}), "knows no parameter 'limit'"),
         (asking("PUT", "/projects/17/issues/1", {}, {"state": "closed"}), "knows no member 'state'"),
         (asking("PUT", "/projects/17/issues/1", {}, {"assignee_ids": 3}), "takes no int as assignee_ids"),
+        (asking("PUT", "/projects/17/issues/1", {}, {"state_event": "closed"}), "knows no state_event"),
         (asking("POST", "/projects/17/issues/1/notes", {}, {}), "lacks 'body'"),
+        (graphql("query A($issue: IssueID!) { issue(id: $issue) { label } }"), "Cannot query field 'label'"),
+        (graphql("query A($issue: ID!) { issue(id: $issue) { iid } }"), "has other types"),
+        (graphql("{ issue }"), "does not take it"),
     ],
 )
 def test_what_is_foreign_is_found(asked: AskedRequest, said: str) -> None:

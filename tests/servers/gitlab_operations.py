@@ -7,14 +7,21 @@ is in no package of npm or PyPI, so the table is written by hand, with the param
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.servers.forge_server import AskedRequest
+from tests.servers.graphql_words import WrongDocumentError, carried_out, read_document
 
 #: Parameters of every listing: https://docs.gitlab.com/api/rest/#pagination
 PAGING = frozenset({"page", "per_page"})
 
-#: GraphQL is described elsewhere: https://docs.gitlab.com/api/graphql/reference/
 GRAPHQL = "/api/graphql"
+
+#: The types of GraphQL's variables, and the members with their arguments that we may ask for:
+#: https://docs.gitlab.com/api/graphql/reference/#queryissue, #label
+VARIABLES = {"issue": "IssueID!"}
+_LABEL = dict.fromkeys(("id", "title", "createdAt", "updatedAt"))
+_MEMBERS = {"issue": lambda id_: {"iid": id_, "labels": lambda first_: {"nodes": [_LABEL] * (first_ <= 100)}}}
 
 _SORT = frozenset({"asc", "desc"})
 _BY_TIME = frozenset({"created_at", "updated_at"})
@@ -29,7 +36,7 @@ class GitLabOperation:
     path: str  # `/projects/:id/issues`
     page: str  # of the documentation, below `api/`
     query: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    body: Mapping[str, type] = field(default_factory=dict)
+    body: Mapping[str, type | frozenset[str]] = field(default_factory=dict)
     needed: frozenset[str] = frozenset()
     listing: bool = False
 
@@ -51,7 +58,10 @@ class GitLabOperation:
         for name, value in given.items():
             if name not in self.body:
                 yield f"{where} knows no member {name!r}"
-            elif not isinstance(value, self.body[name]):
+            elif isinstance(rule := self.body[name], frozenset):
+                if value not in rule:
+                    yield f"{where} knows no {name}={value!r}"
+            elif not isinstance(value, rule):
                 yield f"{where} takes no {type(value).__name__} as {name}"
         yield from (f"{where} lacks {name!r}" for name in sorted(self.needed - set(given)))
 
@@ -73,7 +83,7 @@ def _list(path: str, page: str, **query: frozenset[str]) -> GitLabOperation:
     return GitLabOperation(method="GET", path=path, page=page, query=query, listing=True)
 
 
-def _write(method: str, path: str, page: str, *needed: str, **body: type) -> GitLabOperation:
+def _write(method: str, path: str, page: str, *needed: str, **body: type | frozenset[str]) -> GitLabOperation:
     return GitLabOperation(method=method, path=path, page=page, body=body, needed=frozenset(needed))
 
 
@@ -95,7 +105,8 @@ OPERATIONS = (
     _read(_ISSUE, "issues"),
     _write(
         "PUT", _ISSUE, "issues",
-        add_labels=str, remove_labels=str, assignee_ids=list, state_event=str,
+        add_labels=str, remove_labels=str, assignee_ids=list,
+        state_event=frozenset({"close", "reopen"}),
     ),
     _list(f"{_ISSUE}/notes", "notes", **_NOTES),
     _read(f"{_ISSUE}/notes/:note_id", "notes"),
@@ -148,6 +159,18 @@ def operation_of(asked: AskedRequest) -> GitLabOperation | None:
 def foreign(asked: AskedRequest) -> list[str]:
     """What a request has that GitLab's documentation does not know, and what it lacks."""
     if asked.path == GRAPHQL:
-        return []
+        return list(_wrong_query(asked.body or {}))
     found = operation_of(asked)
     return [f"{asked.method} {asked.path} is not described"] if found is None else list(found.wrong(asked))
+
+
+def _wrong_query(body: Mapping[str, Any]) -> Iterator[str]:
+    """What a query of GraphQL asks for that GitLab does not describe."""
+    try:
+        document = read_document(body["query"])
+        carried_out(document, _MEMBERS, body["variables"])
+    except (WrongDocumentError, KeyError, TypeError) as error:
+        yield f"GraphQL does not take it: {error!r}"
+    else:
+        if document.kind != "query" or dict(document.variables) != VARIABLES:
+            yield f"GraphQL has other types than {document.kind} {dict(document.variables)}"

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from routing.forges.rest.client import GRAPHQL, ForgeClient
 from routing.forges.rest.wire import Items, Wire
 
-_QUERY = """query($issue: IssueID!) {
+_QUERY = """query LabelTimes($issue: IssueID!) {
   issue(id: $issue) { labels(first: 100) { nodes { id createdAt updatedAt } } }
 }"""
 
