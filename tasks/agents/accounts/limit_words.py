@@ -78,16 +78,17 @@ class LimitWords:
 
     rows: tuple[tuple[LimitKind, re.Pattern[str]], ...]
     is_own_voice: bool = True  # whether an error or a failed result is the program's, not its agent's
+    beside: re.Pattern[str] | None = None  # lines of standard error about what the turn does not hang on
 
     def kind(self, text: str) -> LimitKind | None:
         """What a text says, if it says a limit."""
         return next((kind for kind, pattern in self.rows if pattern.search(text)), None)
 
 
-def limit_words(own: Rows = (), *, is_own_voice: bool = True) -> LimitWords:
-    """A runtime's own words, and after them those that all share."""
+def limit_words(own: Rows = (), *, is_own_voice: bool = True, beside: str = "") -> LimitWords:
+    """A runtime's own words, and after them those that all share; `beside` is matched from a line's start."""
     rows = tuple((kind, re.compile(text, re.IGNORECASE)) for kind, text in (*own, *_SHARED.items()))
-    return LimitWords(rows, is_own_voice)
+    return LimitWords(rows, is_own_voice, re.compile(beside) if beside else None)
 
 
 #: The table of a runtime that adds nothing.
@@ -119,7 +120,7 @@ class Heard(Protocol):
 
     @property
     def last_errors(self) -> str:
-        """The end of standard error."""
+        """The end of standard error since the agent last did or said something."""
 
     @property
     def last_words(self) -> str:
@@ -144,7 +145,7 @@ def account_limit(
     if found is None:
         return None
     if found.until is None:
-        said = "\n".join(_texts(heard, found.words))
+        said = "\n".join(_texts(heard, found.words, words))
         until = reset_time(said, now=now, zone=zone)
         found = replace(found, until=until)
     return found.believed(now)
@@ -158,15 +159,21 @@ def says_limit(event: AgentEvent, words: LimitWords) -> bool:
     return isinstance(event, LimitEvent)
 
 
-def _texts(heard: Heard, words: str) -> list[str]:
+def _texts(heard: Heard, said: str, words: LimitWords) -> list[str]:
     """Where the time may stand: the words themselves, then what else the program said of it."""
     error, result = heard.api_error, heard.result
     more = [
         error.message if error else "",
         result.text if result and result.is_error else "",
-        heard.last_errors,
+        "\n".join(_lines(heard.last_errors, words)),
     ]
-    return [text for text in (words, *more) if text]
+    return [text for text in (said, *more) if text]
+
+
+def _lines(printed: str, words: LimitWords) -> list[str]:
+    """The lines that may say why the turn ended."""
+    beside = words.beside
+    return [line for line in printed.splitlines() if beside is None or not beside.match(line)]
 
 
 def _by_status(error: ApiErrorEvent | None, words: LimitWords) -> AccountLimit | None:
@@ -200,7 +207,7 @@ def _by_words(heard: Heard, words: LimitWords) -> AccountLimit | None:
             is_alone = not words.is_own_voice
             return AccountLimit(kind=kind, words=text, is_wide=_is_wide(kind), in_words_alone=is_alone)
     printed = heard.last_errors if words.is_own_voice else heard.last_words
-    lines = [line for line in printed.splitlines() if not _FRAME.match(line)]
+    lines = [line for line in _lines(printed, words) if not _FRAME.match(line)]
     for line in reversed(lines[-_LAST_LINES:]):
         if kind := words.kind(line):
             return AccountLimit(kind=kind, words=line, is_wide=_is_wide(kind), in_words_alone=True)

@@ -149,7 +149,8 @@ _LIMITS: Final = limit_words(
         (LimitKind.AUTH, r"ProviderAuthError|Unauthorized\b"),
         (LimitKind.USAGE, r"FreeUsageLimitError|SubscriptionUsageLimitError|usage exceeded"),
         (LimitKind.CREDIT, r"CreditsError|insufficient balance"),
-    )
+    ),
+    beside=rf"(?:(?!{_WORDS_FOLLOW}).)*{_BESIDE}\b",
 )
 
 

@@ -98,7 +98,7 @@ class Seen:
     api_error: ApiErrorEvent | None = None  # the last one, if nothing was done after it
     limit: LimitEvent | None = None  # the same
     tools: int = 0  # that were used
-    last_errors: str = ""  # the end of standard error
+    last_errors: str = ""  # the end of standard error, if nothing was done after it
     last_words: str = ""  # the end of all that was printed
 
     @property

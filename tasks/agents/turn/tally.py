@@ -49,6 +49,11 @@ class OutputTail:
         return self._text.rstrip("\n")
 
 
+def _errors() -> OutputTail:
+    """For standard error alone."""
+    return OutputTail(ERROR_CHARACTERS)
+
+
 @dataclass(kw_only=True, slots=True)
 class TurnTally:
     """Running totals of one turn. Not for several threads: `add` is called where lines are read."""
@@ -64,7 +69,7 @@ class TurnTally:
     api_error: ApiErrorEvent | None = None
     limit: LimitEvent | None = None
     tools: int = 0
-    errors: OutputTail = field(default_factory=lambda: OutputTail(ERROR_CHARACTERS))
+    errors: OutputTail = field(default_factory=_errors)  # since the agent last went on
     _of_turn: Usage = field(default_factory=Usage)  # by reports of steps, or of this turn so far
     _of_session: Usage = field(default_factory=Usage)  # by the last report of the whole session
 
@@ -81,9 +86,10 @@ class TurnTally:
         match event:
             case TextEvent(text=text):
                 self.api_error = None
+                self.errors = _errors()
                 self.tail.add(text)
             case ToolEvent():
-                self.api_error = self.limit = None
+                self._went_on()
                 self.tools += 1
             case ResultEvent():
                 self._add_result(event)
@@ -113,10 +119,15 @@ class TurnTally:
             last_words=self.tail.text,
         )
 
+    def _went_on(self) -> None:
+        """What the program said of failures until now was overcome: it is not what the turn ends by."""
+        self.api_error = self.limit = None
+        self.errors = _errors()
+
     def _add_result(self, result: ResultEvent) -> None:
         self.result = result
         if not result.is_error:
-            self.api_error = self.limit = None
+            self._went_on()
         if result.text and not self.tail.ends_with(result.text):  # programs often repeat their last words
             self.tail.add(result.text)
 
