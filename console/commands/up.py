@@ -199,7 +199,10 @@ def _plan(invocation: Invocation, given: UpOptions, state: Path) -> FleetPlan:
     if "COALMINE_CONFIG" in last and "COALMINE_CONFIG" not in {**os.environ, **before}:
         before["COALMINE_CONFIG"] = last["COALMINE_CONFIG"]
     file = settings_file({**os.environ, **before})
-    tables = ForgeTables.read(file_values(file), {**os.environ, **before})
+    in_file = file_values(file)
+    tables = ForgeTables.read(in_file, {**os.environ, **before})
+    store = {**os.environ, **before}.get("COALMINE_REDIS_URL") or in_file.get("redis_url")
+    last = LastOptions(state).read(store=store)
     defaults = {variable_of("forge", tables.local_name(), "per_repo"): str(DEFAULT_AGENTS)}
     return FleetPlan(
         state=state,

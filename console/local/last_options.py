@@ -2,7 +2,7 @@
 
 They are kept as the variables that they became, in a file of the owner's alone: an address may hold a
 password. They count less than the environment and the settings file, and only where neither says anything:
-who edits the file is obeyed.
+who edits the file is obeyed. A broker that was kept beside one store is not that of another.
 """
 
 import json
@@ -13,8 +13,8 @@ from pathlib import Path
 from tasks.settings.origins import Origin, Origins
 from tasks.settings.refused import PREFIX
 
-#: What only the process that was started with it may know, and is not kept.
-_NOT_KEPT = frozenset({f"{PREFIX}REDIS_URL"})
+#: The addresses of the store and of the broker that was given with it.
+_STORE, _BROKER = f"{PREFIX}REDIS_URL", f"{PREFIX}BROKER_URL"
 
 #: What is decided anew at each start: whether a red main branch may be worked on.
 _OF_ONE_START = "__ALLOW_RED"
@@ -34,8 +34,18 @@ class LastOptions:
         """Whether a fleet was started here before."""
         return self._file.is_file()
 
-    def read(self) -> dict[str, str]:
-        """The variables; none without a file, or when it cannot be read as one of ours."""
+    def read(self, *, store: str | None = None) -> dict[str, str]:
+        """The variables; none without a file, or when it cannot be read as one of ours.
+
+        `store`: the address of one that something else says now. Where another one was kept, the broker that
+        was given with that is left out: two fleets would be mixed.
+        """
+        kept = self._variables()
+        if store is not None and kept.get(_STORE, store) != store:
+            kept.pop(_BROKER, None)
+        return kept
+
+    def _variables(self) -> dict[str, str]:
         try:
             noted = json.loads(self._file.read_text(encoding="utf-8"))
             variables = dict(noted["variables"])
@@ -49,16 +59,13 @@ class LastOptions:
 
     def keep(self, variables: Mapping[str, str]) -> None:
         """Add the variables to those that are kept; the file is replaced in one step."""
-        kept = {
-            name: value
-            for name, value in variables.items()
-            if name not in _NOT_KEPT and not name.endswith(_OF_ONE_START)
-        }
+        kept = {name: value for name, value in variables.items() if not name.endswith(_OF_ONE_START)}
+        before = self.read(store=variables.get(_STORE))
         partial = self._file.with_suffix(".part")
         partial.unlink(missing_ok=True)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as written:
-            json.dump({"v": 1, "variables": self.read() | kept}, written, indent=1)
+            json.dump({"v": 1, "variables": before | kept}, written, indent=1)
         partial.replace(self._file)
 
 

@@ -309,6 +309,45 @@ def test_the_next_up_goes_on_with_the_options_of_the_last(tmp_path: Path) -> Non
     assert (Path("state/last-up.json").stat().st_mode & 0o777) == 0o600
 
 
+STORE, BROKER = "redis://:secret@127.0.0.1:1/3", "redis://127.0.0.1:2/0"
+
+
+def started_with(invocation: Invocation, **environment: str) -> tuple[Any, ...]:
+    """Store, broker and namespace of an `up` with these options before it, and where the store is from."""
+    folder = Path("state")
+    with own_surroundings():
+        os.environ.update(environment)
+        with LocalFleet(plan := _plan(invocation, UpOptions(), folder)) as fleet:
+            LastOptions(folder).keep(plan.variables)
+            found, origin = fleet.coalmine.settings, fleet.origins.of(("redis_url",))
+        return as_read(found.redis_url), as_read(found.broker_url), found.namespace, origin
+
+
+def test_the_next_up_goes_on_with_the_store_of_the_last() -> None:
+    """With its broker and namespace: it neither begins an empty store nor mixes two fleets."""
+    given = {"redis_url": STORE, "broker_url": BROKER, "namespace": "shop"}
+    assert started_with(Invocation(given=given)) == (STORE, BROKER, "shop", Origin.OPTION)
+    assert started_with(Invocation()) == (STORE, BROKER, "shop", Origin.LAST_UP)
+    assert started_with(Invocation(given={"redis_url": STORE})) == (STORE, BROKER, "shop", Origin.OPTION)
+    assert (Path("state/last-up.json").stat().st_mode & 0o777) == 0o600
+
+
+@pytest.mark.parametrize("source", ["option", "environment", "file"])
+def test_a_kept_broker_is_not_that_of_another_store(source: str) -> None:
+    """Wherever the other store is named; an option is kept in place of the last one."""
+    other, invocation, environment = "redis://127.0.0.1:3/0", Invocation(), dict[str, str]()
+    started_with(Invocation(given={"redis_url": STORE, "broker_url": BROKER}))
+    if source == "option":
+        invocation = Invocation(given={"redis_url": other})
+    elif source == "environment":
+        environment["COALMINE_REDIS_URL"] = other
+    else:
+        Path("coalmine.toml").write_text(tomli_w.dumps({"redis_url": other}))
+    assert started_with(invocation, **environment)[:2] == (other, None)
+    if source == "option":
+        assert started_with(Invocation())[:2] == (other, None)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"variables": 3}', '{"variables": {"PATH": "x"}}'])
 def test_a_file_of_last_options_that_is_not_ours_counts_as_none(tmp_path: Path, text: str) -> None:
     """Damaged, cut off, or with variables that are none of ours."""
