@@ -23,7 +23,7 @@ import typer
 from console.local.fleet_place import FleetPlace
 from console.output.rendering import when
 from console.output.terminal import Terminal
-from routing.errors import SettingsError
+from routing.errors import InvalidInputError, SettingsError
 from routing.printable import valid
 
 if TYPE_CHECKING:
@@ -68,6 +68,17 @@ class Invocation:
         """The options that were given, before the command or after it."""
         named = [f"--{name.replace('_', '-')}" for name in self.given]
         return (*(["--config"] if self.config else []), *named)
+
+    def refuse_options(self, because: str, *, but: frozenset[str] = frozenset()) -> None:
+        """Refuse the options that cannot hold for a command, instead of passing over them.
+
+        `because` says of the command why; `but` names those that hold, as they are typed. Raises
+        InvalidInputError when others were given.
+        """
+        refused = [option for option in self.options if option not in but]
+        if refused:
+            message = f"{because}; leave out {', '.join(refused)}"
+            raise InvalidInputError(message)
 
     @property
     def variables(self) -> dict[str, str]:

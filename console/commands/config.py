@@ -36,7 +36,7 @@ def show(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 @config_app.command(epilog=examples("config example", "config example > coalmine.toml"))
 def example(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Print a settings file with every setting, its default and its meaning."""
-    started(ctx)
+    started(ctx).refuse_options("the example is the same for every fleet")
     if as_json:
         Terminal(as_json=True).answer({"file": EXAMPLE, "text": _example()})
     else:

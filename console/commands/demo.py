@@ -27,7 +27,7 @@ from console.demo.summary import document, summary
 from console.invocation import AsJson, examples, started
 from console.output.rendering import Prose
 from console.output.terminal import Terminal
-from routing.errors import ConflictError, InvalidInputError
+from routing.errors import ConflictError
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
 from tasks.settings.refused import PREFIX
@@ -65,10 +65,7 @@ def demo(
     Processes, git repository and CI command are real; only the agent is a script instead of a model.
     Nothing outside of one new folder is changed.
     """
-    refused = started(ctx).options
-    if refused:
-        message = f"the demonstration has settings and a server of its own; leave out {', '.join(refused)}"
-        raise InvalidInputError(message)
+    started(ctx).refuse_options("the demonstration has settings and a server of its own")
     _forget_settings()
     screen = _Screen(as_json=as_json)
     with _ended_by_signals(), _folder(keep) as folder, screen:

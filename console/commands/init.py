@@ -76,7 +76,12 @@ def init(
 
     Five questions at most; `coalmine up` then needs no option. An existing file is never changed.
     """
-    file = started(ctx).config or Path(os.environ.get("COALMINE_CONFIG") or DEFAULT_FILE)
+    invocation = started(ctx)
+    invocation.refuse_options(
+        "`coalmine init` writes no server into the file: give it to `coalmine up`",
+        but=frozenset({"--config"}),
+    )
+    file = invocation.config or Path(os.environ.get("COALMINE_CONFIG") or DEFAULT_FILE)
     if file.is_symlink() or file.exists():
         raise _exists(file)
     questions = _Questions(yes=yes)

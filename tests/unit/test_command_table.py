@@ -1,7 +1,9 @@
 """The table of commands says what the commands say of themselves, and keeps a start short."""
 
 import ast
+import inspect
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 from console.boundary import Boundary
 from console.cli import app
 from console.command_table import TABLE, CommandEntry, ListedCommands, imported
+from tests.programs.command_line import whole_command_line
 from tests.source import ROOT, modules, tree
 
 #: What no command imports before it knows which it is, nor to show a list of commands.
@@ -91,6 +94,54 @@ def test_help_imports_no_part_of_a_fleet(words: list[str]) -> None:
     found = set(ended.stderr.split())
     assert "console" in found
     assert not found & PARTS
+
+
+#: Commands for which options of the root cannot hold, with those that do.
+REFUSING = {"demo": set[str](), "config example": set[str](), "init": {"--config"}}
+
+#: What a command calls to have its options hold.
+USES = re.compile(
+    r"\bopened\(|\b(started\(ctx\)|invocation)\.(settings|coalmine)\b|(_plan|examine)\(started\(ctx\)"
+)
+
+
+def leaves(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command below one, with the words that run it."""
+    for word, below in getattr(command, "commands", {}).items():
+        yield from leaves(below, f"{name} {word}".strip())
+    if not hasattr(command, "commands"):
+        yield name, command
+
+
+def test_each_command_uses_the_options_of_the_root_or_refuses_them() -> None:
+    """None passes over a server, a broker, a namespace or a file of settings that somebody gave."""
+    silent, found = set[str](), dict(leaves(whole_command_line()))
+    for name, command in found.items():
+        whole = Path(inspect.getsourcefile(inspect.unwrap(command.callback)) or "").read_text()
+        own = inspect.getsource(inspect.unwrap(command.callback))
+        called = re.findall(r"\b(_\w+)\(", own)
+        body = r"\(.*?(?=^\S|\Z)"
+        helpers = [re.search(f"^def {one}{body}", whole, re.MULTILINE | re.DOTALL) for one in called]
+        text = own + "".join(helper[0] for helper in helpers if helper)
+        if not USES.search(text):
+            silent.add(name)
+    assert silent == REFUSING.keys()
+
+
+@pytest.mark.parametrize("name", REFUSING)
+def test_an_option_that_cannot_hold_is_refused(name: str, tmp_path: Path) -> None:
+    """Before the command and after it; nothing is written."""
+    url = "redis://127.0.0.1:1"
+    options = {"--redis-url": url, "--broker-url": url, "--namespace": "prod"}
+    options["--config"] = str(tmp_path / "mine.toml")
+    for option, value in options.items():
+        if option in REFUSING[name]:
+            continue
+        for words in ([option, value, *name.split()], [*name.split(), option, value]):
+            ended = CliRunner().invoke(app, words)
+            assert ended.exit_code == 2
+            assert f"leave out {option}" in ended.stderr
+    assert not list(tmp_path.iterdir())
 
 
 #: What the commands that read templates and the fleet need not: brokers, forges that are not set up, agents.
