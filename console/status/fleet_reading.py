@@ -100,7 +100,7 @@ def _held_jobs(queued: Sequence[Job]) -> Iterator[HeldWork]:
         yield HeldWork(
             name=job.request.issue or job.id,
             title=job.request.title,
-            what="waits" if kept is None else kept.kind.value,
+            what="waits" if kept is None or kept.kind is HindranceKind.LIMIT else kept.kind.value,
             said=said,
             why=why,
             since=job.created_at if kept is None else kept.since,

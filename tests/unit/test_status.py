@@ -122,6 +122,7 @@ def test_a_version_that_does_not_start_is_not_an_account(fake_redis: redis.Redis
     assert [starts.run(job, turn(output_tail=said)) for job in jobs] == [False, False, True]
     for job in jobs:
         tried(fleet, job)
+    assert [each["what"] for each in document(fleet)["held"]] == ["waits"] * 3, "one word for one thing"
     for width in (80, 120):
         text = " ".join(shown(fleet, width).split())
         assert "Closed accounts" not in text
