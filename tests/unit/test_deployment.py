@@ -165,6 +165,10 @@ def test_monitoring_is_started_when_it_is_asked_for() -> None:
         folders = [each.split(":")[0] for each in services[name]["volumes"] if each.startswith("./")]
         assert all((ROOT / folder).is_dir() for folder in folders)
         assert {volume.split(":")[0] for volume in services[name]["volumes"]} - {*folders} == {name}
+    grafana = services["grafana"]
+    (name,) = grafana["secrets"]
+    assert grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"] == f"/run/secrets/{name}"
+    assert name in compose()["secrets"]
     (source,) = yaml.safe_load(
         (ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text(encoding="utf-8")
     )["datasources"]
