@@ -73,6 +73,17 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").lower(), port
 
 
+def same_api(one: str, other: str) -> bool:
+    """Whether two addresses are spellings of one: its usual port, a slash or a dot at an end, upper case."""
+    return _spelled_alike(one) == _spelled_alike(other)
+
+
+def _spelled_alike(address: str) -> tuple[str, str, int | None, str]:
+    scheme, host, port = _origin(address)
+    path = urlsplit(address).path if host else address
+    return scheme, host.rstrip("."), port, path.rstrip("/").casefold()
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the address. Names other than `localhost` are not looked up."""
     if host == "localhost":

@@ -20,6 +20,7 @@ from typing import Any, Self
 from routing.errors import ConflictError, InvalidInputError
 from routing.forges.allow_list import AllowList
 from routing.forges.config import RemoteConfig
+from routing.http.address import same_api
 from tasks.settings.settings import Settings
 from tasks.work.fleet_lock import EXCLUSIVE, NAME, SHARED, locks, note_in, opened, store_name, whose
 
@@ -60,7 +61,7 @@ class Served:
 
     def shared_with(self, other: Self) -> str | None:
         """A name or pattern of this one that the other may work on too, in words."""
-        if self.address.casefold() != other.address.casefold():
+        if not same_api(self.address, other.address):
             return None
         found = AllowList.of(self.repositories).shared_with(AllowList.of(other.repositories))
         return None if found is None else f"{found} of {self.address}"

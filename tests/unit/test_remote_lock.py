@@ -95,6 +95,24 @@ def test_forges_that_are_not_asked_lock_nothing(machine: Path) -> None:
         assert Served.all_of(settings("acme/shop", kill_switch=True)) == ()
 
 
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://api.github.com:443",
+        "https://api.github.com/",
+        "https://API.GitHub.com.",
+        "HTTPS://api.github.com:443/",
+    ],
+)
+def test_another_spelling_of_an_address_is_the_same_forge(machine: Path, base_url: str) -> None:
+    """Its usual port, a slash or a dot at an end, upper case; another port is another forge."""
+    with lock(machine, "acme/shop", base_url=base_url):
+        with pytest.raises(ConflictError, match="a fleet works on acme/shop"):
+            lock(machine, "acme/shop").__enter__()
+        with lock(machine, "acme/shop", base_url="https://api.github.com:8443"):
+            pass
+
+
 def test_programs_with_one_store_are_one_fleet(machine: Path) -> None:
     """They share its repositories; another store, or another namespace in it, is another fleet."""
     store = store_name(OTHER, "coalmine")
