@@ -193,7 +193,7 @@ class AgentRunner:
             return Ran(ended_by=record, note=f"the session of {run.agent} was {record.value}")
         run.retirement = record.retirement
         ran = faults.attempt_of(record.result, has_repository=run.tree is not None)
-        met = self._limit_met(job, record)
+        met = self._limit_met(job, record, leased)
         if met is not None:
             has_begun = record.result.session_id is not None or record.result.acted
             limit, is_noted = met
@@ -204,16 +204,17 @@ class AgentRunner:
             ran = replace(ran, said_done=True, fault=None)
         return self._pushed(claim, run.tree, ran)
 
-    def _limit_met(self, job: Job, record: TurnRecord) -> tuple[AccountLimit, bool] | None:
+    def _limit_met(self, job: Job, record: TurnRecord, turn: LeasedTurn) -> tuple[AccountLimit, bool] | None:
         """The limit for which the job is put off, and whether the fleet knows it before the next claim."""
-        limit = record.result.limit
+        limit, result = record.result.limit, record.result
+        acted = turn.may_have_worked(acted=result.acted, seconds=result.duration_seconds)
         if limit is None:
             # A turn that was stopped, stalled or crashed before the model did anything says nothing of it.
-            if record.result.acted or (record.result.ended_by is Ending.RESULT and record.result.clean):
+            if result.acted or (result.ended_by is Ending.RESULT and result.clean):
                 self._accounts.answered(job)
         elif limit.kind is LimitKind.START:  # the fleet knows already
             return limit, True
-        elif not record.said_done and counts_as_limit(limit, job, acted=record.result.acted):
+        elif not record.said_done and counts_as_limit(limit, job, acted=acted):
             return limit, self._accounts.met(job, limit)
         return None
 

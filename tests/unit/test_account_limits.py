@@ -10,7 +10,7 @@ import redis
 
 from routing.accounts.limit import MOST_SECONDS, AccountLimit, LimitKind
 from routing.jobs.turn import Hindrance, HindranceKind
-from tasks.agents.accounts.leased_accounts import counts_as_limit
+from tasks.agents.accounts.leased_accounts import LeasedTurn, counts_as_limit
 from tasks.agents.accounts.limit_words import SHARED_WORDS, account_limit, says_limit
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
@@ -218,6 +218,17 @@ def test_words_alone_do_not_put_off_for_ever(fake_redis: redis.Redis) -> None:
     assert counts_as_limit(alone, job, acted=True)
     assert counts_as_limit(alone, often, acted=False)
     assert not counts_as_limit(alone, often, acted=True)
+
+
+def test_a_program_of_anybody_has_worked_when_its_turn_was_long() -> None:
+    """It need not report its tools; programs that we know do so, and ask again by themselves for minutes."""
+    specs = RuntimeSpec(command="agent"), RuntimeSpec(runtime="gemini")
+    anybodys, known = (LeasedTurn(spec=spec, worker={}) for spec in specs)
+    assert anybodys.may_have_worked(acted=False, seconds=61.0)
+    assert not anybodys.may_have_worked(acted=False, seconds=59.0)
+    assert anybodys.may_have_worked(acted=True, seconds=1.0)
+    assert not known.may_have_worked(acted=False, seconds=600.0)
+    assert known.may_have_worked(acted=True, seconds=1.0)
 
 
 def test_no_time_is_believed_that_cannot_be() -> None:

@@ -32,6 +32,9 @@ MOST_IN_WORDS_ALONE = 3
 #: The same for turns that did no work: a limit of a week is met that often where each try waits an hour.
 MOST_WITHOUT_WORK = 168
 
+#: A program that may not report its tools has worked when its turn lasted longer.
+_WORK_SECONDS = 60.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeasedTurn:
@@ -39,6 +42,13 @@ class LeasedTurn:
 
     spec: RuntimeSpec  # with the account's variables and secrets, and the model that was leased
     worker: Mapping[str, str]  # the worker's environment, with the account's secrets under the agent's names
+
+    def may_have_worked(self, *, acted: bool, seconds: float) -> bool:
+        """Whether the agent may have done work in a turn of so long.
+
+        Programs that we know report their tools, and may ask again for long; of others only time says it.
+        """
+        return acted or (seconds > _WORK_SECONDS and not runtime_for(self.spec).limit_words.is_own_voice)
 
 
 def on_account(account: Account, spec: RuntimeSpec, worker: Mapping[str, str]) -> LeasedTurn:
@@ -137,7 +147,7 @@ class LeasedAccounts:
 
 
 def counts_as_limit(limit: AccountLimit, job: Job, *, acted: bool) -> bool:
-    """Whether a turn is put off for a limit.
+    """Whether a turn is put off for a limit; `acted` as `LeasedTurn.may_have_worked` says.
 
     Not for words alone that come again and again: an agent could hold its account with them. And not for the
     model of a canary: that is what its trial is to find out.
