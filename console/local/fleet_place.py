@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from routing.process.table import is_there
+from routing.process.table import boot_id, is_there, start_ticks
 
 #: Where a fleet keeps everything, below the folder that it is started in.
 DEFAULT_STATE = Path(".coalmine")
@@ -35,6 +35,8 @@ class FleetPlace:
     state: Path  # absolute
     started_in: Path | None = None  # the folder of its `coalmine up`; None where it was not noted
     pid: int  # of `coalmine up`; it may be another program's by now
+    start_ticks: int | None = None  # of that process, from boot; None where it was not noted
+    boot_id: str = ""  # of the machine's start that it ran in; "" where it was not noted
     variables: Mapping[str, str] = field(default_factory=dict)  # its settings as COALMINE_… variables
     file: Path | None = None  # its settings file, absolute; None where there was none, or none was noted
     has_own_server: bool = True  # whether its data is in the state folder
@@ -43,8 +45,15 @@ class FleetPlace:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process of the fleet is there."""
-        return self.ended_at is None and is_there(self.pid)
+        """Whether the process of the fleet is there, and not another one that has its pid now.
+
+        Notes without its start, of earlier releases, are believed, except where the pid is our own.
+        """
+        if self.ended_at is not None or not is_there(self.pid):
+            return False
+        if self.start_ticks is None:
+            return self.pid != os.getpid()
+        return self.boot_id == boot_id() and self.start_ticks == start_ticks(self.pid)
 
     @property
     def folder(self) -> Path:
@@ -128,6 +137,7 @@ def note_running(
 ) -> None:
     """Let other commands find the fleet of this process."""
     noted = {"pid": os.getpid(), "started_at": at, "variables": dict(variables)}
+    noted |= {"start_ticks": start_ticks(os.getpid()), "boot_id": boot_id()}
     noted |= {"file": str(file.absolute()) if file else None, "has_own_server": has_own_server}
     noted["folder"] = str(Path.cwd())
     _write(state / _RUNNING, noted)
@@ -180,6 +190,9 @@ def _fields(noted: Any) -> Iterator[tuple[str, Any]]:
         if noted.get(key) is not None:
             yield name, Path(noted[key])
     yield "has_own_server", bool(noted.get("has_own_server", True))
+    if noted.get("start_ticks") is not None:
+        yield "start_ticks", int(noted["start_ticks"])
+        yield "boot_id", str(noted.get("boot_id", ""))
     for name in ("started_at", "ended_at"):
         if noted.get(name) is not None:
             yield name, float(noted[name])

@@ -31,7 +31,7 @@ from pathlib import Path
 from routing.process.cgroup import CgroupHome, TurnCgroup
 from routing.process.command import Command
 from routing.process.marker import TurnMarker
-from routing.process.table import MARKER, ProcessEntry, ProcessTable, family, start_ticks
+from routing.process.table import MARKER, ProcessEntry, ProcessTable, boot_id, family, start_ticks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +85,7 @@ class Descendants:
             self._cgroup.admit(pid)
         self._identity = ProcessIdentity(
             host=socket.gethostname(),
-            boot_id=_boot_id(),
+            boot_id=boot_id(),
             pid=pid,
             start_ticks=start_ticks(pid),
             marker=self._marker,
@@ -131,10 +131,3 @@ def kill_all(entries: Iterable[ProcessEntry]) -> None:
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for entry in entries:
             signal_process(entry, number)
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

@@ -158,6 +158,14 @@ def start_ticks(pid: int) -> int | None:
     return entry.start_ticks if entry else None
 
 
+def boot_id() -> str:
+    """The id of this start of the machine's kernel; "" where there is none to read."""
+    try:
+        return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
 def _is_same(entry: ProcessEntry) -> bool:
     return start_ticks(entry.pid) == entry.start_ticks
 

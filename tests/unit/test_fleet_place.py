@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 from typer.testing import CliRunner
@@ -17,6 +19,7 @@ from console.local.fleet_place import (
     note_running,
     running_variables,
 )
+from routing.process.table import start_ticks
 
 VARIABLES = {"COALMINE_REDIS_URL": "unix:///s"}
 
@@ -28,6 +31,14 @@ def folder(tmp_path: Path) -> Path:
     state.mkdir(parents=True)
     note_running(state, VARIABLES, at=100.0)
     return tmp_path / "shop"
+
+
+@pytest.fixture
+def bystander() -> Iterator[int]:
+    """The pid of a process that lives, and is not this one."""
+    with Popen(["sleep", "60"]) as process:
+        yield process.pid
+        process.kill()
 
 
 def test_a_fleet_is_found_from_every_folder_below(folder: Path) -> None:
@@ -124,10 +135,38 @@ def test_a_note_that_cannot_be_read_counts_as_none(folder: Path, note: str) -> N
     assert FleetPlace.at(folder / DEFAULT_STATE) is None
 
 
-def test_a_note_of_an_earlier_release_is_read(folder: Path) -> None:
-    """It has no time, and names no settings file."""
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"start_ticks": 1},
+        {"boot_id": "of the start before"},
+        {"start_ticks": None, "boot_id": ""},  # of an earlier release: this process noted nothing yet
+    ],
+)
+def test_our_own_pid_of_another_start_counts_for_nothing(folder: Path, other: dict[str, object]) -> None:
+    """In a container, the next `up` often has the pid of the one that was killed: it is not refused."""
     note = folder / DEFAULT_STATE / "running.json"
-    note.write_text(json.dumps({"pid": os.getpid(), "variables": VARIABLES}))
+    note.write_text(json.dumps(json.loads(note.read_text()) | other))
+    found = FleetPlace.around(folder)
+    assert found is not None
+    assert not found.is_running
+    assert running_variables(folder / DEFAULT_STATE) == {}
+
+
+def test_a_pid_that_another_process_has_now_counts_for_nothing(folder: Path, bystander: int) -> None:
+    """After a power cut the killed fleet's pid may be anybody's."""
+    note = folder / DEFAULT_STATE / "running.json"
+    noted = json.loads(note.read_text()) | {"pid": bystander}
+    note.write_text(json.dumps(noted))
+    assert running_variables(folder / DEFAULT_STATE) == {}
+    note.write_text(json.dumps(noted | {"start_ticks": start_ticks(bystander)}))
+    assert running_variables(folder / DEFAULT_STATE) == VARIABLES, "that process is the fleet's"
+
+
+def test_a_note_of_an_earlier_release_is_read(folder: Path, bystander: int) -> None:
+    """It has no time, does not say when its process started, and names no settings file."""
+    note = folder / DEFAULT_STATE / "running.json"
+    note.write_text(json.dumps({"pid": bystander, "variables": VARIABLES}))
     assert running_variables(folder / DEFAULT_STATE) == VARIABLES
     found = FleetPlace.around(folder)
     assert found is not None
