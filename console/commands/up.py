@@ -12,6 +12,7 @@ output has events alone.
 import os
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import typer
@@ -48,9 +49,9 @@ from console.local.last_options import LastOptions
 from console.local.offered_agent import OfferedAgent, check_programs, take
 from console.local.start_checks import (
     RED_WORDS,
-    check_ci,
     check_repository,
     check_start_on_red,
+    red_mains,
     sandbox_words,
 )
 from console.output.event_views import event_document
@@ -60,12 +61,13 @@ from console.output.settings_view import changed_settings
 from console.output.terminal import Terminal
 from routing.errors import ConflictError
 from routing.events import Event
+from routing.forges.local.config import LocalConfig
 from routing.forges.local.forge import LocalForge
 from routing.sandbox.bubblewrap_here import find_bubblewrap
 from routing.sandbox.profile import SandboxKind
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
-from tasks.composition.sites import local_config
+from tasks.composition.sites import local_configs
 from tasks.settings.forge_tables import ForgeTables, variable_of
 from tasks.settings.settings import Settings, file_values, settings_file
 
@@ -139,20 +141,21 @@ def up(
             speaker.say(line)
         if others := fleet.others():
             speaker.say(others)
-        local = local_config(fleet.coalmine.settings)
-        forge = LocalForge.of(local) if local else None
+        local = local_configs(fleet.coalmine.settings)
         # Before any worker runs: a broken repository, CI or agent would make every job fail.
-        check_repository(forge)
+        forges = _checked_forges(local)
         parts, worked_by = fleet.coalmine, given.template or _template(fleet.coalmine.settings)
         offered = OfferedAgent.of(
             parts.settings.up, fleet.origins, os.environ, sandbox=parts.settings.agent.sandbox
         )
-        for line in check_programs(parts, worked_by, offered, forge=forge, environment=os.environ):
+        for line in check_programs(parts, worked_by, offered, forges=forges, environment=os.environ):
             speaker.say(line)
-        if red := check_ci(forge, speaker.say):
-            allowed, is_first = local is not None and local.allow_red, not LastOptions(state).are_kept
-            _go_on_with_red(red, allowed=allowed, is_first=is_first, speaker=speaker)
-        for line in take(parts, worked_by, offered, is_needed=local is not None):
+        if red := red_mains(forges, speaker.say):
+            allowed = all(each.allow_red for each in local if each.name in red)
+            is_first = not LastOptions(state).are_kept
+            _go_on_with_red(red.values(), allowed=allowed, is_first=is_first, speaker=speaker)
+        is_needed = any(each.template == worked_by for each in local)
+        for line in take(parts, worked_by, offered, is_needed=is_needed):
             speaker.say(line)
         if worked_by in fleet.coalmine.templates.names():
             kind = fleet.coalmine.templates.champion(worked_by).snapshot.sandbox or SandboxKind.NONE
@@ -176,10 +179,17 @@ def _state(ctx: typer.Context, given: Path, speaker: "_Speaker") -> Path:
     return kept
 
 
+def _checked_forges(local: Iterable[LocalConfig]) -> list[LocalForge]:
+    """The local forges; InvalidInputError where no agent can work for a repository."""
+    forges = [LocalForge.of(config) for config in local]
+    for forge in forges:
+        check_repository(forge)
+    return forges
+
+
 def _template(settings: Settings) -> str:
-    """The template that works on the issues of the local forge, or of the only other one."""
-    local = local_config(settings)
-    served = {forge.template for forge in ([local] if local else settings.forge) if forge.is_served}
+    """The template that works on the issues of the local forges, or of the only other one."""
+    served = {forge.template for forge in (local_configs(settings) or settings.forge) if forge.is_served}
     return served.pop() if len(served) == 1 else DEFAULT_TEMPLATE
 
 
@@ -203,10 +213,11 @@ def _plan(invocation: Invocation, given: UpOptions, state: Path) -> FleetPlan:
     tables = ForgeTables.read(in_file, {**os.environ, **before})
     store = {**os.environ, **before}.get("COALMINE_REDIS_URL") or in_file.get("redis_url")
     last = LastOptions(state).read(store=store)
-    defaults = {variable_of("forge", tables.local_name(), "per_repo"): str(DEFAULT_AGENTS)}
+    names = tables.local_names()
+    defaults = {variable_of("forge", name, "per_repo"): str(DEFAULT_AGENTS) for name in names}
     return FleetPlan(
         state=state,
-        variables=before | given.variables(tables.local_name()),
+        variables=before | given.variables(tables.local_name(), names),
         unsaid=defaults | last,
         last_up=frozenset(last),
         agents=given.agents,
@@ -242,9 +253,10 @@ class _Speaker:
             self._terminal.line(event_document(event), shown or "")
 
 
-def _go_on_with_red(red: str, *, allowed: bool, is_first: bool, speaker: _Speaker) -> None:
-    """Say that the main branch is red; ask on a terminal. Raises ConflictError when it is not to start."""
-    speaker.say(red)
+def _go_on_with_red(red: Iterable[str], *, allowed: bool, is_first: bool, speaker: _Speaker) -> None:
+    """Say which main branch is red; ask on a terminal. Raises ConflictError when it is not to start."""
+    for words in red:
+        speaker.say(words)
     asks = sys.stdin.isatty() and not speaker.as_json
 
     def ask() -> bool:

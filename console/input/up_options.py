@@ -5,6 +5,7 @@ the environment: there is one way in which all of them get their settings. An op
 becomes none, so that the environment, the settings file and what the last `up` was given keep their values.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -148,10 +149,11 @@ class UpOptions:
         names = {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
         return cls(**{name: value for name, value in values.items() if name in names})
 
-    def variables(self, forge: str = "local") -> dict[str, str]:
+    def variables(self, forge: str = "local", local: Sequence[str] = ()) -> dict[str, str]:
         """The settings as COALMINE_… variables; InvalidInputError for options that cannot be right.
 
-        `forge` is the name of the local forge that they are about. Paths are made absolute, because workers
+        `forge` is the name of the local forge that they are about; whether to start on a red main branch is
+        about all that are `local`. Paths are made absolute, because workers
         run in other folders.
         """
         self._check_folders()
@@ -165,12 +167,14 @@ class UpOptions:
             "label": self.label,
             "merge": self.merge,
             "template": self.template,
-            "allow_red": None if self.allow_red is None else str(self.allow_red).lower(),
             "per_repo": None if self.agents is None else str(self.agents),
         }
         of_forge = {
             variable_of("forge", forge, name): value for name, value in values.items() if value is not None
         }
+        if self.allow_red is not None:
+            for name in local or (forge,):
+                of_forge[variable_of("forge", name, "allow_red")] = str(self.allow_red).lower()
         return of_forge | {variable_of("up", name): value for name, value in self._program().items()}
 
     def _program(self) -> dict[str, str]:

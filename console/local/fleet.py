@@ -35,7 +35,7 @@ from routing.process.table import ProcessTable
 from tasks.agents.mail_socket.unix_socket import sweep
 from tasks.agents.supervision.orphans import end_ownerless_turns
 from tasks.composition.composition import Coalmine, compose
-from tasks.composition.sites import local_config
+from tasks.composition.sites import local_configs
 from tasks.logs import configure_logs
 from tasks.settings.forge_tables import ForgeTables, variable_of
 from tasks.settings.origins import Origins, open_variables
@@ -142,7 +142,7 @@ class LocalFleet:
         self.why_no_lock = ""  # what keeps repositories of forges on other machines from being locked
         self.variables: dict[str, str] = {}
         self._server: PrivateServer | None = None  # our own
-        self._lock: FleetLock | None = None  # of the repository on this machine
+        self._lock: FleetLock | None = None  # of the repositories on this machine
         self.agents = DEFAULT_AGENTS
         self.worker = _node("jobs")  # the name of the worker that runs agents
         self.coalmine: Coalmine
@@ -172,12 +172,7 @@ class LocalFleet:
         self.origins = self._origins()
         self._state.mkdir(parents=True, exist_ok=True)
         (self._state / ".gitignore").write_text("*\n", encoding="utf-8")
-        local = local_config(settings)
-        if local is not None and local.repository is not None and local.issues is not None:
-            check_has_commit(local.repository)
-            folders = locked_folders(local.repository, local.issues)
-            self._lock = self._leave.enter_context(FleetLock(folders, state=self._state))
-            hide_from_git(local.issues)
+        self._lock_repositories(settings)
         remote = self._leave.enter_context(self._remote_lock(settings))
         self.why_no_lock = remote.why_not
         if settings.redis_url is None:
@@ -211,6 +206,19 @@ class LocalFleet:
             file=file if file.is_file() else None,
             has_own_server=self._server is not None,
         )
+
+    def _lock_repositories(self, settings: Settings) -> None:
+        """Lock the repositories of all local forges and their issues."""
+        folders, hidden = set[Path](), list[Path]()
+        for local in local_configs(settings):
+            if local.repository is not None and local.issues is not None:
+                check_has_commit(local.repository)
+                folders.update(locked_folders(local.repository, local.issues))
+                hidden.append(local.issues)
+        if folders:
+            self._lock = self._leave.enter_context(FleetLock(folders, state=self._state))
+        for issues in hidden:
+            hide_from_git(issues)
 
     def _remote_lock(self, settings: Settings) -> RemoteLock:
         """The lock of the repositories of forges on other machines; fleets with one store share it."""
@@ -307,7 +315,10 @@ class LocalFleet:
         tables = ForgeTables.read(file_values(settings_file()), os.environ)
         return {
             variable_of("agent", "work_dir"): str(self._state / WORK),
-            variable_of("forge", tables.local_name(), "state"): str(self._state / "forge"),
+            **{
+                variable_of("forge", name, "state"): str(self._state / "forge")
+                for name in tables.local_names()
+            },
         }
 
     def _keep_line(self, program: str, line: str) -> None:

@@ -90,14 +90,14 @@ def check_programs(
     template: str,
     offered: OfferedAgent | None,
     *,
-    forge: LocalForge | None,
+    forges: Sequence[LocalForge] = (),
     environment: Mapping[str, str],
     ask: Ask | None = None,
 ) -> list[str]:
     """Look whether the agents that are about to work can be run here; returns what was found, as lines.
 
-    Those are the champion of the template, and what is offered. Raises InvalidInputError with what is lacking
-    and how to get it: otherwise every job would wait for it.
+    Those are the champion of the template, and what is offered. A command is looked for in each repository.
+    Raises InvalidInputError with what is lacking and how to get it: otherwise every job would wait for it.
     """
     snapshots = []
     if template in parts.templates.names():
@@ -105,7 +105,8 @@ def check_programs(
     if offered is not None and (offered.asked or not snapshots):
         snapshots.append(offered.snapshot)
         if offered.snapshot.command is not None:
-            check_agent(offered.snapshot.command, forge)
+            for forge in forges:
+                check_agent(offered.snapshot.command, forge)
     lines = []
     for text in dict.fromkeys(map(Snapshot.canonical, snapshots)):
         snapshot = Snapshot.model_validate_json(text)

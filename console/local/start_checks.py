@@ -8,7 +8,7 @@ verdict of a CI that passed.
 import os
 import posixpath
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from routing.errors import ConflictError, InvalidInputError
@@ -116,6 +116,23 @@ def check_ci(forge: LocalForge | None, say: Callable[[str], None]) -> str:
     if status.state is not StatusState.FAILURE:
         return ""
     return f"CI is red on {branch} already: {status.description}, see {status.url}"
+
+
+def red_mains(forges: Sequence[LocalForge], say: Callable[[str], None]) -> dict[str, str]:
+    """`check_ci` for each local forge: the words for each main branch that is red, by the forge's name.
+
+    With several forges, what is said begins with the name.
+    """
+    red = {}
+    for forge in forges:
+        start = f"{forge.name}: " if len(forges) > 1 else ""
+        if words := check_ci(forge, _beginning(start, say)):
+            red[forge.name] = start + words
+    return red
+
+
+def _beginning(start: str, say: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda words: say(start + words)
 
 
 def check_start_on_red(*, allowed: bool, is_first: bool, ask: Callable[[], bool] | None) -> str:

@@ -81,10 +81,15 @@ def _site(config: ForgeConfig, forge: Forge, *, kill_switch: bool) -> ForgeSite:
 
 def local_config(settings: Settings) -> LocalConfig | None:
     """The local forge; None without one, and with several."""
+    found = local_configs(settings)
+    return found[0] if len(found) == 1 else None
+
+
+def local_configs(settings: Settings) -> list[LocalConfig]:
+    """All local forges that are served."""
     from routing.forges.local.config import LocalConfig
 
-    found = [forge for forge in settings.forge if isinstance(forge, LocalConfig) and forge.is_served]
-    return found[0] if len(found) == 1 else None
+    return [forge for forge in settings.forge if isinstance(forge, LocalConfig) and forge.is_served]
 
 
 def trackers_of(settings: Settings, surroundings: Surroundings) -> dict[str, TrackerSite]:

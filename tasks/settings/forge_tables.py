@@ -153,10 +153,15 @@ class ForgeTables:
 
     def local_name(self) -> str:
         """What variables call the local forge: as the one that is set up is called, else `local`."""
+        found = self.local_names()
+        return found[0] if len(found) == 1 else "local"
+
+    def local_names(self) -> list[str]:
+        """What variables call the local forges; `local` alone where none is set up."""
         found = [
             key for key, table in zip(self.keys, self.tables, strict=True) if table.get("kind") == "local"
         ]
-        return found[0] if len(found) == 1 else "local"
+        return found or ["local"]
 
     def _take_file(self, whole: Any) -> None:
         """A list of tables, or the sections of earlier versions."""

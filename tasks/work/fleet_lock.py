@@ -47,7 +47,11 @@ EXCLUSIVE, SHARED = fcntl.LOCK_EX, fcntl.LOCK_SH
 
 
 class FleetLock:
-    """The locks of one fleet; use it as a `with` block. Raises ConflictError when another fleet has one."""
+    """The locks of one fleet; use it as a `with` block. Raises ConflictError when another fleet has one.
+
+    Those that were taken by then are let go. All fleets lock in the same order, so that of two that start at
+    once, with folders in common, one gets them all.
+    """
 
     def __init__(
         self,
@@ -57,7 +61,7 @@ class FleetLock:
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
         self._pause = pause
-        self._folders = tuple(folders)
+        self._folders = tuple(sorted(set(folders)))
         self._note = {"pid": os.getpid(), "state": str(state), "folder": str(Path.cwd())}
         self._descriptors: list[int] = []
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from console.local.start_checks import check_ci, check_start_on_red
+from console.local.start_checks import check_ci, check_start_on_red, red_mains
 from routing.errors import ConflictError, InvalidInputError
 from routing.forges.commit_status import CiVerdict
 from routing.forges.local.config import LocalConfig
@@ -104,3 +104,13 @@ def test_who_may_start_on_a_red_main(
         return
     with pytest.raises(ConflictError, match="nothing was started: repair it, or give --allow-red"):
         check_start_on_red(allowed=allowed, is_first=is_first, ask=ask)
+
+
+def test_each_main_branch_is_tried(forge_with: ForgeWith) -> None:
+    """With several local forges it is said whose is red."""
+    blog = LocalForge.of(forge_with("exit 1").config.model_copy(update={"name": "blog"}))
+    said: list[str] = []
+    red = red_mains([forge_with("true"), blog], said.append)
+    assert list(red) == ["blog"]
+    assert red["blog"].startswith("blog: CI is red on main already: failed")
+    assert [words.partition(" ")[0] for words in said] == ["local:", "blog:"]

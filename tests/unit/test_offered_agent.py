@@ -99,12 +99,12 @@ def test_half_an_agent_and_two_are_refused(up: dict[str, Any], words: str) -> No
 def test_a_program_that_cannot_be_run_starts_nothing(parts: Coalmine, machine: dict[str, str]) -> None:
     """Neither the one that is offered nor that of the champion; what is found is said."""
     agent = offered()
-    said = check_programs(parts, "implementer", agent, forge=None, environment=machine, ask=logged_in)
+    said = check_programs(parts, "implementer", agent, environment=machine, ask=logged_in)
     assert said == ["Claude Code 99.0.0 is installed and logged in"]
     take(parts, "implementer", agent, is_needed=True)
     for again in (agent, None):
         with pytest.raises(InvalidInputError, match=r"nothing was started: .* logged in.*claude auth"):
-            check_programs(parts, "implementer", again, forge=None, environment=machine, ask=logged_out)
+            check_programs(parts, "implementer", again, environment=machine, ask=logged_out)
 
 
 def test_a_named_account_is_a_way_in(fake_redis: redis.Redis, machine: dict[str, str]) -> None:
@@ -123,15 +123,11 @@ def test_a_named_account_is_a_way_in(fake_redis: redis.Redis, machine: dict[str,
         if is_there:
             Path(machine["HOME"], "team").mkdir()
             Path(machine["HOME"], "team", ".credentials.json").write_text("{}")
-            said = check_programs(
-                parts, "implementer", offered(), forge=None, environment=machine, ask=logged_out
-            )
+            said = check_programs(parts, "implementer", offered(), environment=machine, ask=logged_out)
             assert said == ["Claude Code 99.0.0 is installed and logged in"]
         else:
             with pytest.raises(InvalidInputError, match="is not logged in"):
-                check_programs(
-                    parts, "implementer", offered(), forge=None, environment=machine, ask=logged_out
-                )
+                check_programs(parts, "implementer", offered(), environment=machine, ask=logged_out)
 
 
 def test_an_agent_of_the_settings_is_offered_once(parts: Coalmine) -> None:
