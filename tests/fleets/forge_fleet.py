@@ -247,9 +247,16 @@ class ForgeFleet:
         return f"{state} {'taken' if active else 'free'}"
 
     def _notified(self) -> list[str]:
-        """The events that people are notified of, and those that make work."""
+        """The events that people are notified of, and those that make work.
+
+        Not that people merged: the tick that saw it first either noted that, or ended the job with it.
+        """
         kinds = ("job.queued", "job.fix_forward", "job.finished", "job.signal")
-        states = [f"{one.kind} {one.data.get('state', '')}" for one in self.hands.events(*kinds)]
+        states = [
+            f"{one.kind} {one.data.get('state', '')}"
+            for one in self.hands.events(*kinds)
+            if one.data.get("kind") != "merged"
+        ]
         ends = [
             f"{one.subject} {one.data['to']}"
             for one in self.hands.events("backlog.state")

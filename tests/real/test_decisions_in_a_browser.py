@@ -15,7 +15,9 @@ from routing.store.fleet.clock_store import ClockStore
 from tasks.agents.mail.address import Author
 from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.role import Role
+from tasks.settings.settings import JudgeSettings
 from tests.fakes.issues import IssueForge, issue
+from tests.fleets.backtests import SteppedBacktest
 from tests.fleets.stepped_fleet import QUICK, SteppedFleet
 from tests.programs.browser import Chromium, chromium
 from tests.programs.web_process import Console, console
@@ -29,7 +31,8 @@ VARIABLES = {"COALMINE_WEB__TOKEN": TOKEN}
 @pytest.fixture
 def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet in which everything that can be decided is open."""
-    made = SteppedFleet(redis_client, draws=[0.9, 0.1] * 60, policy=QUICK)
+    judge = JudgeSettings(command="make test")
+    made = SteppedFleet(redis_client, draws=[0.9, 0.1] * 60, policy=QUICK, judge=judge)
     made.on_trial()
     for number in range(80):  # no work of the canary ever counts: the trial holds itself
         job = made.enqueue(title=f"job {number}").job
@@ -38,6 +41,9 @@ def fleet(redis_client: redis.Redis) -> SteppedFleet:
     made.app.harvester.harvest()
     made.add("reviewer")
     made.propose(name="reviewer")
+    made.add("tester")
+    made.propose(name="tester")
+    SteppedBacktest(made, template="tester").hold()
     backlog = Backlog(
         made.app.backlog_store, forges={"local": IssueForge()}, settings=BacklogSettings(),
         escalation_label="ready-for-human",
@@ -91,6 +97,7 @@ def acts(fleet: SteppedFleet) -> list[Act]:
     mails = {each.subject: f"/mail/{each.id}" for each in fleet.app.post_office.newest(10)}
     issue_page, trial = "/issue?ref=local%3Ashop%233", "/trials/implementer-t1"
     second, first = "/versions/reviewer@v2", "/versions/reviewer@v1"
+    backtest = "/backtests/tester-b1"
     return [
         ("/", "/fleet/pause", "", "Dispatch is paused: the reason (by Ada)"),
         ("/", "/fleet/resume", "", "Pause dispatch"),
@@ -101,6 +108,8 @@ def acts(fleet: SteppedFleet) -> list[Act]:
         (issue_page, "/issue/resume", "", "Take it out of the queue"),
         (trial, f"{trial}/resume", "", "let go on"),
         (trial, f"{trial}/stop", "", "stopped"),
+        (backtest, f"{backtest}/resume", "", "not: Checks of its health hold it"),
+        (backtest, f"{backtest}/stop", "", "stopped"),
         (second, f"{second}/open", "", "Trial reviewer-t1"),
         (second, f"{second}/promote", "", "reviewer@v2 champion"),
         (first, f"{first}/revert", "", "reviewer@v1 champion"),

@@ -86,7 +86,16 @@ def _of_pip() -> Mapping[str, str]:
         ["python3", "-m", "pip", "config", "debug"], capture_output=True, text=True, check=False
     )
     files = re.findall(r"^\s+(\S+), exists: True$", config.stdout, re.MULTILINE)
-    return found | ({"PIP_CONFIG_FILE": files[-1]} if files else {})
+    return _for_uv() | found | ({"PIP_CONFIG_FILE": files[-1]} if files else {})
+
+
+def _for_uv() -> Mapping[str, str]:
+    """What pip is set to, as uv, which pipx prefers, calls it."""
+    listed = [sys.executable, "-m", "pip", "config", "list"]
+    said = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    values = dict(re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", said, re.MULTILINE))
+    names = {"cert": "SSL_CERT_FILE", "index-url": "UV_DEFAULT_INDEX"}
+    return {names[name]: value for name, value in values.items() if name in names}
 
 
 @pytest.mark.timeout(_INSTALL_SECONDS + 60)
