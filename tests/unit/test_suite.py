@@ -1,10 +1,10 @@
 """How the suite itself is run."""
 
-import ast
+import re
 
 import pytest
 
-from tests.source import ROOT, tree
+from tests.source import ROOT
 
 pytestmark = pytest.mark.xdist_group("source")
 
@@ -18,17 +18,8 @@ def test_a_group_of_tests_runs_in_one_process(request: pytest.FixtureRequest) ->
 def test_what_a_module_makes_is_made_once() -> None:
     """Tests that share a fixture of their module name their group; all that is in tests/real has one."""
     paths = (path for path in (ROOT / "tests").rglob("test_*.py") if "real" not in path.parts)
-    shares = [path for path in paths if _has_shared_fixture(tree(path))]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in paths}
+    made_once = re.compile(r'^@.*scope="module"', re.MULTILINE)
+    shares = {name: text for name, text in texts.items() if made_once.search(text)}
     assert shares
-    assert not [path.name for path in shares if "mark.xdist_group(" not in path.read_text(encoding="utf-8")]
-
-
-def _has_shared_fixture(module: ast.Module) -> bool:
-    """Whether a fixture of it is made once for all of its tests."""
-    return any(
-        isinstance(node, ast.keyword)
-        and node.arg == "scope"
-        and isinstance(node.value, ast.Constant)
-        and node.value.value == "module"
-        for node in ast.walk(module)
-    )
+    assert not [name for name, text in shares.items() if "mark.xdist_group(" not in text]
