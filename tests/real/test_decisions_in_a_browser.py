@@ -32,7 +32,7 @@ VARIABLES = {"COALMINE_WEB__TOKEN": TOKEN}
 def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet in which everything that can be decided is open."""
     judge = JudgeSettings(command="make test")
-    made = SteppedFleet(redis_client, draws=[0.9, 0.1] * 60, policy=QUICK, judge=judge)
+    made = SteppedFleet(redis_client, draws=[0.9, 0.1] * 200, policy=QUICK, judge=judge)
     made.on_trial()
     for number in range(80):  # no work of the canary ever counts: the trial holds itself
         job = made.enqueue(title=f"job {number}").job
