@@ -89,7 +89,7 @@ def _of_pip() -> Mapping[str, str]:
     return _for_uv() | found | ({"PIP_CONFIG_FILE": files[-1]} if files else {})
 
 
-def _for_uv() -> Mapping[str, str]:
+def _for_uv() -> dict[str, str]:
     """What pip is set to, as uv, which pipx prefers, calls it."""
     listed = [sys.executable, "-m", "pip", "config", "list"]
     said = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
