@@ -148,7 +148,11 @@ def until_dealt_with(shop: ForgeShop, issue: WorldIssue, say: Callable[[], None]
     heard = shop.forges.runs.read(job.id).hastened_at
     say()
     wait_until(
-        lambda: shop.forges.runs.read(job.id).hastened_at > heard, description="the fleet has heard of it"
+        lambda: (
+            shop.forges.runs.read(job.id).hastened_at > heard
+            or shop.jobs(issue)[-1].review_rounds > job.review_rounds  # it is being dealt with already
+        ),
+        description="the fleet has heard of it",
     )
     commit = until_new_commit(shop, issue, job.result.commit)
     shop.judge(issue)

@@ -12,6 +12,9 @@ from tests.real.github_description import github_description
 from tests.servers.private_server import private_server
 from tests.waiting import wait_until
 
+#: A whole story is played before the first test, and the largest description is read.
+pytestmark = pytest.mark.timeout(400)
+
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForgeShops]:
