@@ -1,12 +1,34 @@
 """How the suite itself is run."""
 
+import os
 import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.source import ROOT
 
 pytestmark = pytest.mark.xdist_group("source")
+
+
+#: A suite of a group, of which one test fails.
+FEW = """
+import pathlib
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("few")
+
+
+@pytest.mark.parametrize("name", ["passes", "fails"])
+def test_one(name):
+    with pathlib.Path({runs!r}).open("a") as file:
+        print(name, file=file)
+    assert name == "passes"
+"""
 
 
 def test_a_group_of_tests_runs_in_one_process(request: pytest.FixtureRequest) -> None:
@@ -23,3 +45,20 @@ def test_what_a_module_makes_is_made_once() -> None:
     shares = {name: text for name, text in texts.items() if made_once.search(text)}
     assert shares
     assert not [name for name, text in shares.items() if "mark.xdist_group(" not in text]
+
+
+def test_ci_runs_once_more_what_failed_and_nothing_else(tmp_path: Path) -> None:
+    """The options of `.ci/run` find a failure of a group; what passed is not run again."""
+    runs = tmp_path / "runs"
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    (tmp_path / "test_few.py").write_text(FEW.format(runs=str(runs)), encoding="utf-8")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    once_more = re.search(r"-m pytest (.+) \"\$@\"", script)
+    assert once_more
+    few = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    for options in (["-n", "2", "--dist", "loadgroup"], shlex.split(once_more[1])):
+        runs.write_text("", encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-p", "xdist.plugin", *options]
+        ended = subprocess.run(command, cwd=tmp_path, env=few, check=False, capture_output=True, timeout=100)
+        assert ended.returncode == 1
+    assert runs.read_text(encoding="utf-8") == "fails\n"
