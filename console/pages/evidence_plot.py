@@ -9,14 +9,12 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from console.pages.drawing import label, plot, stroke, thinned
 from harvest.evidence.explanation import ExplainedUnit
 
 #: The size of the picture in its own units, and the room for axes.
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 46
-
-#: Points of a line that are drawn at most; the extremes of each part are kept.
-MOST_POINTS = 250
 
 #: The largest logarithm whose exponential is shown as it is.
 _LARGEST_LN = 700.0
@@ -41,9 +39,7 @@ def evidence_plot(
         f"{said}: {_shown(lines[-1].readings[name].ln_evidence)} of {thresholds[name]:g}"
         for name, said in asked
     )
-    return Markup(
-        '<svg class="plot" viewBox="0 0 {} {}" role="group" aria-label="{}"><title>{}</title>{}</svg>'
-    ).format(WIDTH, HEIGHT, title, title, Markup("").join(parts))
+    return plot(WIDTH, HEIGHT, title, parts)
 
 
 class _Frame:
@@ -67,22 +63,22 @@ class _Frame:
 def _axes(frame: _Frame) -> Markup:
     """Both axes with their marks, at 1, 2, 5, 10 and so on jobs, and at evidence 1, 3, 10 and so on."""
     parts = [
-        _stroke("axis", LEFT, frame.y(0), WIDTH - RIGHT, frame.y(0)),
-        _stroke("axis", LEFT, TOP, LEFT, frame.y(0)),
+        stroke("axis", LEFT, frame.y(0), WIDTH - RIGHT, frame.y(0)),
+        stroke("axis", LEFT, TOP, LEFT, frame.y(0)),
     ]
     for value in _steps(frame.count, (1, 2, 5)):
         x = frame.x(value - 1)
         parts += [
-            _stroke("tick", x, frame.y(0), x, frame.y(0) + 5),
-            _label(x, HEIGHT - BOTTOM + 20, f"{value}", "middle"),
+            stroke("tick", x, frame.y(0), x, frame.y(0) + 5),
+            label(x, HEIGHT - BOTTOM + 20, f"{value}", "middle"),
         ]
     for value in _steps(math.exp(min(frame.top, _LARGEST_LN)), (1, 3)):
         if value == 1:  # the axis itself
-            parts.append(_label(LEFT - 8, frame.y(0) + 4, "1", "end"))
+            parts.append(label(LEFT - 8, frame.y(0) + 4, "1", "end"))
             continue
         y = frame.y(math.log(value))
-        parts += [_stroke("grid", LEFT, y, WIDTH - RIGHT, y), _label(LEFT - 8, y + 4, f"{value:g}", "end")]
-    parts.append(_label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "jobs, in the order of dispatch", "middle"))
+        parts += [stroke("grid", LEFT, y, WIDTH - RIGHT, y), label(LEFT - 8, y + 4, f"{value:g}", "end")]
+    parts.append(label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "jobs, in the order of dispatch", "middle"))
     return Markup("").join(parts)
 
 
@@ -101,8 +97,8 @@ def _threshold(frame: _Frame, threshold: float, said: str, place: int) -> Markup
     above = place == 0  # two thresholds at the same height have their words on both sides of the line
     return Markup("").join(
         [
-            _stroke(f"threshold series{place}", LEFT, y, WIDTH - RIGHT, y),
-            _label(LEFT + 6, y - 5 if above else y + 19, words, "start"),
+            stroke(f"threshold series{place}", LEFT, y, WIDTH - RIGHT, y),
+            label(LEFT + 6, y - 5 if above else y + 19, words, "start"),
         ]
     )
 
@@ -139,27 +135,6 @@ def _dot(line: ExplainedUnit, at: tuple[float, float], reading: str, place: int)
     return Markup('<a href="/jobs/{}" aria-label="{}">{}<title>{}</title>{}</a>').format(
         line.dispatched.subject, words, mark, words, end
     )
-
-
-def thinned(values: Sequence[float], most: int = MOST_POINTS) -> list[int]:
-    """The places of at most `most` values: the first, the last, and the extremes of each part between."""
-    if len(values) <= most:
-        return list(range(len(values)))
-    parts = max(1, (most - 2) // 2)
-    kept = {0, len(values) - 1}
-    for part in range(parts):
-        begin, end = part * len(values) // parts, (part + 1) * len(values) // parts
-        places = range(begin, end)
-        kept |= {min(places, key=values.__getitem__), max(places, key=values.__getitem__)}
-    return sorted(kept)
-
-
-def _stroke(kind: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
-    return Markup('<line class="{}" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(kind, x1, y1, x2, y2)
-
-
-def _label(x: float, y: float, said: str, anchor: str) -> Markup:
-    return Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(x, y, anchor, said)
 
 
 def _shown(ln_evidence: float) -> str:

@@ -2,7 +2,8 @@
 
 All that a template prints is escaped by Jinja, and goes through `visible` first: a control character, or one
 that reorders text, becomes a sign that can be seen. A template cannot get around it, since `visible` is the
-environment's `finalize`. Markup is made here, in `evidence_plot` and, of issues, in `markdown` alone.
+environment's `finalize`. Markup is made here, by `drawing` and the pictures made with it and, of issues,
+in `markdown` alone.
 """
 
 import re

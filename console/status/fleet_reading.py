@@ -61,6 +61,7 @@ def read_status(parts: Coalmine) -> FleetStatus:
         limited=store.occupancy().limited,
         trials=trials,
         damaged_trials=damaged,
+        outcomes=parts.outcomes.lately(),
         today=sum(today.values(), NO_COST),
         day_limit_usd=store.limits_in_force().day_cost_usd,
         spent_usd=store.occupancy().spent_usd,

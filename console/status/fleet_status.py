@@ -9,6 +9,7 @@ from routing.accounts.closed_account import ClosedAccount
 from routing.backlog.item import BacklogState
 from routing.cost import NO_COST, Cost
 from routing.jobs.job import Job
+from routing.store.jobs.outcome_store import HourOutcomes
 from routing.templates.trial import DamagedTrial
 
 
@@ -60,6 +61,7 @@ class FleetStatus:
     limited: int  # jobs that wait for one of them
     trials: Sequence[TrialStatus]
     damaged_trials: Sequence[DamagedTrial]  # open ones that cannot be read
+    outcomes: Sequence[HourOutcomes]  # how jobs ended in the last 24 hours, the oldest first
     today: Cost  # of the turns that ended today, UTC
     day_limit_usd: float  # 0: none
     spent_usd: float  # today, as it is compared with that limit

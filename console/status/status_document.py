@@ -9,6 +9,7 @@ from console.status.fleet_status import AgentAtWork, FleetStatus, HeldWork
 from routing.accounts.budget import DayUse
 from routing.accounts.closed_account import ClosedAccount
 from routing.jobs.job import Job
+from routing.store.jobs.outcome_store import HourOutcomes
 
 
 def status_document(status: FleetStatus) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def status_document(status: FleetStatus) -> dict[str, Any]:
         "waiting_for_accounts": status.limited,
         "trials": [trial.document() for trial in status.trials],
         "damaged_trials": [damaged_document(trial) for trial in status.damaged_trials],
+        "outcomes": [_hour(each) for each in status.outcomes],
         "spent_today": cost_document(status.today),
         "spending_now": cost_document(status.running_cost),
         "day_limit_usd": status.day_limit_usd or None,
@@ -47,6 +49,10 @@ def _budget(use: DayUse) -> dict[str, Any]:
         "tokens_limit": use.tokens or None,
         "reached": use.is_reached,
     }
+
+
+def _hour(each: HourOutcomes) -> dict[str, Any]:
+    return {"hour": iso(each.begins_at), **{state.value: count for state, count in each.ended.items()}}
 
 
 def _agent(each: AgentAtWork) -> dict[str, Any]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from routing.store.jobs.cost_store import CostStore
     from routing.store.jobs.job_store import JobStore
     from routing.store.jobs.log_store import LogStore
+    from routing.store.jobs.outcome_store import OutcomeStore
     from routing.store.judging.judging_store import JudgingStore
     from routing.store.redis.keys import Keys
     from routing.store.sessions.session_store import SessionStore
@@ -115,6 +116,13 @@ class Stores:
 
         retention = self.settings.retention_seconds
         return CorrectionStore(self.redis, self.keys, self.clock, retention_seconds=retention)
+
+    @cached_property
+    def outcomes(self) -> OutcomeStore:
+        """How many jobs ended in each hour, and how."""
+        from routing.store.jobs.outcome_store import OutcomeStore
+
+        return OutcomeStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def costs(self) -> CostStore:

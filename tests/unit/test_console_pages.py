@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 
 from console.output.trials.trial_attention import asks_person
-from console.pages.evidence_plot import MOST_POINTS, thinned
+from console.pages.drawing import MOST_POINTS, thinned
 from console.pages.needs import needs_of
 from console.pages.rendering import visible
 from console.pages.trial_page import to_go

@@ -1,6 +1,6 @@
 // Keeps a page as the fleet is: when an event happened, its main part is read again and put in place.
 // Without this script, or where it fails, a page is as it was read. It stops while its tab is hidden, and
-// waits while somebody is in a form or has put the focus somewhere in the page.
+// waits while somebody is in a form or has put the focus somewhere in the page. What was unfolded stays so.
 "use strict";
 (() => {
   const LEAST_MS = 2000; // between two readings
@@ -16,9 +16,14 @@
 
   const main = () => document.getElementById("main");
 
+  // A part that is unfolded to be read: it has an id, and a summary that may keep the focus.
+  const unfolded = () => [...document.querySelectorAll("main details[id][open]")].map((each) => each.id);
+  const folder = (focus) => (focus.tagName === "SUMMARY" ? focus.parentElement.id : "");
+
   function isHeld() {
     const focus = document.activeElement;
-    return document.querySelector("details[open]") !== null || (focus !== null && focus !== main() && main().contains(focus));
+    if (document.querySelector("main details[open]:not([id])") !== null) return true;
+    return focus !== null && focus !== main() && main().contains(focus) && !folder(focus);
   }
 
   function say(words) {
@@ -38,8 +43,17 @@
 
   function put(page) {
     const places = [...document.querySelectorAll("main .scroll")].map((each) => each.scrollLeft);
+    const open = unfolded();
+    const focus = document.activeElement;
+    const folded = focus !== null && main().contains(focus) ? folder(focus) : "";
     main().replaceWith(page.getElementById("main"));
     document.querySelector("footer").replaceWith(page.querySelector("footer"));
+    [...open, folded].forEach((id) => {
+      const part = id ? document.getElementById(id) : null;
+      if (part === null) return;
+      if (open.includes(id)) part.open = true;
+      if (id === folded) part.querySelector("summary").focus({ preventScroll: true });
+    });
     document.querySelectorAll("main .scroll").forEach((each, place) => { each.scrollLeft = places[place] || 0; });
   }
 

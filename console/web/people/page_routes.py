@@ -31,6 +31,7 @@ from console.output.trials.difference_words import difference_cell
 from console.output.trials.price_words import prices_shown
 from console.output.trials.trial_attention import awaits_person
 from console.pages.needs import needs_of
+from console.pages.outcome_bars import PATTERNS, outcome_bars, swatch
 from console.pages.rendering import STATIC, fact_rows
 from console.pages.trial_page import trial_line, trial_page
 from console.status.fleet_reading import read_status
@@ -173,6 +174,10 @@ def _home(parts: Coalmine) -> dict[str, Any]:
             backtests=parts.backtest_opening.running(),
         ),
         "trials": [trial_line(each) for each in status.trials],
+        "bars": outcome_bars(status.outcomes),
+        "outcomes": [
+            (state, swatch(state), sum(hour.ended[state] for hour in status.outcomes)) for state in PATTERNS
+        ],
     }
 
 

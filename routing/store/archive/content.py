@@ -83,6 +83,7 @@ _HASHES: Mapping[str, Callable[[str, dict[str, str]], object]] = {
     "breakers": _breakers,
     "costs:*": _costs,
     "spent": _costs,
+    "outcomes": _costs,
 }
 _LEDGERS = frozenset(
     {

@@ -64,6 +64,7 @@ KINDS = (
     KeyKind("issue:*", _H),
     KeyKind("once:*", _S),
     KeyKind("spent", _H),
+    KeyKind("outcomes", _H),
     # Issues as forges reported them.
     KeyKind("delivery:*", _S),
     KeyKind("model_answer:*", _S),

@@ -1,7 +1,7 @@
 -- Move a job to another state, with its event and the facts that come with the move.
 -- KEYS  job, signals, issue: of the job (or the job again)
 --       leases, waiting, outbox, unclaimed, held, limited, at_work, landing, due, dead, effects: lists
---       spent, children, bereaved, events, pulse
+--       spent, outcomes, children, bereaved, events, pulse
 -- ARGV  id: of the job  allowed: states it may be in, separated by commas  to: the new state
 --       fence: that the caller holds, which may make its move again; or ''  reason  delay_seconds: until it may be claimed  retention_seconds
 --       event, data: its kind and its JSON  fields: JSON list of fields and values to write
@@ -26,6 +26,23 @@ if not f[1] then
   redis.call('ZREM', waiting, id)
   return {'missing'}
 end
+
+-- Count the end of a job in its hour. Hours go round in a ring of HOURS, so that the hash never grows.
+local HOURS = 48
+local function count_outcome()
+  local hour = math.floor(now / 3600)
+  local place = string.format('%d', hour % HOURS)
+  local mark = string.format('%d', hour)
+  if redis.call('HGET', outcomes, place) ~= mark then
+    for _, state in ipairs({'succeeded', 'escalated', 'failed', 'blocked', 'cancelled'}) do
+      redis.call('HDEL', outcomes, place .. ':' .. state)
+    end
+    redis.call('HSET', outcomes, place, mark)
+  end
+  redis.call('HINCRBY', outcomes, place .. ':' .. to, 1)
+  redis.call('EXPIRE', outcomes, HOURS * 3600)
+end
+
 local mark = fence .. ' ' .. to
 if not string.find(',' .. allowed .. ',', ',' .. f[1] .. ',', 1, true) then
   -- The answer to the first call was lost, and nobody has claimed the job since. A move that the state allows is a
@@ -99,6 +116,7 @@ else
   redis.call('HDEL', job, 'lease_until', 'not_before', 'place')
   redis.call('EXPIRE', job, retention_seconds)
   redis.call('EXPIRE', signals, retention_seconds)
+  if not f[14] then count_outcome() end
   if list_dead and not f[14] then redis.call('ZADD', dead, now, id) end
   if f[4] then redis.call('SADD', effects, id) end
   local parent = redis.call('HGET', job, 'parent')

@@ -35,8 +35,8 @@ JOB_MOVE = Script(
     "job_move",
     answered(MoveAnswer),
     keys="job signals issue",
-    indexes="leases waiting outbox unclaimed held limited at_work landing due dead effects spent children "
-    "bereaved events pulse",
+    indexes="leases waiting outbox unclaimed held limited at_work landing due dead effects spent outcomes "
+    "children bereaved events pulse",
     args="id allowed to fence reason delay_seconds retention_seconds event data fields facts",
     flags="refund list_dead expired fresh keeps_turn limit unless_merging",
 )
