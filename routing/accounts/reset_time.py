@@ -6,7 +6,8 @@ epoch. The words are not to be trusted: the caller cuts what is far away, and pa
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -95,22 +96,31 @@ _LETTERS: Final = {
 }  # fmt: skip
 
 
-def reset_time(words: str, *, now: float, zone: tzinfo = UTC) -> float | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """Words of a program, and when they were heard: "in 5 minutes" counts from then."""
+
+    text: str
+    at: float  # seconds since the epoch
+
+
+def reset_time(said: Sequence[Said], *, zone: tzinfo = UTC) -> float | None:
     """When a limit ends, in seconds since the epoch; None when the words do not say.
 
-    `zone` is that of times of day without one: where the program runs. What has just passed is `now`.
+    `zone` is that of times of day without one: where the program runs. What had just passed when it was said
+    ends at that moment.
     """
-    text = words[:_MOST_CHARACTERS]
     readers: tuple[Callable[[str, float, tzinfo], float | None], ...] = (
         _epoch, _header, _http_date, _after_anchor,
     )  # fmt: skip
     for read in readers:
-        try:
-            found = read(text, now, zone)
-        except (ValueError, OverflowError):  # the 31st of February, the year 9999
-            continue
-        if found is not None:
-            return now if now - JUST_PASSED_SECONDS <= found < now else found
+        for words in said:
+            try:
+                found = read(words.text[:_MOST_CHARACTERS], words.at, zone)
+            except (ValueError, OverflowError):  # the 31st of February, the year 9999
+                continue
+            if found is not None:
+                return words.at if words.at - JUST_PASSED_SECONDS <= found < words.at else found
     return None
 
 

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from routing.accounts.limit import AccountLimit, LimitKind
 from routing.jobs.ending import Ending
 from routing.process.table import ProcessTable
+from tasks.agents.runtimes.agent_event import AgentEvent
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tasks.agents.turn.limits import TurnLimits
@@ -37,15 +39,25 @@ TOOLS = {
 #: How the turn ends later, for a reason that has nothing to do with the account.
 FAILS = {"exit 1": Ending.RESULT, "exec sleep 60": Ending.STALL}
 
+NOW = datetime(2026, 11, 29, 17, 0, tzinfo=UTC).timestamp()
 LIMITS = TurnLimits(time_limit_seconds=30, stall_seconds=1.0, kill_grace_seconds=0.3)
 
 
-def turn_of(folder: Path, runtime: str, lines: Sequence[str], *, end: str = "exit 1") -> TurnResult:
+def turn_of(
+    folder: Path, runtime: str, lines: Sequence[str], *, end: str = "exit 1", pause: float = 0.0
+) -> TurnResult:
     """A turn of a program that runs these shell lines, under the name of the runtime's own.
+
+    By the clock of the turn, which begins with NOW, `pause` seconds pass after each event.
 
     Each line begins once an event of the last one was heard: two streams are read in no order of theirs.
     """
-    bench, heard = AgentBench(folder=folder), folder / "heard"
+    bench, heard, clock = AgentBench(folder=folder), folder / "heard", [NOW]
+
+    def hear(_: AgentEvent) -> None:
+        clock.append(clock[-1] + pause)
+        heard.touch()
+
     program = folder / runtime
     until_heard = f"\nuntil [ -e {heard} ]; do sleep 0.02; done; rm {heard}\n"
     program.write_text("\n".join(["#!/bin/sh", "cat >/dev/null", until_heard.join(lines), end, ""]))
@@ -56,7 +68,7 @@ def turn_of(folder: Path, runtime: str, lines: Sequence[str], *, end: str = "exi
     return run_turn(
         runtime_for(RuntimeSpec(runtime=runtime)), type(turn)(**fields),
         stop=StopSignal(), table=ProcessTable(), limits=LIMITS,
-        on_event=lambda _: heard.touch(),
+        on_event=hear, wall_clock=lambda: clock[-1],
     )  # fmt: skip
 
 
@@ -88,6 +100,17 @@ def test_a_limit_that_comes_last_ends_the_turn(tmp_path: Path, runtime: str) -> 
     """Whatever was done before it."""
     lines = [says(json.dumps(TOOLS[runtime])), says(RETRIES[runtime], stderr=True)]
     assert limit_of(turn_of(tmp_path, runtime, lines)) is LimitKind.RATE
+
+
+def test_the_time_of_a_limit_counts_from_when_it_was_said(tmp_path: Path) -> None:
+    """The turn ends a minute after the program's last words."""
+    words = {
+        "type": "turn.failed",
+        "error": {"message": "You've hit your usage limit. Try again in 5 minutes."},
+    }
+    limit = turn_of(tmp_path, "codex", [says(json.dumps(words))], pause=60.0).limit
+    assert limit is not None
+    assert limit.until == NOW + 300.0
 
 
 def test_a_title_that_could_not_be_made_is_not_the_turns_end(tmp_path: Path) -> None:

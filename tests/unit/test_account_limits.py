@@ -31,16 +31,17 @@ NOW = datetime(2026, 11, 29, 17, 0, tzinfo=UTC).timestamp()
 HOURS = 3600.0
 
 
-def met(runtime: str, lines: list[str], *, errors: Sequence[str] = (), code: int = 1) -> AccountLimit | None:
-    """What a turn met in which a program printed these lines."""
+def met(
+    runtime: str, lines: list[str], *, errors: Sequence[str] = (), code: int = 1, heard: float = NOW
+) -> AccountLimit | None:
+    """What a turn met that ended NOW, and in which a program had printed these lines at `heard`."""
     made = runtime_for(RuntimeSpec(runtime=runtime, command="agent"))
-    tally = TurnTally()
+    tally = TurnTally(clock=lambda: heard)
     for line in lines:
         for event in made.parse(line):
             tally.add(event)
     for line in errors:
-        tally.tail.add(line)
-        tally.errors.add(line)
+        tally.add_error(line)
         for event in made.parse_error(line):
             tally.add(event)
     seen = tally.seen()
@@ -229,6 +230,36 @@ def test_a_program_of_anybody_has_worked_when_its_turn_was_long() -> None:
     assert anybodys.may_have_worked(acted=True, seconds=1.0)
     assert not known.may_have_worked(acted=False, seconds=600.0)
     assert known.may_have_worked(acted=True, seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "lines", "errors"),
+    [
+        ("codex", _codex("You've hit your usage limit. Try again in 30 minutes."), ()),
+        ("claude", _claude("You've hit your limit · resets in 30 minutes"), ()),
+        ("gemini", _gemini('{"error":{"code":429,"message":"Please retry in 1800s"}}'), ()),
+        ("gemini", [], ("You have exhausted your daily quota; it will reset after 30m0s.",)),
+        ("opencode", _opencode("no", statusCode=429, responseHeaders={"retry-after": "1800"}), ()),
+        ("command", [], ("error: usage limit reached; try again in 30 minutes",)),
+        ("command", ["usage limit reached; try again in 30 minutes"], ()),
+        ("command", ['{"type": "limit", "text": "try again in 30 minutes"}'], ()),
+    ],
+)
+def test_a_time_counts_from_when_it_was_said(runtime: str, lines: list[str], errors: Sequence[str]) -> None:
+    """A program may be silent for long after its words, until its turn is ended."""
+    found = met(runtime, lines, errors=errors, heard=NOW - 600.0)
+    assert found is not None
+    assert found.until == NOW + 1200.0
+    passed = met(runtime, lines, errors=errors, heard=NOW - 1800.0)
+    assert passed is not None
+    assert passed.until is None
+
+
+def test_a_time_of_day_that_has_passed_since_is_not_tomorrows() -> None:
+    """Said at 16:20, and read at 17:00."""
+    found = met("claude", _claude("You've hit your limit · resets 4:30pm (UTC)"), heard=NOW - 2400.0)
+    assert found is not None
+    assert found.until is None
 
 
 def test_no_time_is_believed_that_cannot_be() -> None:

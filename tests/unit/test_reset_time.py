@@ -1,17 +1,22 @@
 """When a limit ends, by the words of programs and providers."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import hypothesis
 import pytest
 from hypothesis import strategies
 
-from routing.accounts.reset_time import duration_seconds, reset_time, zone_of
+from routing.accounts.reset_time import Said, duration_seconds, reset_time, zone_of
 
 #: A Sunday.
 NOW = datetime(2026, 11, 29, 17, 0, tzinfo=UTC)
 HERE = ZoneInfo("Europe/Paris")
+
+
+def said(words: str, *, at: datetime = NOW) -> list[Said]:
+    """Words that are heard once."""
+    return [Said(text=words, at=at.timestamp())]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +61,7 @@ HERE = ZoneInfo("Europe/Paris")
 )
 def test_times_are_read_in_all_their_forms(words: str, at: str) -> None:
     """Durations, headers, times of day in zones, dates: as the programs print them."""
-    found = reset_time(words, now=NOW.timestamp(), zone=HERE)
+    found = reset_time(said(words), zone=HERE)
     assert found == pytest.approx(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp(), abs=0.001)
 
 
@@ -73,13 +78,22 @@ def test_times_are_read_in_all_their_forms(words: str, at: str) -> None:
 )
 def test_words_without_a_time_say_none(words: str) -> None:
     """A number of tokens, a day that there is not, a zone that nobody knows: no guess is made."""
-    assert reset_time(words, now=NOW.timestamp(), zone=HERE) is None
+    assert reset_time(said(words), zone=HERE) is None
+
+
+def test_a_span_counts_from_when_it_was_said() -> None:
+    """Of several words that say a time, what is a fact (an epoch, a header) goes before what is prose."""
+    early, late = NOW - timedelta(minutes=9), NOW
+    both = [*said("limit reached", at=late), *said("please try again in 10 minutes", at=early)]
+    assert reset_time(both) == (NOW + timedelta(minutes=1)).timestamp()
+    header = [*both, *said("retry-after: 60", at=late)]
+    assert reset_time(header) == (NOW + timedelta(minutes=1)).timestamp()
 
 
 def test_a_time_of_day_is_that_of_the_program() -> None:
     """Without a zone it is that of TZ in the agent's environment."""
     zone = zone_of({"TZ": "Asia/Tokyo"})
-    found = reset_time("resets 3am", now=NOW.timestamp(), zone=zone)
+    found = reset_time(said("resets 3am"), zone=zone)
     assert found == datetime(2026, 11, 29, 18, 0, tzinfo=UTC).timestamp()
 
 
@@ -87,7 +101,7 @@ def test_a_time_of_day_is_that_of_the_program() -> None:
 def test_the_day_of_a_changed_clock_is_as_long_as_it_is(day: str) -> None:
     """The next 9 a.m. in Berlin is 9 a.m. there, on the days when the clocks are changed, too."""
     now = datetime.fromisoformat(f"{day}T12:00:00+00:00")
-    found = reset_time("resets 9am (Europe/Berlin)", now=now.timestamp())
+    found = reset_time(said("resets 9am (Europe/Berlin)", at=now))
     assert found is not None
     there = datetime.fromtimestamp(found, ZoneInfo("Europe/Berlin"))
     assert (there.hour, (there.date() - now.date()).days) == (9, 1)
@@ -102,4 +116,4 @@ def test_durations_add_up() -> None:
 @hypothesis.given(strategies.text(max_size=300))
 def test_no_text_raises(text: str) -> None:
     """Whatever a program prints after a word like "resets"."""
-    reset_time(f"resets {text}", now=NOW.timestamp())
+    reset_time(said(f"resets {text}"))

@@ -13,7 +13,7 @@ from datetime import tzinfo
 from typing import Final, Protocol
 
 from routing.accounts.limit import AccountLimit, LimitKind
-from routing.accounts.reset_time import reset_time
+from routing.accounts.reset_time import Said, reset_time
 from tasks.agents.runtimes.agent_event import AgentEvent, ApiErrorEvent, LimitEvent, ResultEvent, Usage
 
 #: Statuses of HTTP that say it: credentials that are refused, and limits.
@@ -111,6 +111,18 @@ class Heard(Protocol):
         """The last one."""
 
     @property
+    def api_error_at(self) -> float:
+        """When it was heard, like `limit_at` and `result_at`: seconds since the epoch."""
+
+    @property
+    def limit_at(self) -> float:
+        """The same."""
+
+    @property
+    def result_at(self) -> float:
+        """The same."""
+
+    @property
     def usage(self) -> Usage:
         """Of this turn alone."""
 
@@ -119,12 +131,12 @@ class Heard(Protocol):
         """How often a tool was used."""
 
     @property
-    def last_errors(self) -> str:
-        """The end of standard error since the agent last did or said something."""
+    def last_errors(self) -> Sequence[Said]:
+        """The end of standard error since the agent last did or said something, by lines."""
 
     @property
-    def last_words(self) -> str:
-        """The end of all that was printed."""
+    def last_words(self) -> Sequence[Said]:
+        """The end of all that was printed, by lines."""
 
 
 def account_limit(
@@ -133,7 +145,8 @@ def account_limit(
     """What of the account's ended a turn; None for a turn that ended for reasons of its own.
 
     `clean` by the runtime's definition: then only a turn in which no model did anything, and whose whole
-    result says a limit, has met one. `now` in seconds since the epoch, `zone` where the program runs.
+    result says a limit, has met one. `now`: seconds since the epoch; an end that has passed by then is none,
+    and spans count from when they were heard. `zone` is where the program runs.
     """
     if clean:
         found = _instead_of_work(heard, words)
@@ -145,9 +158,7 @@ def account_limit(
     if found is None:
         return None
     if found.until is None:
-        said = "\n".join(_texts(heard, found.words, words))
-        until = reset_time(said, now=now, zone=zone)
-        found = replace(found, until=until)
+        found = replace(found, until=reset_time(_sayings(heard, found.words, words, now), zone=zone))
     return found.believed(now)
 
 
@@ -159,21 +170,27 @@ def says_limit(event: AgentEvent, words: LimitWords) -> bool:
     return isinstance(event, LimitEvent)
 
 
-def _texts(heard: Heard, said: str, words: LimitWords) -> list[str]:
+def _sayings(heard: Heard, said: str, words: LimitWords, now: float) -> list[Said]:
     """Where the time may stand: the words themselves, then what else the program said of it."""
-    error, result = heard.api_error, heard.result
+    error, limit, result = heard.api_error, heard.limit, heard.result
     more = [
-        error.message if error else "",
-        result.text if result and result.is_error else "",
-        "\n".join(_lines(heard.last_errors, words)),
+        Said(text=error.message if error else "", at=heard.api_error_at),
+        Said(text=result.text if result and result.is_error else "", at=heard.result_at),
+        *_lines(heard.last_errors, words),
     ]
-    return [text for text in (said, *more) if text]
+    others = [
+        Said(text=limit.words if limit else "", at=heard.limit_at),
+        Said(text=result.text if result else "", at=heard.result_at),
+        *heard.last_words,
+    ]
+    heard_so = [each for each in (*more, *others) if each.text == said] or [Said(text=said, at=now)]
+    return [each for each in (max(heard_so, key=lambda each: each.at), *more) if each.text]
 
 
-def _lines(printed: str, words: LimitWords) -> list[str]:
+def _lines(printed: Sequence[Said], words: LimitWords) -> list[Said]:
     """The lines that may say why the turn ended."""
     beside = words.beside
-    return [line for line in printed.splitlines() if beside is None or not beside.match(line)]
+    return [line for line in printed if beside is None or not beside.match(line.text)]
 
 
 def _by_status(error: ApiErrorEvent | None, words: LimitWords) -> AccountLimit | None:
@@ -207,10 +224,10 @@ def _by_words(heard: Heard, words: LimitWords) -> AccountLimit | None:
             is_alone = not words.is_own_voice
             return AccountLimit(kind=kind, words=text, is_wide=_is_wide(kind), in_words_alone=is_alone)
     printed = heard.last_errors if words.is_own_voice else heard.last_words
-    lines = [line for line in _lines(printed, words) if not _FRAME.match(line)]
+    lines = [line for line in _lines(printed, words) if not _FRAME.match(line.text)]
     for line in reversed(lines[-_LAST_LINES:]):
-        if kind := words.kind(line):
-            return AccountLimit(kind=kind, words=line, is_wide=_is_wide(kind), in_words_alone=True)
+        if kind := words.kind(line.text):
+            return AccountLimit(kind=kind, words=line.text, is_wide=_is_wide(kind), in_words_alone=True)
     return None
 
 
@@ -219,7 +236,7 @@ def _instead_of_work(heard: Heard, words: LimitWords) -> AccountLimit | None:
     result = heard.result
     if result is None or heard.tools or heard.usage.is_paid or not words.is_own_voice:
         return None
-    text = result.text or heard.last_words
+    text = result.text or "\n".join(line.text for line in heard.last_words)
     kind = words.kind(text) if len(text) <= _ALL_CHARACTERS else None
     return AccountLimit(kind=kind, words=text, is_wide=_is_wide(kind)) if kind else None
 

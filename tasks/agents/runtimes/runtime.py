@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from routing.accounts.prices import ModelPrice
+from routing.accounts.reset_time import Said
 from routing.errors import InvalidInputError
 from routing.sandbox.profile import SandboxKind, SandboxProfile
 from routing.sandbox.sandbox import Sandbox
@@ -97,9 +98,12 @@ class Seen:
     usage: Usage = field(default_factory=Usage)  # of this turn alone
     api_error: ApiErrorEvent | None = None  # the last one, if nothing was done after it
     limit: LimitEvent | None = None  # the same
+    api_error_at: float = 0.0  # when these were heard, in seconds since the epoch
+    limit_at: float = 0.0
+    result_at: float = 0.0
     tools: int = 0  # that were used
-    last_errors: str = ""  # the end of standard error, if nothing was done after it
-    last_words: str = ""  # the end of all that was printed
+    last_errors: tuple[Said, ...] = ()  # the end of standard error by lines, if nothing was done after it
+    last_words: tuple[Said, ...] = ()  # the end of all that was printed, by lines
 
     @property
     def succeeded(self) -> bool:

@@ -136,7 +136,7 @@ class _ProcessTurn:
         self._redact = Redactor(turn.secrets)
         self._lines = {stderr: self._redact.following() for stderr in (False, True)}  # by stream
         self._words = self._redact.following()  # what the agent says, event by event
-        self._tally = TurnTally(billed=turn.billed, asked=turn.session_id, price=turn.price)
+        self._tally = TurnTally(billed=turn.billed, asked=turn.session_id, price=turn.price, clock=wall_clock)
         self._failure: Exception | None = None  # what `on_event` raised
         self._runtime_fault = ""  # what the runtime raised, in words; it is not asked again
         self._oversized = 0
@@ -336,8 +336,7 @@ class _ProcessTurn:
     def _take_error(self, line: OutputLine) -> None:
         """A line of standard error: kept for people; some programs report there alone."""
         text = self._logged(line, stderr=True)
-        self._tally.tail.add(text)
-        self._tally.errors.add(text)
+        self._tally.add_error(text)
         if text and line.ends:
             self._hear(lambda: self._runtime.parse_error(text))
 

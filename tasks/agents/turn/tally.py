@@ -4,9 +4,13 @@ Programs report usage in three scopes (`UsageScope`), and some in two at once. R
 reports of the turn or the session, the last one holds, less what was billed to earlier turns of that session.
 """
 
-from dataclasses import dataclass, field
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from routing.accounts.prices import ModelPrice
+from routing.accounts.reset_time import Said
 from routing.printable import printable
 from tasks.agents.runtimes.agent_event import (
     AgentEvent,
@@ -33,20 +37,35 @@ class OutputTail:
 
     def __init__(self, cap: int = TAIL_CHARACTERS) -> None:
         self._cap = cap
-        self._text = ""
+        self._pieces: deque[Said] = deque()
+        self._characters = 0
 
-    def add(self, text: str) -> None:
-        """Append a line or several."""
-        self._text = f"{self._text}{printable(text[-self._cap :])}\n"[-self._cap :]
+    def add(self, text: str, *, at: float = 0.0) -> None:
+        """Append a line or several, heard `at` seconds since the epoch."""
+        piece = Said(text=f"{printable(text[-self._cap :])}\n"[-self._cap :], at=at)
+        self._pieces.append(piece)
+        self._characters += len(piece.text)
+        while (over := self._characters - self._cap) > 0:
+            first = self._pieces.popleft()
+            self._characters -= len(first.text)
+            if kept := first.text[over:]:
+                self._pieces.appendleft(replace(first, text=kept))
+                self._characters += len(kept)
 
     def ends_with(self, text: str) -> bool:
         """Whether this text was the last that was added."""
-        return self._text.endswith(f"{printable(text[-self._cap :])}\n"[-self._cap :])
+        whole = "".join(piece.text for piece in self._pieces)
+        return whole.endswith(f"{printable(text[-self._cap :])}\n"[-self._cap :])
 
     @property
     def text(self) -> str:
         """What is kept, without the last newline."""
-        return self._text.rstrip("\n")
+        return "".join(piece.text for piece in self._pieces).rstrip("\n")
+
+    @property
+    def lines(self) -> tuple[Said, ...]:
+        """The same, line by line, with when each was heard."""
+        return tuple(replace(piece, text=line) for piece in self._pieces for line in piece.text.splitlines())
 
 
 def _errors() -> OutputTail:
@@ -61,6 +80,7 @@ class TurnTally:
     billed: Usage = field(default_factory=Usage)  # what earlier turns of the asked session consumed
     price: ModelPrice | None = None  # of the model, where the program says no dollars
     asked: str | None = None  # session that is to be resumed
+    clock: Callable[[], float] = time.time  # seconds since the epoch: when something is heard
     tail: OutputTail = field(default_factory=OutputTail)
     events: int = 0
     malformed: int = 0
@@ -68,6 +88,9 @@ class TurnTally:
     session_id: str | None = None
     api_error: ApiErrorEvent | None = None
     limit: LimitEvent | None = None
+    api_error_at: float = 0.0  # when these were heard, by `clock`
+    limit_at: float = 0.0
+    result_at: float = 0.0
     tools: int = 0
     errors: OutputTail = field(default_factory=_errors)  # since the agent last went on
     _of_turn: Usage = field(default_factory=Usage)  # by reports of steps, or of this turn so far
@@ -87,7 +110,7 @@ class TurnTally:
             case TextEvent(text=text):
                 self.api_error = None
                 self.errors = _errors()
-                self.tail.add(text)
+                self.tail.add(text, at=self.clock())
             case ToolEvent():
                 self._went_on()
                 self.tools += 1
@@ -96,13 +119,19 @@ class TurnTally:
             case ApiErrorEvent():
                 self._add_api_error(event)
             case LimitEvent():
-                self.limit = event
+                self.limit, self.limit_at = event, self.clock()
             case SessionEvent(session_id=session_id):
                 self.session_id = self.session_id or session_id
             case UsageEvent(usage=usage, scope=scope):
                 self._add_usage(usage, scope)
             case MalformedEvent():
                 self.malformed += 1
+
+    def add_error(self, line: str) -> None:
+        """Keep a line of standard error."""
+        at = self.clock()
+        self.tail.add(line, at=at)
+        self.errors.add(line, at=at)
 
     def seen(self) -> Seen:
         """Freeze what there is."""
@@ -114,9 +143,12 @@ class TurnTally:
             usage=self.usage,
             api_error=self.api_error,
             limit=self.limit,
+            api_error_at=self.api_error_at,
+            limit_at=self.limit_at,
+            result_at=self.result_at,
             tools=self.tools,
-            last_errors=self.errors.text,
-            last_words=self.tail.text,
+            last_errors=self.errors.lines,
+            last_words=self.tail.lines,
         )
 
     def _went_on(self) -> None:
@@ -125,18 +157,18 @@ class TurnTally:
         self.errors = _errors()
 
     def _add_result(self, result: ResultEvent) -> None:
-        self.result = result
+        self.result, self.result_at = result, self.clock()
         if not result.is_error:
             self._went_on()
         if result.text and not self.tail.ends_with(result.text):  # programs often repeat their last words
-            self.tail.add(result.text)
+            self.tail.add(result.text, at=self.result_at)
 
     def _add_api_error(self, error: ApiErrorEvent) -> None:
         """Keep the last; one that says less, after a failed result, is of a stream that was read late."""
         has_failed = self.result is not None and self.result.is_error
         has_status = self.api_error is not None and self.api_error.status is not None
         if not (has_failed and has_status and error.status is None):
-            self.api_error = error
+            self.api_error, self.api_error_at = error, self.clock()
 
     def _add_usage(self, usage: Usage, scope: UsageScope) -> None:
         match scope:
