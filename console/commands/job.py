@@ -11,7 +11,7 @@ import typer
 
 from console.boundary import ExitCode
 from console.completion import complete_job, complete_template
-from console.decisions.job_decisions import THUMBS, cancel_job, retry_job, thumb_job
+from console.decisions.job_decisions import THUMBS, cancel_job, message_job, retry_job, thumb_job
 from console.details.job_detail import log_document, read_job
 from console.invocation import AsJson, examples, noted, opened, started
 from console.output.job_views import job_document, job_view, jobs_view
@@ -154,6 +154,21 @@ def thumb(
         noted(ctx, job, reason=verdict)
     done = f"thumb {verdict}" if changed else "has that thumb already; nothing was changed"
     terminal.answer({"job": job, "thumb": verdict, "changed": changed}, f"{job} {done}")
+
+
+@job_app.command(epilog=examples("job message 4f1d0c2ab39e8876 'Use port 8080.'"))
+def message(
+    ctx: typer.Context,
+    job: JobId,
+    words: Annotated[str, typer.Argument(metavar="WORDS", help="What to say to its agent.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Send mail to the agent of a job that has begun and not ended. Its next turn begins with it."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    agent = message_job(coalmine, job, words, by=started(ctx).user)
+    noted(ctx, job, reason=words[:500])
+    terminal.answer({"job": job, "agent": agent}, f"{agent} gets it with its next turn")
 
 
 def _follow_log(coalmine: Coalmine, job: str, terminal: Terminal, *, follow: bool) -> int:

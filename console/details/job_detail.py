@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from console.details.job_timeline import Moment, timeline_of
 from console.output.cost_views import cost_document
 from console.output.job_views import job_document, signal_document
 from console.output.rendering import iso
@@ -20,12 +21,14 @@ class JobDetail:
 
     job: Job
     signals: Sequence[Signal]  # oldest first
+    timeline: Sequence[Moment]  # what happened, oldest first
     spending: Cost | None  # of a turn that runs, None where nobody said or none runs
 
     def document(self) -> dict[str, Any]:
         """For scripts."""
         return job_document(self.job) | {
             "signals": [signal_document(fact) for fact in self.signals],
+            "timeline": [each.document() for each in self.timeline],
             "spending": None if self.spending is None else cost_document(self.spending),
         }
 
@@ -36,7 +39,9 @@ def read_job(parts: Coalmine, job: str) -> JobDetail:
     spending = None
     if found.state is JobState.RUNNING:
         (spending,) = parts.log_store.spending([(found.id, found.fence)])
-    return JobDetail(job=found, signals=parts.signals.read(found.id), spending=spending)
+    facts = parts.signals.read(found.id)
+    timeline = timeline_of(found, facts, now=parts.now())
+    return JobDetail(job=found, signals=facts, timeline=timeline, spending=spending)
 
 
 def log_document(line: LogLine) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from console.output.rendering import duration, facts, heading, iso, number, one_
 from routing.cost import Cost
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal
+from routing.jobs.turn import EndedTurn
 
 if TYPE_CHECKING:
     from routing.jobs.mailbox import Enqueued
@@ -173,6 +174,19 @@ def _turn(job: Job) -> str:
     return f"{ended}{code}, {duration(result.duration_seconds)}, {cost}"
 
 
+def _turn_document(turn: EndedTurn) -> dict[str, Any]:
+    """A turn for scripts; `usd` is null where nobody said any."""
+    return {
+        "number": turn.number,
+        "kind": turn.kind,
+        "began_at": iso(turn.began_at),
+        "ended_at": iso(turn.at),
+        "seconds": round(turn.seconds, 3),
+        "usd": turn.known_usd,
+        "tokens": turn.tokens,
+    }
+
+
 def _cost(job: Job) -> str:
     """What all turns together have cost; "" before the first has ended."""
     tokens = tokens_words(job.cost)
@@ -283,6 +297,7 @@ JOB: tuple[ShownField[Job], ...] = (
     ShownField("", "commit", shown=_commit),
     ShownField("", "turn", shown=_turn),
     ShownField("cost", "cost", value=lambda job: cost_document(job.cost), shown=_cost),
+    ShownField("ended_turns", value=lambda job: [_turn_document(each) for each in job.ended_turns]),
     ShownField("score", "score", shown=_settled),
     ShownField("score_reason"),
     ShownField("excluded"),

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
+from console.pages.rendering import visible
+
 #: Points of a line that are drawn at most; the extremes of each part are kept.
 MOST_POINTS = 250
 
@@ -14,6 +16,11 @@ def plot(width: float, height: float, said: str, parts: Iterable[Markup], *, kin
     return Markup(
         '<svg class="plot {}" viewBox="0 0 {} {}" role="group" aria-label="{}"><title>{}</title>{}</svg>'
     ).format(kind, width, height, said, said, Markup("").join(parts))
+
+
+def titled(said: str) -> Markup:
+    """What is shown on hover; characters that could not be seen become signs, as everywhere on a page."""
+    return Markup("<title>{}</title>").format(visible(said))
 
 
 def stroke(kind: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
@@ -30,7 +37,7 @@ def box(
     kind: str, x: float, y: float, width: float, height: float, *, title: str = "", pattern: str = ""
 ) -> Markup:  # fmt: skip
     """A rectangle; its title is shown on hover, and `pattern` is the id of what fills it."""
-    named = Markup("<title>{}</title>").format(title) if title else Markup("")
+    named = titled(title) if title else Markup("")
     filled = Markup(' fill="url(#{})"').format(pattern) if pattern else Markup("")
     return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"{}>{}</rect>').format(
         kind, round(x, 1), round(y, 1), round(width, 1), round(height, 1), filled, named

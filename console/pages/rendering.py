@@ -93,6 +93,7 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "evidence": evidence, "number": number, "usd": usd, "words": words,
+        "duration": lambda seconds: duration(seconds, units=1),
         "cost_cell": cost_cell, "cost_words": cost_words, "exact": when,
         "truncate": _truncated, "markdown": lambda text: markdown(visible(text)),
     }  # fmt: skip

@@ -28,6 +28,7 @@ from console.web.people.backtest_routes import backtest_routes
 from console.web.people.decision_routes import decision_routes
 from console.web.people.fleet_routes import fleet_routes
 from console.web.people.guard import AccessGuard
+from console.web.people.job_routes import job_routes
 from console.web.people.live_routes import live_routes
 from console.web.people.page_routes import page_routes
 from console.web.people.session import Right, TrustedProxy, WebAccess
@@ -120,6 +121,7 @@ def web_of(parts: Coalmine, *, token: str | None = None, source: SettingsSource 
             backtest_api_routes(parts),
             act_routes(parts, prefix=PREFIX, errors=ERRORS),
             page_routes(parts),
+            job_routes(parts),
             fleet_routes(parts, board, source),
             backtest_routes(parts),
             decision_routes(parts),

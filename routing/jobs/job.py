@@ -15,7 +15,7 @@ from routing.base import Base
 from routing.cost import NO_COST, Cost, Payer
 from routing.errors import InvalidInputError
 from routing.jobs.ending import Ending
-from routing.jobs.turn import FinishedTurn, Hindrance, Repair, TurnKind
+from routing.jobs.turn import EndedTurn, FinishedTurn, Hindrance, Repair, TurnKind
 from routing.templates.trial import Arm, Bet
 
 #: The largest request, as JSON in bytes, that is accepted.
@@ -173,6 +173,7 @@ class Job:
     spent_usd: float = 0.0  # by all of them, as far as it is known
     spent_seconds: float = 0.0  # in all of them
     cost: Cost = NO_COST  # of every turn ever run for it; a person's retry begins the three before anew
+    ended_turns: tuple[EndedTurn, ...] = ()  # the newest 20, oldest first; none of earlier releases
     base_branch: str = ""  # that its work began from and goes to, "" before it began
     base_commit: str = ""  # of that branch, after which all commits are its own
     in_review: str = ""  # the last commit of its that was left to people to merge, "" for none

@@ -85,6 +85,30 @@ class FinishedTurn(BaseModel):
         return self.model_dump_json(exclude_none=True)
 
 
+class EndedTurn(BaseModel):
+    """A turn of a job that is over, as the step that ended it wrote it down."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    number: int  # among all turns that were ever run for the job, from 1
+    at: float  # when it ended, seconds since the epoch, the server's
+    kind: str  # what it was for; one of a later release is read, too
+    seconds: float  # that it took
+    usd: float  # as far as it is known
+    unknown: bool  # whether its dollars, or a part of them, are not
+    tokens: int  # input, with that from the cache, and output
+
+    @property
+    def began_at(self) -> float:
+        """When its process was started, about."""
+        return self.at - self.seconds
+
+    @property
+    def known_usd(self) -> float | None:
+        """Its dollars; None where nobody said any."""
+        return None if self.unknown and not self.usd else self.usd
+
+
 class HindranceKind(StrEnum):
     """What keeps a job waiting. Nobody's work is to blame, and the same step may succeed later."""
 

@@ -68,13 +68,21 @@ def test_trials_and_versions(coalmine: CommandLine, template: str) -> None:
     ]  # fmt: skip
 
 
-def test_mail(coalmine: CommandLine) -> None:
+def test_mail(coalmine: CommandLine, template: str) -> None:
     """A mail with a key is sent, and noted, once."""
     with coalmine.coalmine() as parts:
         agent = parts.agents.register(role=Role.BUILDER, job="4f1d0c2ab39e8876").name
     for _ in range(2):
         coalmine.shown("mail", "send", "--to", agent, "--body", "Use port 8080.", "--key", "port")
-    assert noted(coalmine) == [("mail send", agent, "")]
+    coalmine.shown("enqueue", template, "work")
+    with coalmine.coalmine() as parts:
+        job = parts.jobs.newest(most=1)[0].id
+        parts.jobs.claim(job, worker="w1", lease_seconds=60.0)
+        parts.agents.register(role=Role.BUILDER, job=job)
+    coalmine.shown("job", "message", job, "Use port 8080.")
+    assert noted(coalmine)[-3:] == [
+        ("mail send", agent, ""), ("enqueue", job, ""), ("job message", job, "Use port 8080."),
+    ]  # fmt: skip
 
 
 def test_a_command_succeeds_although_it_cannot_be_noted(

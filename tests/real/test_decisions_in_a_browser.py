@@ -94,6 +94,7 @@ def acts(fleet: SteppedFleet) -> list[Act]:
     """One for each decision there is, in an order in which each is possible."""
     by_title = {job.request.title: job.id for job in fleet.app.jobs.newest(most=100)}
     waits, failed = f"/jobs/{by_title['waits']}", f"/jobs/{by_title['job 0']}"
+    runs = f"/jobs/{by_title['runs']}"
     mails = {each.subject: f"/mail/{each.id}" for each in fleet.app.post_office.newest(10)}
     issue_page, trial = "/issue?ref=local%3Ashop%233", "/trials/implementer-t1"
     second, first = "/versions/reviewer@v2", "/versions/reviewer@v1"
@@ -104,6 +105,7 @@ def acts(fleet: SteppedFleet) -> list[Act]:
         (waits, f"{waits}/cancel", "", "cancelled"),
         (waits, f"{waits}/retry", "", "queued"),
         (failed, f"{failed}/thumb", "up", "thumb up"),
+        (runs, f"{runs}/message", "", "About runs from Ada"),
         (issue_page, "/issue/pause", "", "Put it back into the queue"),
         (issue_page, "/issue/resume", "", "Take it out of the queue"),
         (trial, f"{trial}/resume", "", "let go on"),
@@ -135,6 +137,8 @@ def test_every_decision_is_made_by_clicks(web: Console, fleet: SteppedFleet, bro
         browser.click(f"details.act:has({chosen}) summary")
         if browser.run(f"return document.querySelector('details[open] {form} [name=reason]') !== null"):
             browser.write(f"details[open] {form} [name=reason]", "the reason")
+        if action.endswith("/message"):
+            browser.write(f"details[open] {form} [name=words]", "Use port 8080.")
         browser.click(f"details[open] {form} button")
         known = len(done) + 1
         wait_until(

@@ -72,9 +72,10 @@ def test_the_api_has_every_decision_of_the_pages() -> None:
     """What a person can do there, a program can; each under the words of a command."""
     assert set(ACTS) == set(STEPS)
     assert {act_of(path) for path in ACTS} == {
-        "pause", "resume", "job cancel", "job retry", "job thumb", "issue pause", "issue resume",
-        "trial stop", "trial resume", "backtest stop", "backtest resume", "trial open", "template promote",
-        "template reject", "template revert", "account close", "account reopen", "mail answer", "mail read",
+        "pause", "resume", "job cancel", "job retry", "job thumb", "job message", "issue pause",
+        "issue resume", "trial stop", "trial resume", "backtest stop", "backtest resume", "trial open",
+        "template promote", "template reject", "template revert", "account close", "account reopen",
+        "mail answer", "mail read",
         "worker drain",
     }  # fmt: skip
 
@@ -103,6 +104,19 @@ def test_a_job_is_cancelled_tried_again_and_judged(fleet: SteppedFleet) -> None:
     assert [line[:3] for line in noted(fleet)] == [
         ("job cancel", waiting, "ada"), ("job retry", failed, "token"), ("job thumb", failed, "ada"),
     ]  # fmt: skip
+
+
+def test_words_are_sent_to_the_agent_of_a_job(fleet: SteppedFleet) -> None:
+    """They are its mail; of a job that nobody works on, or without words, nothing is sent."""
+    job = fleet.app.jobs.newest(most=1)[0].id
+    assert sends(fleet, f"/jobs/{job}/message", {"words": "x"}).status_code == 409
+    fleet.claim(job)
+    agent = fleet.app.agents.register(role=Role.BUILDER, job=job).name
+    assert sends(fleet, f"/jobs/{job}/message", {"words": ""}).status_code == 422
+    assert done(fleet, f"/jobs/{job}/message", {"words": "Use port 8080.", "by": "ada"})["id"] == job
+    (mail,) = fleet.app.post_office.newest(5, recipient=agent)
+    assert (mail.body, mail.author) == ("Use port 8080.", "ada")
+    assert noted(fleet) == [("job message", job, "ada", "Use port 8080.")]
 
 
 def test_a_trial_is_stopped_opened_and_its_version_promoted(fleet: SteppedFleet) -> None:

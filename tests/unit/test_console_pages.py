@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 
 from console.output.trials.trial_attention import asks_person
 from console.pages.drawing import MOST_POINTS, thinned
+from console.pages.job_log import MOST_CHARACTERS
 from console.pages.needs import needs_of
 from console.pages.rendering import visible
 from console.pages.trial_page import to_go
@@ -22,7 +23,6 @@ from console.status.fleet_reading import read_status
 from console.web.app import web_of
 from console.web.headers import PAGE_POLICY
 from console.web.people.live_routes import NewestEvent, live_routes
-from console.web.people.page_routes import LOG_CHARACTERS
 from console.web.people.session import COOKIE, SESSION_SECONDS, Right, WebAccess
 from harvest.evidence.policy import TrialPolicy
 from routing.errors import SettingsError
@@ -372,7 +372,7 @@ def test_a_long_log_is_cut_to_its_end(fleet: SteppedFleet) -> None:
     fleet.app.log_store.flush()
     client = fleet.web
     page = client.get(f"/jobs/{job}", Accept="text/html").text
-    assert len(page) < 1.5 * LOG_CHARACTERS
+    assert len(page) < 1.5 * MOST_CHARACTERS
     assert "&lt;199&gt;" in page
     assert "&lt;99&gt;" not in page
     assert "&lt;0&gt;" in client.get(f"/jobs/{job}?all=1", Accept="text/html").text

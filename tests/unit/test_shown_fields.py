@@ -14,7 +14,8 @@ JOB_KEYS = {
     "id", "state", "reason", "version", "content_hash", "source_commit", "pinned", "rerouted_from", "queue",
     "parent", "depth", "trial", "arm", "shadow", "partner", "draw", "bet", "request",
     "created_at", "claimed_at", "finished_at",
-    "lease_until", "worker", "attempts", "max_attempts", "cancel", "result", "cost", "score", "score_reason",
+    "lease_until", "worker", "attempts", "max_attempts", "cancel", "result", "cost", "ended_turns",
+    "score", "score_reason",
     "excluded", "settled_at", "late_score", "base_branch", "base_commit",
     "account", "model", "fell_back", "held_at", "held_until", "held_seconds",
 }  # fmt: skip

@@ -62,6 +62,12 @@ class ThumbAct(Act):
     thumb: Literal["up", "down"]
 
 
+class MessageAct(Act):
+    """Words to the agent of a job: its next turn begins with them."""
+
+    words: Annotated[str, StringConstraints(min_length=1, max_length=8_000)]
+
+
 class AccountAct(Act):
     """A decision about an account."""
 

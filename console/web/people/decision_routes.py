@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from console.decisions.fleet_decisions import resume_fleet
 from console.decisions.issue_decisions import pause_issue, resume_issue
-from console.decisions.job_decisions import THUMBS, cancel_job, retry_job, thumb_job
+from console.decisions.job_decisions import THUMBS, cancel_job, message_job, retry_job, thumb_job
 from console.decisions.mail_decisions import answer_mail, read_by
 from console.decisions.noting import DecisionDoor, note_decision
 from console.decisions.worker_decisions import drain_worker
@@ -149,6 +149,11 @@ def _thumb_job(parts: Coalmine, decision: SentDecision) -> Decided:
     return Decided(_job(decision.thing), changed=changed)
 
 
+def _message_job(parts: Coalmine, decision: SentDecision) -> Decided:
+    message_job(parts, decision.thing, decision.form.get("words", ""), by=decision.by)
+    return Decided(_job(decision.thing))
+
+
 def _pause_issue(parts: Coalmine, decision: SentDecision) -> Decided:
     item, changed = pause_issue(parts, IssueRef.parse(decision.field("ref")), by=decision.by)
     return Decided(_issue(item.ref), changed=changed)
@@ -272,6 +277,7 @@ STEPS: dict[str, Step] = {
     "/jobs/{thing}/cancel": _cancel_job,
     "/jobs/{thing}/retry": _retry_job,
     "/jobs/{thing}/thumb": _thumb_job,
+    "/jobs/{thing}/message": _message_job,
     "/issue/pause": _pause_issue,
     "/issue/resume": _resume_issue,
     "/trials/{thing}/stop": _stop_trial,

@@ -5,7 +5,7 @@ The URL holds what is filtered, so a page can be linked to. What a page shows is
 
 import fnmatch
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from itertools import islice
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -18,13 +18,11 @@ from console.details.account_lines import account_lines
 from console.details.fleet_lines import read_fleet_lines
 from console.details.gate_lines import shut_gates
 from console.details.issue_reasons import read_reasons
-from console.details.job_detail import read_job
 from console.details.template_detail import read_difference, read_template, read_version
 from console.details.trial_detail import read_explanation
 from console.details.trial_plan import said_of_trial
 from console.output.issue_detail import detail_of
 from console.output.issue_views import ISSUE
-from console.output.job_views import JOB
 from console.output.template_views import VERSION, content, template_documents
 from console.output.trials.backtest_views import TONES, VERDICTS
 from console.output.trials.difference_words import difference_cell
@@ -42,18 +40,12 @@ from routing.accounts.closed_account import ClosedAccount
 from routing.backlog.item import BacklogState
 from routing.errors import CorruptRecordError, NotFoundError
 from routing.issues.issue import IssueRef
-from routing.jobs.job import JobState
 from routing.store.events.decision_store import NotedDecision
-from routing.store.jobs.job_page import JobFilter
-from routing.store.jobs.log_store import LogLine
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
 
-#: Jobs and issues of a page, and entries of a log and of a ledger unless all are asked for.
-PAGE_LENGTH, LOG_LENGTH, LEDGER_LENGTH = 50, 300, 100
-
-#: Characters of a log's entries together, unless all are asked for.
-LOG_CHARACTERS = 100_000
+#: Issues of a page, and entries of a ledger unless all are asked for.
+PAGE_LENGTH, LEDGER_LENGTH = 50, 100
 
 #: The latest events, among which a page of events looks.
 EVENTS_LOOKED_AT = 1_000
@@ -90,17 +82,6 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
     async def trial(request: Request, trial: str, *, all: bool = False) -> Response:  # noqa: A002 - in the URL
         most = sys.maxsize if all else rows_of(request, LEDGER_LENGTH)
         return await shown(request, "trial", "Trials", lambda: _trial(parts, trial, most=most))
-
-    @router.get("/jobs")
-    async def jobs(
-        request: Request, state: JobState | str = "", template: Text = "", after: Text = ""
-    ) -> Response:
-        most = rows_of(request, PAGE_LENGTH)
-        return await shown(request, "jobs", "Jobs", lambda: _jobs(parts, state, template, after, most))
-
-    @router.get("/jobs/{job}")
-    async def job(request: Request, job: str, *, all: bool = False) -> Response:  # noqa: A002 - in the URL
-        return await shown(request, "job", "Jobs", lambda: _job(parts, job, every=all))
 
     @router.get("/issues")
     async def issues(request: Request, state: BacklogState | None = None) -> Response:
@@ -245,48 +226,6 @@ def _trial(parts: Coalmine, reference: str, *, most: int) -> dict[str, Any]:
     found = read_explanation(parts, reference)
     most, plan = min(most, len(found.lines)), said_of_trial(parts, found.status.trial)
     return trial_page(found.status, found.lines, found.groups, most=most, plan=plan)
-
-
-def _jobs(parts: Coalmine, state: str, template: str, after: str, most: int) -> dict[str, Any]:
-    states = frozenset([JobState(state)]) if state in set(JobState) else frozenset[JobState]()
-    found = parts.jobs.page(JobFilter(states=states, template=template), most=most, after=after)
-    return {
-        "jobs": found.jobs,
-        "next": found.next,
-        "state": str(state),
-        "template": template,
-        "states": [each.value for each in JobState],
-        "templates": parts.templates.names(),
-    }
-
-
-def _job(parts: Coalmine, reference: str, *, every: bool) -> dict[str, Any]:
-    detail = read_job(parts, reference)
-    log = list(parts.log_store.read(detail.job.id))
-    kept = log if every else _last(log)
-    return {
-        "job": detail.job,
-        "rows": fact_rows([field for field in JOB if field.label not in {"reason", "title"}], detail.job),
-        "signals": detail.signals,
-        "spending": detail.spending,
-        "log": [
-            {"at": int(line.id.partition("-")[0]) / 1000, "kind": line.kind, "text": line.text}
-            for line in kept
-        ],
-        "log_earlier": len(log) - len(kept),
-    }
-
-
-def _last(log: Sequence[LogLine]) -> list[LogLine]:
-    """The last entries: of LOG_LENGTH, those whose text is LOG_CHARACTERS at most, and one in any case."""
-    kept: list[LogLine] = []
-    left = LOG_CHARACTERS
-    for line in reversed(log[-LOG_LENGTH:]):
-        left -= len(line.text)
-        if left < 0 and kept:
-            break
-        kept.append(line)
-    return kept[::-1]
 
 
 def _issues(parts: Coalmine, state: BacklogState | None, most: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from routing.cost import Cost
 from routing.errors import CorruptRecordError
 from routing.jobs.ending import stored_ending
 from routing.jobs.job import Job, JobRequest, JobResult, NewTask
-from routing.jobs.turn import FinishedTurn, Hindrance, Repair
+from routing.jobs.turn import EndedTurn, FinishedTurn, Hindrance, Repair
 
 #: Form of the record that this release writes; it reads this one and all before it.
 FORM = 1
@@ -78,6 +78,7 @@ def _job(identifier: str, fields: Mapping[str, str]) -> Job:
         "late_score": stored.get("late"),
         "result": result | {"ended_by": stored_ending(fields.get("ended_by", ""))},
         "cost": _cost(stored),
+        "ended_turns": _turns(stored),
         "pair_arm": stored.get("arm") if {"partner", "backtest"} & set(stored) else None,
         "bet": _bet(stored) if "baseline" in stored else None,
     }
@@ -97,6 +98,11 @@ def _cost(stored: Mapping[str, str]) -> Cost:
     usd = max(0.0, float(stored.get("spent_usd", 0)) - cost.usd)
     seconds = max(0.0, float(stored.get("spent_seconds", 0)) - cost.seconds)
     return cost + Cost(turns=turns, usd=usd, unknown=0 if usd else turns, seconds=seconds)
+
+
+def _turns(stored: Mapping[str, Any]) -> tuple[EndedTurn, ...]:
+    kept = [EndedTurn.model_validate_json(stored[name]) for name in stored if name.startswith("turn:")]
+    return tuple(sorted(kept, key=lambda turn: turn.number))
 
 
 def _wait(stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,13 @@ local function tokens_of(cost)
   return sum
 end
 
+local function measure(cost, name)
+  for i = 1, #cost, 2 do
+    if cost[i] == name then return tonumber(cost[i + 1]) end
+  end
+  return 0
+end
+
 local function add_cost(hash, label, cost)
   for i = 1, #cost, 2 do redis.call('HINCRBYFLOAT', hash, label .. ':' .. cost[i], cost[i + 1]) end
 end

@@ -44,12 +44,24 @@ if template ~= '' then -- it was paid for, whatever became of its job
   if repository ~= '' then add_cost(day_costs, '@' .. repository, spent) end
   redis.call('EXPIRE', day_costs, costs_seconds)
 end
+-- What a job keeps of its newest turns, each by its number.
+local MOST_ENDED = 20
+local function remember_turn()
+  if measure(spent, 'turns') == 0 then return end
+  local number = tonumber(redis.call('HGET', job, 'cost:turns'))
+  redis.call('HSET', job, string.format('turn:%d', number), cjson.encode({
+    number = number, at = now, kind = redis.call('HGET', job, 'kind') or 'first', seconds = tonumber(seconds),
+    usd = tonumber(cost_usd), unknown = measure(spent, 'unknown') > 0, tokens = tokens_of(spent)}))
+  redis.call('HDEL', job, string.format('turn:%d', number - MOST_ENDED))
+end
+
 -- The job's record may be gone; an increment must not create it again.
 if counts and redis.call('EXISTS', job) == 1 then
   if not put_off then redis.call('HINCRBY', job, 'turns', 1) end
   redis.call('HINCRBYFLOAT', job, 'spent_usd', cost_usd)
   redis.call('HINCRBYFLOAT', job, 'spent_seconds', seconds)
   add_cost(job, 'cost', spent)
+  remember_turn()
   redis.call('HINCRBY', job, 'spent_tokens', string.format('%d', tokens_of(spent)))
   if finished ~= '' and redis.call('HGET', job, 'fence') == job_fence then
     redis.call('HSET', job, 'finished', finished)
