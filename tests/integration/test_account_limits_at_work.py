@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 
 import tests.programs.limited_agent
-from routing.accounts.breaker import BreakerState
+from routing.accounts.breaker import Breaker, BreakerState
 from routing.jobs.job import JobRequest, JobState
 from routing.jobs.turn import TurnKind
 from routing.templates.version import Snapshot
 from tasks.agents.runtimes.registry import RUNTIMES
 from tasks.composition.composition import Coalmine
+from tasks.notify.notification import NotificationKind
 from tests.fleets.worker_fleet import events_of, fleet, until_state
 from tests.recordings.agent_recording import FOLDER
+from tests.recordings.said_limits import RETRY, ROWS, SPENT, claude_result, gemini_error, opencode_error
 from tests.servers.private_server import private_server
+from tests.servers.sink_server import SinkServer, sink_server
 from tests.waiting import wait_until
 
 #: One process of the suite makes what all of these share.
@@ -32,8 +35,8 @@ MID_TURN = "mid-turn-of-{}"
 #: Seconds after which a program is ended that does not end by itself: enough to start on a busy machine.
 LONG = 10.0
 
-#: The events of which people hear when an account is closed.
-BEGINS = {"account.limited", "account.broken"}
+#: The notifications that the sink gets; the last one says that an account serves again.
+NEWS = (NotificationKind.NEEDS_HUMAN, NotificationKind.ACCOUNT_LIMITED, NotificationKind.ACCOUNT_OPEN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,7 @@ class Scene:
 
     parts: Coalmine
     folder: Path
+    sink: SinkServer  # of notifications
 
     def recording(self, name: str, lines: Sequence[Mapping[str, Any]], *, errors: Sequence[str] = ()) -> Path:
         """A file like a recording, of our own."""
@@ -53,6 +57,7 @@ class Scene:
     def add(self, template: str, runtime: str, first: Path, then: Path) -> None:
         """A template whose agent says `first` and, once that is over, `then`."""
         variables = {
+            "TZ": "Asia/Tokyo",
             "PATH": f"{self.folder / 'bin'}{os.pathsep}/usr/bin:/bin",
             "LIMITED_BOOK": str(self.folder / "books" / template),
             "LIMITED_FIRST": str(first),
@@ -81,6 +86,25 @@ class Scene:
         files = sorted((self.folder / "books" / template).glob("*.json"), key=lambda file: int(file.stem))
         return [json.loads(file.read_text()) for file in files]
 
+    def breaker(self, account: str) -> Breaker:
+        """The one that is closed of an account."""
+        (closed,) = [
+            each for each in self.parts.breakers.all() if each.account == account and not each.is_open
+        ]
+        return closed
+
+    def until_heard(self, account: str) -> list[str]:
+        """The kinds of all notifications of an account, once people know that it serves again."""
+        heard: list[str] = []
+
+        def look() -> bool:
+            news = [json.loads(delivery.body) for delivery in self.sink.deliveries]
+            heard[:] = [each["type"] for each in news if each["data"]["fields"].get("account") == account]
+            return NotificationKind.ACCOUNT_OPEN in heard
+
+        wait_until(look, description=f"people hear that {account} serves again")
+        return heard
+
     def until_held(self, template: str, job: str) -> None:
         """Wait until a job waits for its account."""
         wait_until(lambda: job in self.parts.job_store.limited(100), description=f"{template} is held")
@@ -96,65 +120,26 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     for name in RUNTIMES:
         (programs / name).write_text(f'#!/bin/sh\nexec {agent} {name} "$@"\n')
         (programs / name).chmod(0o700)
-    names = {name: row[0] for name, row in zip(NAMES, ROWS, strict=True)}
+    names = {name: row.runtime for name, row in zip(NAMES, ROWS, strict=True)}
     names |= {MID_TURN.format(name): met.runtime for name, met in MID_TURNS.items()}
     accounts: list[dict[str, Any]] = [{"name": name, "runtime": runtime} for name, runtime in names.items()]
     accounts.append({"name": "keyed", "runtime": "claude", "secrets": ["THE_KEY=KEY_OF_TEAM"]})
-    settings = {"COALMINE_ACCOUNT": json.dumps(accounts), "KEY_OF_TEAM": "s3cr3t-of-team"}
-    with private_server(folder) as server, fleet(folder, server.url, **settings) as made:
-        made.worker()
-        made.beat()
-        yield Scene(parts=made.coalmine(), folder=folder)
+    with private_server(folder) as server, sink_server() as sink:
+        settings = {
+            "COALMINE_ACCOUNT": json.dumps(accounts),
+            "KEY_OF_TEAM": "s3cr3t-of-team",
+            "COALMINE_NOTIFY__INTERVAL_SECONDS": "0.5",
+            "COALMINE_NOTIFY__WEBHOOK__URL": sink.address,
+            "COALMINE_NOTIFY__WEBHOOK__SECRET": "a-secret-of-this-test",
+            "COALMINE_NOTIFY__WEBHOOK__KINDS": ",".join(NEWS),
+        }
+        with fleet(folder, server.url, **settings) as made:
+            made.worker()
+            made.beat()
+            parts = made.coalmine()
+            wait_until(lambda: parts.notices.status("webhook"), description="the sink has its place")
+            yield Scene(parts=parts, folder=folder, sink=sink)
 
-
-def claude_result(text: str, **fields: Any) -> dict[str, Any]:
-    """The last line of Claude Code."""
-    return {"type": "result", "subtype": "success", "is_error": True, "result": text, **fields}
-
-
-def gemini_error(text: str) -> dict[str, Any]:
-    """The last line of Gemini CLI."""
-    return {"type": "result", "status": "error", "stats": {}, "error": {"message": text}}
-
-
-def opencode_error(status: int, **headers: str) -> dict[str, Any]:
-    """The last line of opencode."""
-    data = {"message": "no", "statusCode": status, "responseHeaders": headers}
-    return {"type": "error", "sessionID": "ses_1", "error": {"name": "APIError", "data": data}}
-
-
-SPENT = {"type": "turn.failed", "error": {"message": "You've hit your usage limit. Try again in 3 days."}}
-BERLIN = claude_result("You've hit your limit · resets 9pm (Europe/Berlin)")
-RETRY = '{"error":{"code":429,"message":"Please retry in 3600.5s"}}'
-WRONG_KEY = '{"error":{"code":400,"message":"API key not valid."}}'
-BUSY = '{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}'
-
-#: Runtime; what it says at the limit, a recording or lines; standard error; whether it has named a session.
-ROWS: list[tuple[str, str | list[dict[str, Any]], tuple[str, ...], bool]] = [
-    ("claude", "claude-7-err429-max2", (), True),
-    ("claude", "claude-7-err529-max2", (), True),
-    ("claude", "claude-7-err401", (), True),
-    ("claude", "claude-9-noapikey", (), True),
-    ("claude", [BERLIN], (), False),
-    ("codex", "codex-6-err429", (), True),
-    ("codex", "codex-6-err401", (), True),
-    ("codex", "codex-stdin-err529", (), True),
-    ("codex", [SPENT], (), False),
-    ("gemini", [gemini_error(RETRY)], (), False),
-    ("gemini", [], ("You have exhausted your daily quota on this model.",), False),
-    ("gemini", [gemini_error(WRONG_KEY)], (), False),
-    ("gemini", "gemini-stdin-err429", (), True),
-    ("gemini", [gemini_error(BUSY)], (), False),
-    ("opencode", [opencode_error(429, **{"retry-after": "7200"})], (), True),
-    ("opencode", "opencode-logs-err429", (), True),
-    ("opencode", "opencode-logs-err429-after", (), False),
-    ("opencode", "opencode-logs-err529", (), True),
-    ("opencode", "opencode-logs-err401", (), True),
-    ("command", [{"type": "limit", "text": "enough"}], (), False),
-    ("command", [], ("error: usage limit reached; try again in 2 hours",), False),
-    ("command", [], ("error: 401 Unauthorized",), False),
-    ("command", [], ("error: 529 Overloaded",), False),
-]
 
 #: Templates, and accounts that are called so: each closes its own.
 NAMES = [f"row{number}" for number in range(len(ROWS))]
@@ -167,12 +152,13 @@ GOOD = {
 
 
 def test_a_limit_costs_no_attempt_and_the_session_goes_on(scene: Scene) -> None:
-    """For each runtime, by recordings and by documented words: held, one event, resumed when it is over."""
-    parts, jobs = scene.parts, {}
-    for name, (runtime, said, errors, _) in zip(NAMES, ROWS, strict=True):
-        file = FOLDER / f"{said}.json" if isinstance(said, str) else None
-        first = file or scene.recording(name, [] if isinstance(said, str) else said, errors=errors)
-        scene.add(name, runtime, first, scene.good(runtime))
+    """By recordings and by documented words: closed as was said, held, heard of once, and resumed."""
+    parts, jobs, rows = scene.parts, {}, dict(zip(NAMES, ROWS, strict=True))
+    for name, row in rows.items():
+        file = FOLDER / f"{row.says}.json" if isinstance(row.says, str) else None
+        lines = [] if isinstance(row.says, str) else row.says
+        first = file or scene.recording(name, lines, errors=row.errors)
+        scene.add(name, row.runtime, first, scene.good(row.runtime))
         jobs[name] = parts.mailbox.enqueue(JobRequest(template=name, task="work", max_attempts=1)).job
     for name, job in jobs.items():
         scene.until_held(name, job)
@@ -180,15 +166,19 @@ def test_a_limit_costs_no_attempt_and_the_session_goes_on(scene: Scene) -> None:
         assert (held.state, held.attempts, held.turns) == (JobState.QUEUED, 0, 0), name
         assert len(scene.runs(name)) == 1
         assert parts.signals.read(job) == []
-    for name, (runtime, *_) in zip(NAMES, ROWS, strict=True):
-        parts.breakers.reopen(f"{runtime}:{name}", by="the test")
-    for name, (runtime, _, _, has_session) in zip(NAMES, ROWS, strict=True):
+        closed = scene.breaker(f"{rows[name].runtime}:{name}")
+        assert (closed.kind, closed.state is BreakerState.BROKEN) == (rows[name].kind, rows[name].is_broken)
+        assert rows[name].is_until(closed), (name, closed)
+    for name, row in rows.items():
+        parts.breakers.reopen(f"{row.runtime}:{name}", by="the test")
+    for name, row in rows.items():
         done = until_state(parts, jobs[name], JobState.SUCCEEDED)
         _, second = scene.runs(name)
         assert done.attempts == 1, name
-        assert ("limit.lifted" in second["stdin"]) == has_session, name
-        begun = [event.data for event in parts.events.all() if event.kind in BEGINS]
-        assert len([data for data in begun if data["account"] == f"{runtime}:{name}"]) == 1, name
+        assert ("limit.lifted" in second["stdin"]) == row.has_session, name
+    for name, row in rows.items():
+        begins = NotificationKind.NEEDS_HUMAN if row.is_broken else NotificationKind.ACCOUNT_LIMITED
+        assert scene.until_heard(f"{row.runtime}:{name}") == [begins, NotificationKind.ACCOUNT_OPEN]
 
 
 @dataclass(frozen=True, kw_only=True)
