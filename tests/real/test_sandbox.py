@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from routing.git.push_refusal import PushRefusedError
 from routing.git.remote import Remote
 from routing.jobs.ending import Ending
 from routing.sandbox.mount import ProcessLimits
@@ -29,7 +31,7 @@ from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
 from tests.real.sandbox_attacks import CONNECT, HARMLESS, OF_THE_MACHINE, READS, WRITES, is_open
 from tests.real.sandbox_bench import JOB, SandboxBench, long_sleep, sleepers, stand_in_engine
-from tests.repositories import new_repository
+from tests.repositories import TemporaryRepository, new_repository
 from tests.waiting import wait_until
 
 
@@ -292,9 +294,18 @@ def test_memory_that_is_mapped_nowhere_counts(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def tree(bench: SandboxBench) -> Worktree:
-    """A job's work tree, as a worker hands it out."""
-    remote = Remote(address=str(new_repository(bench.folder, bare=True).path))
+def shop(bench: SandboxBench) -> TemporaryRepository:
+    """The repository that jobs push to."""
+    return new_repository(bench.folder, bare=True)
+
+
+@pytest.fixture
+def tree(bench: SandboxBench, shop: TemporaryRepository) -> Worktree:
+    """A job's work tree, as a worker hands it out; its agent may commit."""
+    bench.environment = {
+        f"GIT_{who}_{what}": "a@x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    remote = Remote(address=str(shop.path))
     place = RepositoryPlace(work_dir=bench.work_dir, repository="local:bank")
     return open_worktree(place, remote=remote, job_id=JOB)
 
@@ -308,12 +319,6 @@ TRICKS = {
         "cd ..; git add sub; git commit -qm sub; "
         'git -C sub config core.fsmonitor "touch {mark}; false"'
     ),
-    "a forged log of pushes": (
-        "echo 1 > a; git add a; git commit -qm a; mkdir -p .git/logs/refs/remotes/origin/coalmine; "
-        'printf "%040d %s a <a@x> 1 +0000\\tupdate by push\\n" 0 $(git rev-parse HEAD) '
-        "> .git/logs/refs/remotes/origin/coalmine/{job}"
-    ),
-    "a push by itself": "echo 1 > a; git add a; git commit -qm a; git push -q {remote} HEAD:refs/heads/main",
     "a link to a secret": "ln -s {secret} a; git add a; git commit -qm a",
 }
 
@@ -324,17 +329,46 @@ def test_tricks_with_a_tree_reach_nothing_on_the_host(
 ) -> None:
     """The repository works inside, the worker takes over what is work, and nothing of the agent's is run."""
     mark = bench.folder / "mark"
-    bench.environment = {
-        f"GIT_{who}_{what}": "a@x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-    }
-    secret = bench.home / ".ssh" / "id"
-    line = TRICKS[trick].format(mark=mark, job=JOB, remote=tree.remote.address, secret=secret)
+    line = TRICKS[trick].format(mark=mark, secret=bench.home / ".ssh" / "id")
     result = bench.run(f"git log -1 >/dev/null && echo works; {line}", tree=tree.path, borrowed=tree.borrowed)
     assert "works" in result.output_tail
-    main = tree.main
     tree.push()
     assert not mark.exists()
-    again = open_worktree(
-        RepositoryPlace(work_dir=bench.work_dir, repository="local:bank"), remote=tree.remote, job_id=JOB
-    )
-    assert again.main == main, "the agent cannot push by itself"
+
+
+#: Commits, and says in the tree that a commit of the job's branch was pushed from it.
+FORGERY = """
+    echo 1 > a; git add a; git commit -qm a
+    log=.git/logs/refs/remotes/origin/coalmine/{job}; mkdir -p $(dirname $log)
+    printf "%040d %s a <a@x> 1 +0000\\tupdate by push\\n" 0 {theirs} > $log
+"""
+
+
+def test_a_forged_log_of_pushes_costs_no_person_a_commit(
+    bench: SandboxBench, shop: TemporaryRepository, tree: Worktree
+) -> None:
+    """The same word in the job's own record, which no agent reaches, has the commit replaced."""
+    theirs = shop.work(tree.branch, {"fix.txt": "by a person"})
+    result = bench.run(FORGERY.format(job=JOB, theirs=theirs), tree=tree.path, borrowed=tree.borrowed)
+    log = tree.path / ".git" / "logs" / "refs" / "remotes" / "origin" / tree.branch
+    assert result.clean
+    assert theirs in log.read_text()
+    with pytest.raises(PushRefusedError, match="moved"):
+        tree.push()
+    assert shop.tip(tree.branch) == theirs
+    assert replace(tree, pushed=frozenset({theirs})).push().commit == shop.tip(tree.branch) != theirs
+
+
+@pytest.mark.parametrize("is_confined", [False, True])
+def test_an_agent_pushes_nothing_by_itself(
+    bench: SandboxBench, shop: TemporaryRepository, tree: Worktree, *, is_confined: bool
+) -> None:
+    """Neither over what a person pushed meanwhile nor beside it; without a sandbox the same line does."""
+    theirs = shop.work("main", {"fix.txt": "by a person"})
+    push = f"git push -qf {tree.remote.address} HEAD:refs/heads/main HEAD:refs/heads/own"
+    kind = bench.kind if is_confined else SandboxKind.NONE
+    line = f"git commit -q --allow-empty -m own && echo committed; {push} || true"
+    result = bench.run(line, tree=tree.path, borrowed=tree.borrowed, sandbox=kind)
+    assert "committed" in result.output_tail
+    assert (shop.tip() == theirs) == is_confined
+    assert shop.git("branch", "--list", "own").strip() == ("" if is_confined else "own")
