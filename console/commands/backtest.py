@@ -77,10 +77,10 @@ def folder_of(coalmine: Coalmine, given: Path | None) -> CaseFolder:
     return CaseFolder(given or coalmine.settings.backtest.cases)
 
 
-def case_parts(coalmine: Coalmine, command: str = "") -> CaseParts:
+def case_parts(coalmine: Coalmine, command: str = "", *, keeps_changed: bool = False) -> CaseParts:
     """What makes and proves cases. Nothing is asked of a forge yet."""
     forges = ForgeParts(coalmine=coalmine, run_ci=lambda _commit: None)
-    return CaseParts(parts=coalmine, forges=forges, command=command)
+    return CaseParts(parts=coalmine, forges=forges, command=command, keeps_changed=keeps_changed)
 
 
 @backtest_app.command(
@@ -94,11 +94,17 @@ def collect(
     most: Annotated[int, typer.Option(min=1, max=10_000, help="Make at most this many cases.")] = 100,
     looks: Annotated[int, typer.Option(min=1, max=100_000, help="Look at so many changes at most.")] = 1000,
     judge: JudgeCommand = "",
+    keep_changed: Annotated[
+        bool,
+        typer.Option(
+            "--keep-changed", help="Also cases whose issue was changed after its change: read their texts."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make cases of a repository's past: changes that closed an issue and brought tests, each proven."""
     coalmine, terminal = opened(ctx, as_json=as_json)
-    parts, folder = case_parts(coalmine, judge), folder_of(coalmine, cases)
+    parts, folder = case_parts(coalmine, judge, keeps_changed=keep_changed), folder_of(coalmine, cases)
     done = Collected()
     with parts.collector(parts.repository(repository)) as collector:
         for one in collector.collect(most=most, looks=looks, known=folder.known()):

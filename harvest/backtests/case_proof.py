@@ -16,6 +16,7 @@ class Dropped(StrEnum):
 
     NO_ISSUE = "no issue"  # it closes none that can be read
     NO_TESTS = "no tests"  # it touches no test, or nothing but tests and words
+    CHANGED_LATER = "issue changed later"  # or nobody can say when: its text may hold the answer
     TOO_LARGE = "too large"
     NOT_READABLE = "not readable"  # git or the issue says what a case cannot hold
     IN_HISTORY = "answer in its history"  # the same change was made before, and taken back
@@ -34,6 +35,7 @@ class Dropped(StrEnum):
 _WORDS = {
     Dropped.NO_ISSUE: "it closes no issue that can be read",
     Dropped.NO_TESTS: "it has no tests beside code that they could be about",
+    Dropped.CHANGED_LATER: "its issue was changed after it and may hold the answer; see --keep-changed",
     Dropped.TOO_LARGE: "its tests are too large to be laid over other work",
     Dropped.NOT_READABLE: "its issue or its files cannot be part of a case",
     Dropped.IN_HISTORY: "the same change was made before and taken back, so an agent finds it in the history",

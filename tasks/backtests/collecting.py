@@ -2,7 +2,7 @@
 
 The issue's text is what a job of this fleet was given, where its record is still there; else it is asked of
 the forge, and is as people left it. Where the issue has changed since its change was merged, nobody can say
-any longer how it read before: the case says so.
+any longer how it read before: it makes no case, unless it is asked for. Such a case says so.
 """
 
 from collections import Counter
@@ -106,6 +106,7 @@ class CaseCollector:
     #: What change requests say that brought a commit, by its name, where the forge knows that.
     requests: Callable[[str], Sequence[RequestText]] = lambda _commit: ()
     command: str = ""  # of the judge that cases keep; "": they go by the settings
+    keeps_changed: bool = False  # also cases whose issue was changed after their change, or perhaps was
 
     def collect(self, *, most: int, looks: int, known: set[str]) -> Iterator[Looked]:
         """Look at changes, the newest first, until `most` cases were made or `looks` were looked at.
@@ -130,8 +131,8 @@ class CaseCollector:
         try:
             change = self._with_its_request(change)
             text = self._text_of(change)
-            if text is None:
-                return Looked(commit=change.commit, dropped=Dropped.NO_ISSUE)
+            if isinstance(text, Dropped):
+                return Looked(commit=change.commit, dropped=text)
             case = self._case(change, name, text)
         except (CoalmineError, ValueError) as error:  # of one change; ValidationError is a ValueError
             _log.info("backtest.not_a_case", commit=change.commit, reason=str(error)[:300])
@@ -159,12 +160,16 @@ class CaseCollector:
                 return replace(change, issue=issue, request=said.number)
         return change
 
-    def _text_of(self, change: PastChange) -> IssueText | None:
+    def _text_of(self, change: PastChange) -> IssueText | Dropped:
+        """What the issue said before its change, or why there is nothing that can be used."""
         job = self.job(change.job) if change.job else None
         if job is not None:
             return IssueText(title=job.title, body=job.task, text="dispatched")
         found = self.issue(change.issue) if change.issue is not None else None
-        return found.as_of(change) if found is not None else None
+        if found is None:
+            return Dropped.NO_ISSUE
+        read = found.as_of(change)
+        return Dropped.CHANGED_LATER if read.text == "now" and not self.keeps_changed else read
 
     def _case(self, change: PastChange, name: str, text: IssueText) -> Case:
         numbers: Sequence[int] = [change.request] if change.request is not None else []

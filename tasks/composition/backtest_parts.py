@@ -35,6 +35,7 @@ class CaseParts:
     parts: Coalmine
     forges: ForgeParts
     command: str = ""  # of a judge in place of the settings', which the cases then keep
+    keeps_changed: bool = False  # also cases whose issue was, or may have been, changed after their change
 
     def repository(self, named: str) -> str:
         """`forge:repo` of a repository by its name, "" for the only one. InvalidInputError."""
@@ -102,7 +103,7 @@ class CaseParts:
             yield CaseCollector(
                 git=git, main=main, own=own, judge=self.judge, job=self.parts.job_store.read,
                 issue=self._issue, requests=partial(self._requests, own), command=self.command,
-                work_dir=git.directory.parent / "judge",
+                work_dir=git.directory.parent / "judge", keeps_changed=self.keeps_changed,
             )  # fmt: skip
 
     def _requests(self, own: IssueRef, commit: str) -> Sequence[RequestText]:

@@ -1,14 +1,17 @@
 """Cases from a repository's past: made from git, proven by the judge, and out of reach of their answers."""
 
+import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from console.output.trials.backtest_views import collected_document
+from console.output.trials.backtest_views import collected_document, collected_view
 from harvest.backtests.case import Case, HiddenFile
 from harvest.backtests.case_proof import Dropped
 from routing.base import Base
@@ -91,6 +94,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
 def collected(
     library: PastLibrary, folder: Path, *, judge: str = JUDGE, seconds: float = 60.0, looks: int = 100,
     changed: Mapping[int, float] | None = None, requests: Sequence[RequestText] = (),
+    keeps_changed: bool = True,
 ) -> Collected:  # fmt: skip
     """What its past gives; `changed` says when an issue was changed last, by its number."""
     place = RepositoryPlace(work_dir=folder / "work", repository="local:calc", limits=GitLimits())
@@ -106,7 +110,7 @@ def collected(
     with scratch_repository(place, Remote(address=str(library.path))) as (git, main):
         collector = CaseCollector(
             git=git, main=main, own=OWN, work_dir=folder / "judge", job=lambda _job: None, issue=text_of,
-            requests=lambda _commit: requests,
+            requests=lambda _commit: requests, keeps_changed=keeps_changed,
             judge=lambda case: Judge(
                 command=judge, timeout_seconds=seconds, hidden=case.hidden, sandbox=UNCONFINED
             ),
@@ -137,6 +141,21 @@ def test_a_case_says_whether_its_issue_was_changed_after_its_change(past: Past) 
     assert texts == {f"local:calc#{first}": "before", f"local:calc#{last}": "now"}
     assert past.done.newer == 1
     assert collected_document(past.done, Path("cases"))["text_may_be_newer"] == 1
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_issue_that_was_changed_after_its_change_makes_no_case(tmp_path: Path, *, is_known: bool) -> None:
+    """Nor one of which nobody can say when it was; the table names the reason and the way to keep it."""
+    library = past_library(tmp_path, issues=1, odd=False)
+    merged = float(library.git("log", "-1", "--format=%ct", "main"))
+    changed = {1: merged + CLOSING_SECONDS + 1.0} if is_known else {}
+    done = collected(library, tmp_path, changed=changed, keeps_changed=False)
+    assert (done.cases, done.dropped) == ([], {Dropped.CHANGED_LATER: 1})
+    console = Console(width=140, file=io.StringIO(), color_system=None)
+    for part in collected_view(done, Path("cases")):
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    assert re.search(r"issue changed later +1 .*--keep-changed", console.file.getvalue())
 
 
 @pytest.mark.parametrize(("after", "text"), [(CLOSING_SECONDS, "before"), (CLOSING_SECONDS + 1.0, "now")])
