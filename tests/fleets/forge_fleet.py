@@ -51,6 +51,7 @@ class ForgeFleet:
         self.settings = changes.pop("settings", IssueSettings(fleet_size=10))
         self.ci_seconds = changes.pop("ci_seconds", 0.0)  # until CI has judged a commit
         self.sources = changes.pop("sources", {})  # settings of trackers whose issues are worked on there
+        self.shared: dict[str, Any] = changes.pop("shared", {})  # what both processes have beside the forges
         self.people: Callable[[ForgeFleet], object] = changes.pop("people", lambda _: None)  # every round
         self.changes = changes  # of the settings of all forges, or of one by its name
         self.asked: list[str] = []  # commands of Redis that the ticks have sent
@@ -59,7 +60,9 @@ class ForgeFleet:
         self.judging: list[tuple[float, Callable[[], None]]] = []  # what CI has yet to say, and when
         self.client: redis.Redis | None = None  # of the process with the ticks
         load_scripts(client)
-        self.hands = SteppedFleet(client, draws=[0.5] * 500, clock=self.clock, issues=self.settings)
+        self.hands = SteppedFleet(
+            client, draws=[0.5] * 500, clock=self.clock, issues=self.settings, **self.shared
+        )
         self.hands.add()
         self.restart()
 
@@ -68,8 +71,9 @@ class ForgeFleet:
         self.stop()
         client = self.client = watched(self.hands.redis, self.mishaps, self.asked)
         self.fleet = SteppedFleet(
-            client, draws=[0.5] * 500, clock=self.clock, issues=self.settings, **self.sources
-        )
+            client, draws=[0.5] * 500, clock=self.clock, issues=self.settings,
+            **self.sources, **self.shared,
+        )  # fmt: skip
         self.parts = ForgeParts(
             coalmine=self.fleet.app,
             run_ci=lambda _commit: None,
