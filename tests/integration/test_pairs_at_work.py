@@ -139,7 +139,7 @@ def test_a_bad_canary_is_rolled_back_by_pairs_and_nobody_sees_its_work(tmp_path:
         done = [job for job in hidden if job.state is JobState.SUCCEEDED]
         assert len(done) >= 3
         for job in done:
-            assert kept("rev-parse", shadow_ref(job.branch)) == job.result.commit
+            assert kept("rev-parse", f"{shadow_ref(job.branch)}^{{commit}}") == job.result.commit
             assert "broken.txt" in kept("ls-tree", "--name-only", job.result.commit).split()
             champion = made.parts.jobs.find(job.partner)
             assert champion.base == job.base

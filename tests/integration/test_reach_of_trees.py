@@ -1,11 +1,12 @@
 """What an agent's tree can read: its own work and what people have, and nothing of other jobs."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from console.doctor.sandbox import mirrors
-from routing.git.git import Git
+from routing.git.git import Git, GitAccess
 from routing.git.remote import Remote
 from routing.store.redis.health import Status
 from tasks.agents.repository import our_repository as ours
@@ -180,7 +181,7 @@ def test_work_of_shadows_is_kept_beside_the_mirror(place: RepositoryPlace, remot
 
     git = Git(shadows_beside(place.mirror))
     assert git("log", "--format=%s", shadow_ref(f"coalmine/{SHADOW}")) == f"Work of {SHADOW}\nWork of main"
-    assert git("rev-parse", shadow_ref(SHADOW)) == kept
+    assert git("rev-parse", f"{shadow_ref(SHADOW)}^{{commit}}") == kept
     assert not list(git.directory.glob("objects/pack/*.pack")), "the mirror's are borrowed"
     assert Git(remote)("for-each-ref", "--format=%(refname:short)", "refs/heads").split() == [
         "main",
@@ -198,10 +199,20 @@ def test_broken_work_of_shadows_is_given_up_for_the_next(place: RepositoryPlace,
 
 
 def test_work_of_shadows_is_forgotten_when_it_is_old(place: RepositoryPlace, remote: Path) -> None:
-    """Not while somebody adds to it; also where earlier releases kept it, in the mirror."""
-    kept = worked(place, remote, SHADOW, keeps=True)
+    """By when it was kept, whatever dates its agent wrote; not while somebody adds to it.
+
+    Also where earlier releases kept it, in the mirror.
+    """
+    tree = opened(place, remote, SHADOW, keeps=True)
+    (tree.path / "late.txt").write_text("late\n")
+    Git(tree.path)("add", "--all")
+    dated = GitAccess(environment={"GIT_COMMITTER_DATE": "2099-01-01T00:00:00Z"})
+    Git(tree.path, access=dated)("commit", "--quiet", "--message=late")
+    kept = tree.push().commit
     shadows = shadows_beside(place.mirror)
-    made_at = float(Git(shadows)("show", "--no-patch", "--format=%ct", kept))
+    assert Git(shadows)("show", "--no-patch", "--format=%cs", kept or "") == "2099-01-01"
+    made_at = float(Git(shadows)("for-each-ref", "--format=%(creatordate:unix)"))
+    assert made_at <= time.time()
     old = made_at + SHADOW_SECONDS + 1
     assert MOST_SHADOWS > 1
     drop_old_shadows(shadows, made_at + SHADOW_SECONDS - 1)

@@ -2,8 +2,13 @@
 
 It lies in a repository of its own beside the mirror, which it borrows. Trees borrow the mirror, and not this:
 so no agent reads what another version made of the same issue.
+
+Each reference leads to a tag of ours on the commit, which says when it was kept: the date of a commit is its
+agent's to write. Earlier releases kept the commit alone.
 """
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -24,13 +29,23 @@ SHADOW_SECONDS = 14 * 86_400.0
 MOST_SHADOWS = 1000
 
 
-def keep_shadow(git: Git, mirror: Path, *, branch: str, commit: str, limits: GitLimits) -> None:
+#: A tag of nobody's: git's form of it.
+_TAG = "object {commit}\ntype commit\ntag {name}\ntagger nobody <nobody@invalid> {at} +0000\n\nkept\n"
+
+
+def keep_shadow(
+    git: Git, mirror: Path, *, branch: str, commit: str, limits: GitLimits,
+    now: Callable[[], float] = time.time,
+) -> None:  # fmt: skip
     """Keep a commit of a job's repository under the name of the branch that it would have.
 
     What was kept and cannot be added to, as it is damaged or of another object format, is given up for it.
+    `now` is in seconds since the epoch, as in `drop_old_shadows`.
     Raises GitError, and UnavailableError when another process holds the repository for too long.
     """
-    path, wanted = shadows_beside(mirror), f"+{commit}:{shadow_ref(branch)}"
+    name = shadow_ref(branch)
+    tag = git("mktag", stdin=_TAG.format(commit=commit, name=name.rpartition("/")[2], at=int(now())))
+    path, wanted = shadows_beside(mirror), f"+{tag}:{name}"
     with host_lock(path.with_suffix(".lock"), patience_seconds=limits.transfer_seconds):
         try:
             _add(git, path, mirror, wanted)
@@ -54,7 +69,7 @@ def drop_old_shadows(repository: Path, now: float) -> None:
 
     `now` is in seconds since the epoch. In a repository that is in use nothing is done.
     """
-    how = ("--sort=-committerdate", "--format=%(refname) %(committerdate:unix)", SHADOW_REFS)
+    how = ("--sort=-creatordate", "--format=%(refname) %(creatordate:unix)", SHADOW_REFS)
     try:
         with host_lock(repository.with_suffix(".lock"), patience_seconds=0.0):
             git = our_repository(repository)
