@@ -121,8 +121,8 @@ def settled(fleet: ForgeFleet) -> list[PairSettlement]:
     app.harvester.harvest()
     trial = app.trials.find("implementer-t1")
     state = app.harvester.evidence(trial)
-    assert isinstance(state, PairEvidence)
     assert app.harvester.replayed(trial) == state
+    assert isinstance(state, PairEvidence)
     lines = [line for line in app.harvester.ledger(trial.id) if isinstance(line, PairSettlement)]
     assert (state.counts.settled, state.counts.excluded) == (
         sum(line.kind == "settled" for line in lines), sum(line.kind == "excluded" for line in lines)

@@ -90,7 +90,7 @@ _JOB_BASE = Script("job_base", bool, keys="job", args="fence branch commit")
 _LEASE_RENEW = Script(
     "lease_renew",
     lease_statuses,
-    indexes="leases backtests:open",
+    indexes="leases trials:open backtests:open",
     args="extend_seconds",
     each_keys="job",
     each_args="id fence",
