@@ -1,5 +1,6 @@
 """`python -m coalmine` and the program `coalmine`: the command line, with floors that are ours."""
 
+import atexit
 import gc
 
 from coalmine import complaint, own_floors
@@ -12,6 +13,8 @@ OBJECTS_BEFORE_COLLECTION = 200_000
 def main() -> None:
     """Run the command line and exit. A command is imported when it is run, so that may fail too."""
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
+    # Python looks for garbage twice more at its end, for a fifth of a command; the system takes it all.
+    atexit.register(gc.freeze)
     own_floors()
     try:
         from console.cli import main as command_line  # noqa: PLC0415 - only now are the floors ours

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from celery import Task, bootsteps, signals
+from pydantic import BaseModel
 
 from routing.errors import SettingsError
 from tasks.broker import (
@@ -245,6 +246,14 @@ def _import_parts(**_given: Any) -> None:
         for name in dir(type(parts)):
             if isinstance(getattr(type(parts), name), cached_property):
                 getattr(parts, name)
+    build_records(BaseModel)
+
+
+def build_records(base: type[BaseModel]) -> None:
+    """Build all records below this class: they wait for their first use, which would come in each child."""
+    for record in base.__subclasses__():
+        record.model_rebuild(raise_errors=False)  # classes of libraries may lack what they name
+        build_records(record)
 
 
 @signals.worker_init.connect

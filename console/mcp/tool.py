@@ -15,7 +15,7 @@ Document = dict[str, Any]
 class Arguments(BaseModel):
     """What a tool is given; one that has no field is asked without any."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
 
 F = TypeVar("F", bound=Arguments)

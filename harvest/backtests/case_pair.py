@@ -15,7 +15,7 @@ from routing.templates.trial import Arm
 class CaseResult(BaseModel):
     """What a version made of a case, kept to be used again: one sample of what it can do."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     v: Literal[1] = 1  # form of this record
     job: str  # that made it
@@ -28,7 +28,7 @@ class CaseResult(BaseModel):
 class CasePair(BaseModel):
     """A case was given out: the pair's bet, and the champion's kept result where that stands for its job."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     v: Literal[1] = 1  # form of this record
     case: str  # its digest

@@ -15,7 +15,7 @@ from routing.templates.trial import Arm, Bet
 class Dispatched(BaseModel):
     """A job was drawn: its bet, frozen before anything was known about its outcome."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     v: Literal[1] = 1  # form of this record
     index: Index  # place in the order of dispatch, from 0
@@ -75,7 +75,7 @@ class Dispatched(BaseModel):
 class Settlement(BaseModel):
     """What became of a job. Only a `provisional` one may be followed by another that counts."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     v: Literal[1] = 1  # form of this record
     index: Index  # of the job, in the order of dispatch

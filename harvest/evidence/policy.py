@@ -40,7 +40,7 @@ class Guardrail(BaseModel):
     It is tested like a score, on its own share of alpha: see `verdict`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     name: GuardrailName  # what is spent: USD, tokens, seconds, or fix-forward turns
     cap: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # in its own unit; this much or more is worth 0
@@ -56,7 +56,7 @@ class Guardrail(BaseModel):
 class TrialPolicy(BaseModel):
     """What a trial asks and when it ends. The nulls of its questions are made in `wager.Null`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     v: Literal[1, 2] = 2  # form of this record; under 1 a draw bets on other losses, see `draws.draw_wager`
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = (

@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 class Decision(BaseModel):
     """A verdict with everything that it was decided from."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     v: Literal[1] = 1  # form of this record
     verdict: Verdict
@@ -43,7 +43,7 @@ class Decision(BaseModel):
 class Readings(BaseModel):
     """What the verdict is decided from: logarithms of evidence, and how long the trial has run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     ln_worse: float  # evidence that the canary is worse
     ln_not_worse: float  # evidence that it is not worse by delta or more

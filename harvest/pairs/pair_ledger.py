@@ -20,7 +20,7 @@ Age = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class PairDispatched(BaseModel):
     """Both versions were given an issue: the pair's bet, frozen before anything was known of the outcome."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     v: Literal[1] = 1  # form of this record
     index: Index  # place in the order of dispatch, from 0
@@ -49,7 +49,7 @@ class PairDispatched(BaseModel):
 class PairSettlement(BaseModel):
     """What became of a pair, once: both scores, or that it says nothing about either version."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     v: Literal[1, 2] = 2  # form of this record; under 1 dollars that nobody knew may stand as 0
     index: Index  # of the pair, in the order of dispatch

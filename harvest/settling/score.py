@@ -50,7 +50,7 @@ EXCLUSIONS = frozenset(
 class ScorePolicy(BaseModel):
     """What outcomes are worth: the section `canary.scores` of the settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     merged_green: Unit = 1.0  # merged, and real CI passed at the head commit
     merged_without_ci: Unit = 0.6  # merged, no CI passed there
@@ -72,7 +72,7 @@ class ScoreStatus(StrEnum):
 class Score(BaseModel):
     """What a job is worth now, and whether that can still change."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     status: ScoreStatus
     value: float | None = None  # in [0,1]; None while open and when excluded
@@ -83,7 +83,7 @@ class Score(BaseModel):
 class ScoreRules(BaseModel):
     """All that decides a score besides the signals and the time."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     policy: ScorePolicy = ScorePolicy()
     strict: bool = True  # a merge stays open until its revert window has passed

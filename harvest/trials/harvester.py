@@ -44,7 +44,7 @@ class EvidenceState(BaseModel):
     Dispatches need no such number: the evidence knows how many it has counted.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     v: int = 1  # form of this record
     read: int = 0  # settlements that were read

@@ -27,7 +27,7 @@ Value = Annotated[str, StringConstraints(max_length=4096)]
 class Account(BaseModel):
     """A credential. It holds names of variables, and never a secret's value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     name: Name  # unique among those of its runtime
     runtime: RuntimeName

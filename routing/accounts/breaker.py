@@ -45,7 +45,7 @@ Time = Annotated[float | None, BeforeValidator(_whole)]
 class Breaker(BaseModel):
     """One as stored. A later release may add fields."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     account: str  # `claude:team-a`
     model: str = ""  # in the runtime's words, "" for its default

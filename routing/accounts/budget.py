@@ -25,7 +25,7 @@ Usd = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 class Budget(BaseModel):
     """A table `[[budget]]`: for one template, or one repository."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     template: Annotated[str, Field(max_length=40)] = ""
     repository: Annotated[str, Field(max_length=500)] = ""  # as jobs name it, `local:shop`
@@ -49,7 +49,7 @@ class Budget(BaseModel):
 class DayBudgets(BaseModel):
     """All budgets of a fleet."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     fleet_tokens: Tokens = 0
     tables: tuple[Budget, ...] = ()

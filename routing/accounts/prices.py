@@ -37,7 +37,7 @@ Usd = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 class ModelPrice(BaseModel):
     """US dollars for a million tokens of a model, from a day on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=200)]  # its name; `*` stands for any end
     input: Usd
@@ -70,7 +70,7 @@ class ModelPrice(BaseModel):
 class PriceList(BaseModel):
     """The list prices that are known without any setting, and where they come from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     source: str  # the package that has them, with its version
     as_of: date  # the day (UTC) on which they were taken from it

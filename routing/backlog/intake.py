@@ -21,7 +21,7 @@ LOOK_SECONDS = 60.0
 class Hint(BaseModel):
     """What one delivery said. It was signed by the forge, and may have been overtaken since."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     digest: str  # tells the delivery from all others
     delivery: str  # the forge's id, "" when it sent none
@@ -33,7 +33,7 @@ class Hint(BaseModel):
 class _Note(BaseModel):
     """The stored form of an issue's hints."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     v: Literal[1]
     hints: tuple[Hint, ...]

@@ -17,7 +17,7 @@ class ChangeState(StrEnum):
 class ChangeRequest(BaseModel):
     """The pull request of a branch; on the local forge, the branch itself."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     repo: str
     branch: str
@@ -35,7 +35,7 @@ class ChangeRequest(BaseModel):
 class RequestText(BaseModel):
     """What a change request says of itself: anybody's text."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     number: int
     title: str
@@ -45,7 +45,7 @@ class RequestText(BaseModel):
 class Revert(BaseModel):
     """A commit on the base branch that takes the content of another one back."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     commit: str  # the commit that reverts
     at: AwareDatetime
@@ -62,7 +62,7 @@ class ReviewVerdict(StrEnum):
 class Review(BaseModel):
     """A person's review of a change request."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     author: str
     verdict: ReviewVerdict

@@ -69,7 +69,7 @@ class CiReason(StrEnum):
 class CommitStatus(BaseModel):
     """One report about a commit."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     context: str  # who says it: `ci/local`, `build`, `coalmine/progress`
     state: StatusState
@@ -114,7 +114,7 @@ class CommitStatus(BaseModel):
 class CombinedStatus(BaseModel):
     """All that a forge knows of a commit's CI: the newest report of each context, and what must yet come."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     commit: str
     statuses: tuple[CommitStatus, ...] = ()  # by context, each once

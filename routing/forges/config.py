@@ -84,7 +84,7 @@ class IssueSourceConfig(BaseModel):
     Nothing is dispatched until its kill switch is off and it has repositories.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kind: str  # one of `routing.forges.registry`, or of `routing.trackers.registry`
     name: ForgeName  # its own, among all forges and trackers of the fleet

@@ -26,7 +26,7 @@ _OF_TOKENS = re.compile(
 class Remark(BaseModel):
     """What a reviewer wrote at a place in the change."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     thread: str = ""  # the forge's id of the thread that it is in, "" where remarks cannot be answered
     path: str = ""  # of the file
@@ -40,7 +40,7 @@ class Remark(BaseModel):
 class Feedback(BaseModel):
     """What one person submitted at one time."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     id: str  # `review:17`, `comment:4`: the same at every look
     author: str

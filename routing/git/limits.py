@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # settings are read without running anything
 class GitLimits(BaseModel):
     """Seconds for one command."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     answer_seconds: Seconds = 120.0  # until a remote has listed its branches
     files_seconds: Seconds = 14_400.0  # writing or reading the files of a work tree

@@ -25,7 +25,7 @@ BaseUrl = Annotated[str, AfterValidator(_checked_address)]
 class HttpLimits(BaseModel):
     """Time-outs, retries and bounds of a client."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     connect_seconds: Seconds = 5.0
     read_seconds: Seconds = 20.0  # of silence

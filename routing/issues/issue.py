@@ -28,7 +28,7 @@ _KEY = re.compile(rf"(?P<forge>{_FORGE}):(?P<repo>[A-Z][A-Z0-9_]{{0,49}})-(?P<nu
 class IssueRef(BaseModel):
     """The name of an issue: `local:shop#3`, `github:owner/shop#160`, `jira:SHOP#12`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     forge: str  # the forge's configured name, in lower case
     repo: str  # `owner/name`, or a bare name where the forge knows no owners
@@ -63,7 +63,7 @@ class IssueRef(BaseModel):
 class Comment(BaseModel):
     """A comment on an issue."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     id: int  # unique within the issue (local) or the forge
     author: _Text
@@ -78,7 +78,7 @@ class Comment(BaseModel):
 class Issue(BaseModel):
     """An issue as its forge described it at one moment. All text is from outside."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     ref: IssueRef
     title: Annotated[_Text, StringConstraints(min_length=1)]
@@ -107,7 +107,7 @@ class Issue(BaseModel):
 class IssueProblem(BaseModel):
     """Something in the forge that looks like an issue and cannot be read as one; the others are listed."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     where: str  # a file's name, or an address
     message: str  # what is wrong and what to do
@@ -116,7 +116,7 @@ class IssueProblem(BaseModel):
 class IssueListing(BaseModel):
     """The answer to a listing: what could be read, and what could not."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     issues: tuple[Issue, ...]  # by number
     problems: tuple[IssueProblem, ...] = ()

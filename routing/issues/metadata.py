@@ -71,7 +71,7 @@ class IssueMetadata(BaseModel):
     may fill.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     v: Literal[1] = 1
     difficulty: Annotated[

@@ -10,7 +10,7 @@ from routing.setting_types import Count, Days, Seconds, Switch
 class ModelSettings(BaseModel):
     """Off unless switched on: bodies of issues are sent to nobody by default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     enabled: Switch = False
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")] = (

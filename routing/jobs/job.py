@@ -64,7 +64,7 @@ class Priority(StrEnum):
 class JobRequest(BaseModel):
     """What is asked of the mailbox. Checked before anything is written."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     template: str  # reference: NAME, or NAME@v3 to pin a version
     task: Annotated[str, StringConstraints(min_length=1)]  # what is to be done, in words
@@ -104,7 +104,7 @@ class JobRequest(BaseModel):
 class NewTask(BaseModel):
     """The text of an issue that was changed while a job worked on it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     title: str
     text: str

@@ -54,7 +54,7 @@ class SignalKind(StrEnum):
 class Signal(BaseModel):
     """One fact. Facts with the same id are one fact."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     v: Literal[1] = 1
     id: str  # `merged:4be1…`: the kind and what makes the fact one of its own

@@ -41,7 +41,7 @@ class TurnKind(StrEnum):
 class Repair(BaseModel):
     """What CI, or reviewers, found at a pushed commit. What is too long is cut when it is made."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     commit: Annotated[str, StringConstraints(min_length=1, max_length=64)]  # that was looked at
     checks: tuple[str, ...] = ()  # names of those that failed
@@ -68,7 +68,7 @@ class FinishedTurn(BaseModel):
     in the tree on the host that is named.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     host: str  # that has the tree
     work_dir: str = ""  # the folder there that it is in, "" where that was not noted
@@ -125,7 +125,7 @@ class HindranceKind(StrEnum):
 class Hindrance(BaseModel):
     """What a job waits for that is neither its agent's nor its own to change."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     kind: HindranceKind
     since: float  # when it was first met, seconds since the epoch, the server's

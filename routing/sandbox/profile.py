@@ -60,7 +60,7 @@ Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,1
 class Injection(BaseModel):
     """A secret that the worker's proxy adds to requests for one host, so that the agent never holds it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     host: HostPattern  # `api.anthropic.com`, with a port if it is not 443
     header: HeaderName  # `x-api-key`, `authorization`
@@ -86,7 +86,7 @@ class Injection(BaseModel):
 class SandboxProfile(BaseModel):
     """What a version's sandbox lets its agent reach, beside its work tree."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     network: NetworkMode = NetworkMode.ALLOW_LIST
     allow: Annotated[tuple[HostPattern, ...], Field(max_length=_MOST)] = ()  # hosts, beside the usual ones

@@ -55,7 +55,7 @@ class VersionState(StrEnum):
 class Snapshot(BaseModel):
     """The content of a version: all that decides how its agent behaves. It holds no secrets."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     prompt: Annotated[str, StringConstraints(max_length=131_072)] = ""  # what precedes every task
     prompts: dict[TurnKind, KindText] = Field(default_factory=dict)  # in place of the kinds' own texts
@@ -111,7 +111,7 @@ class Snapshot(BaseModel):
 class Version(BaseModel):
     """A numbered snapshot of a template. Everything but the state is immutable."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     v: Literal[1] = 1  # form of this record
     template: str

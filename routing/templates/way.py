@@ -23,7 +23,7 @@ class StepTakenError(ConflictError):
 class Way(BaseModel):
     """A way that goes on, as its template keeps it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     v: Literal[1] = 1  # form of this record
     template: str

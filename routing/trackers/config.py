@@ -37,7 +37,7 @@ def _tables(value: object) -> object:
 class PlaceRoute(BaseModel):
     """Which issues' work goes to a repository: all that are named of it must fit."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     repository: Place
     label: Label | None = None
@@ -61,7 +61,7 @@ class PlaceRoute(BaseModel):
 class StateNames(BaseModel):
     """Which state an issue is moved to, by name; "" moves it nowhere."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     in_progress: StateName = "In Progress"
     in_review: StateName = ""

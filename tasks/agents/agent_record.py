@@ -16,7 +16,7 @@ from tasks.agents.mail.role import Role
 class AgentRecord(BaseModel):
     """An agent as stored. Later versions may add fields; those are passed over."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     v: Literal["1"] = "1"
     name: str  # its address; no other agent has it

@@ -33,7 +33,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 class CommonCase(BaseModel):
     """One line of the common form."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     instance_id: str
     repo: str

@@ -23,7 +23,7 @@ class WaitingNotice(BaseModel):
     `v` is the version of the record; a field may be added with a default, all else needs a new one.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     v: Literal[1] = 1
     notification: Notification

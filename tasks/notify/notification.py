@@ -62,7 +62,7 @@ FieldText = Annotated[str, AfterValidator(lambda text: one_line(text, LONGEST_FI
 class Notification(BaseModel):
     """What a sink sends. Its text is from outside: each part is one printable line of bounded length."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     v: Literal[1] = 1
     id: str  # the event's id and the kind; the same however often it is sent

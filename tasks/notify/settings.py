@@ -20,7 +20,7 @@ class NotifySettings(BaseModel):
     queue are stored, so it must not change.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     interval_seconds: Seconds = 2.0  # between two looks for news
     attempts: Annotated[Count, Field(le=100)] = 12  # of one notification before it is a dead letter

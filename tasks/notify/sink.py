@@ -59,7 +59,7 @@ def _kinds(value: object) -> object:
 class SinkSettings(BaseModel):
     """The settings of one sink, and what it is made from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kinds: Annotated[tuple[NotificationKind, ...], NoDecode, BeforeValidator(_kinds)] = ()  # (): all
 

@@ -12,7 +12,7 @@ from routing.setting_types import Count, NotNegative
 class BacktestSettings(BaseModel):
     """How much a backtest takes, and what its agents reach."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     cases: Path = Path("coalmine-cases")  # folder of the cases, on each host that serves the queue control
     pairs_at_once: Annotated[Count, Field(le=50)] = 1  # cases that are at work, over all backtests

@@ -13,7 +13,7 @@ from routing.setting_types import Count, Seconds
 class WatchSettings(BaseModel):
     """For how long pushed work is corrected, and with which labels an issue shows where it stands."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     fix_forwards: Annotated[int, Field(ge=0, le=100)] = 5  # corrective turns a job may have; 0: none
     fix_forward_seconds: Seconds = 3600.0  # after the first push, in which one may begin
@@ -35,7 +35,7 @@ class WatchSettings(BaseModel):
 class IssueSettings(BaseModel):
     """How issues are dispatched, remembered, watched and understood."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     fleet_size: Count = 100  # issues of all forges in progress at once
     backlog: BacklogSettings = BacklogSettings()

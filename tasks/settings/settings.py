@@ -62,7 +62,7 @@ Tokens = Annotated[int, Field(ge=1, le=10**15)]
 class _Section(BaseModel):
     """A section: frozen, and an unknown name in it is an error, as it is nearly always misspelt."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
 
 class OnRollback(StrEnum):
@@ -175,6 +175,7 @@ class Settings(BaseSettings):
     """Everything that can be set, with its default. Environment names are COALMINE_SECTION__FIELD."""
 
     model_config = SettingsConfigDict(
+        defer_build=True,
         env_prefix=PREFIX,
         env_nested_delimiter="__",
         extra="forbid",

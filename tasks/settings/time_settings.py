@@ -18,7 +18,7 @@ Lease = Annotated[Seconds, Field(ge=1, le=3600)]
 class TimeSettings(BaseModel):
     """Seconds between two looks, but for the lease and its number of renewals."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     lease_seconds: Lease = 30.0  # of jobs and turns
     renewals: Annotated[Count, Field(ge=2, le=100)] = 3  # within a lease: all but one of them may fail

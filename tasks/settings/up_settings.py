@@ -22,7 +22,7 @@ def _names(value: Any) -> Any:
 class UpSettings(BaseModel):
     """A program by its runtime's name, or any other by the shell line that starts it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     runtime: _Text = None  # claude, codex, gemini, opencode, or command
     agent: _Text = None  # shell line, for `command`

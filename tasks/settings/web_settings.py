@@ -10,7 +10,7 @@ from routing.setting_types import Switch
 class WebSettings(BaseModel):
     """On loopback by default; elsewhere only when that is said, and with a token."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"  # address to listen on
     port: Annotated[int, Field(ge=0, le=65_535)] = 8321  # 0: any that is free

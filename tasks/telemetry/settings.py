@@ -15,7 +15,7 @@ _HEADER = re.compile(r"([A-Za-z0-9_-]{1,100})=([\x21-\x2b\x2d-\x7e][\x20-\x2b\x2
 class TelemetrySettings(BaseModel):
     """An endpoint of OpenTelemetry, and what lets us in."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     endpoint: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] | None = (
         None  # of OTLP over HTTP; None: off

@@ -61,7 +61,7 @@ _FACTS: dict[SignalKind, tuple[str, bool]] = {
 class Traced(BaseModel):
     """What is remembered of a job between two events of it; as stored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     v: Literal[1] = 1
     waits_since: float | None = None  # seconds since the epoch, like all times here

@@ -16,6 +16,8 @@ assert "tasks.work.drain" not in sys.modules, "all fleets would share its event"
 preloaded = set(sys.modules)
 import tasks.celery
 tasks.celery._import_parts()
+from routing.jobs.job import JobRequest
+assert JobRequest.__pydantic_complete__, "each child would build it anew"
 print(*(name for name in sorted(set(sys.modules) - preloaded) if name.startswith(("routing", "harvest"))))
 """
 

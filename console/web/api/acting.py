@@ -36,7 +36,7 @@ Line = Annotated[str, BeforeValidator(_one_line), StringConstraints(max_length=5
 class Act(BaseModel):
     """What every call may say."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     by: Annotated[Line, StringConstraints(max_length=100)] = Field(
         default="", description="Who decides; kept with it. By default `token`."

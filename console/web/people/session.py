@@ -67,7 +67,7 @@ class Viewer:
 
 
 class _Session(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     name: str
     right: Right

@@ -42,7 +42,7 @@ _Flag = Annotated[bool, BeforeValidator(lambda value: value is not None and valu
 class _Sent(BaseModel):
     """A part of a body: strict, so that a number in quotes is a fault and not a number."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore", strict=True)
 
 
 class SentUser(_Sent):

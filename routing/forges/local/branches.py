@@ -40,7 +40,7 @@ MOST_KEPT = 4096
 class SeenBranch(BaseModel):
     """A branch as it was when it had commits that the main branch had not."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     schema_version: Literal[1] = 1
     branch: str

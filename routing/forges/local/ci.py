@@ -72,7 +72,7 @@ CANNOT_RUN, NOT_FOUND = 126, 127
 class StatusFile(BaseModel):
     """What is written of a commit. Other contexts than ours may be in it, and are kept."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     schema_version: Literal[1] = 1
     commit: str

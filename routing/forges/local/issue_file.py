@@ -102,7 +102,7 @@ Number = Annotated[int, Field(gt=0, lt=10**9)]
 class StoredComment(BaseModel):
     """A comment as it stands in the front matter; a person may leave out all but the text."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     id: Number | None = None
     author: Text = ""
@@ -116,7 +116,7 @@ class FrontMatter(BaseModel):
     Every key may be left out, so a file without front matter is an open issue.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     number: Number | None = None  # None: the file's name may have it
     title: Annotated[Text, StringConstraints(strip_whitespace=True)] | None = None

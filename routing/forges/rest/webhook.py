@@ -33,7 +33,7 @@ Short = Annotated[str, StringConstraints(max_length=SHORT_CHARACTERS), AfterVali
 class _Part(BaseModel):
     """A part of a body: strict, so that a number in quotes is a fault and not a number."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore", strict=True)
 
 
 class User(_Part):

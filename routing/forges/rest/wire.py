@@ -41,7 +41,7 @@ Login = Annotated[
 class Wire(BaseModel):
     """The base of all bodies: frozen, and never shown in an error, as it may hold a secret."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class WireLabel(Wire):

@@ -29,7 +29,7 @@ OFFER_SECONDS = 60.0
 class HandedWork(BaseModel):
     """The work of one half, fit to be judged on any host: one commit of nobody's on the pair's base."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     v: int = 1  # form of this record
     commit: str  # as the agent made it, for people

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 class _JiraAnswer(BaseModel):
     """A part of an answer; what is not named here is not read."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore", populate_by_name=True)
 
 
 #: The key of the category of states that end an issue; the others are `new` and `indeterminate`.

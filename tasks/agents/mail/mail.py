@@ -80,7 +80,7 @@ def _decoded(value: object) -> object:
 class Mail(BaseModel):
     """One mail as stored. Later versions may add fields; those are passed over."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     v: Literal["1"] = "1"
     id: str  # 16 hex digits

@@ -39,7 +39,7 @@ class Severity(StrEnum):
 class Payload(BaseModel):
     """No fields: everything is said in the body."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class WorkerDone(Payload):

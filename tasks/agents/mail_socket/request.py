@@ -34,7 +34,7 @@ _AWAITING = "noted: when this turn has ended cleanly, the next one begins with t
 class _Form(BaseModel):
     """A request: strict, and without unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True)
 
 
 class _Writing(_Form):

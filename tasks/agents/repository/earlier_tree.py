@@ -30,7 +30,7 @@ _MOST_RECORD_BYTES = 64 * 1024
 class TreeRecord(BaseModel):
     """A file in our git directory. It is written last: a tree without it is half made, and is made anew."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     v: int = 1
     remote_commit: str | None  # the job's branch on the remote when we last asked

@@ -68,7 +68,7 @@ _MOST_WRONG: Final = 20
 class Part(BaseModel):
     """A piece of a line; fields that are not named here are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
 
 class Form(Part):

@@ -20,7 +20,7 @@ from tasks.agents.session.state import SessionState
 class SessionRecord(BaseModel):
     """One session. Later versions may add fields; those are passed over."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     v: Literal["1"] = "1"
     name: str  # the agent's
