@@ -110,9 +110,12 @@ class Ticks:
         self._compare(self._store.beat())
 
     def look(self) -> None:
-        """See which store it is; while it does not answer, nothing is known."""
+        """See which store it is; while it does not answer, nothing is known.
+
+        A store that was never swept counts as swept now: a first sweep that is late takes no lease away.
+        """
         with suppress(UnavailableError):
-            self._compare(self._store.mark() or "")
+            self._compare(self._store.mark() or self._store.beat())
 
     def _compare(self, mark: str) -> None:
         """A store with another mark has lost everything that was in it, which one process says."""

@@ -211,6 +211,17 @@ def test_before_the_first_sweep_no_lease_is_lost(fleet: SteppedFleet) -> None:
     assert fleet.app.jobs.reap(at=fleet.clock()) == [job]
 
 
+def test_a_lease_is_its_holders_although_no_sweep_has_begun_yet(fleet: SteppedFleet) -> None:
+    """Whoever asks first after a pause, as a message that came again: a worker's start began the pulse."""
+    job = fleet.enqueue().job
+    fleet.app.ticks.look()
+    fence = fleet.claim(job, lease_seconds=3).fence
+    fleet.clock.forward(60)
+    assert fleet.app.jobs.claim(job, worker="w2", lease_seconds=30) is ClaimRefusal.TAKEN
+    assert fleet.app.jobs.reap(at=fleet.clock()) == []
+    assert fleet.app.job_store.renew([(job, fence)], extend_seconds=3) == [HELD]
+
+
 def test_sweeps_that_are_always_late_take_lost_leases(fleet: SteppedFleet) -> None:
     """Each sweep comes so late that holders get time; a lease that ran out before the last one had it."""
     job = fleet.enqueue().job

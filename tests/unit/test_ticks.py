@@ -99,7 +99,6 @@ def test_an_emptied_store_is_noticed_by_a_process_that_knew_it(store: TickStore,
     swept.beat()
     looked.look()
     store.redis.flushall()
-    looked.look()  # nothing is known yet
     with capture_logs() as logs:
         first = {"the one that swept": swept, "one that only looked": looked}.get(sees, new)
         first.beat()
