@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 import pytest_timeout
 import redis
+import structlog
 
 from routing.embedded.private_server import PrivateServer
 from routing.printable import valid
@@ -28,6 +29,15 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("coalmine")
+
+# What tests log is seen when one fails: tracebacks in colours, with the values of all names, take their time.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 # A shell that runs the suite in the background ignores SIGINT, and so would every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

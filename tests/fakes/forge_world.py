@@ -120,6 +120,7 @@ class ForgeWorld:
             "reader": "read",
             "out": "none",
         }
+        self._held: set[str] = set()  # commits that were looked for and found
         self._numbers = itertools.count(1)
         self._ids = itertools.count(500)
 
@@ -379,17 +380,15 @@ class ForgeWorld:
         return bench
 
     def has_commit(self, commit: str) -> bool:
-        """Whether the repository holds the commit."""
-        try:
-            self.repository.git("cat-file", "-e", f"{commit}^{{commit}}")
-        except GitError:
-            return False
-        return True
+        """Whether the repository holds the commit; what it once held stays."""
+        if commit not in self._held:
+            done = self.repository.git.attempt("cat-file", "-e", f"{commit}^{{commit}}")
+            self._held |= {commit} if done.returncode == 0 else set()
+        return commit in self._held
 
     def has_branch(self, name: str) -> bool:
         """Whether the repository has a branch of that name."""
-        known = self.repository.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/")
-        return name in known.splitlines()
+        return bool(self.repository.find(name))
 
     def log(self, revision: str, *options: str) -> list[dict[str, str]]:
         """Commits as git lists them, newest first."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import fakeredis
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -89,5 +90,14 @@ def watched(client: redis.Redis, mishaps: Mishaps, asked: list[str]) -> redis.Re
 
 def load_scripts(client: redis.Redis) -> None:
     """Have the server know all scripts, so that no step is sent twice for want of one."""
-    for text in script_sources().values():
-        client.script_load(text)
+    client.connection_pool.connection_kwargs["server"].script_cache |= _loaded()
+
+
+@cache
+def _loaded() -> dict[bytes, bytes]:
+    """What a server keeps that was sent all scripts."""
+    server = fakeredis.FakeServer()
+    with fakeredis.FakeRedis(server=server) as client:
+        for text in script_sources().values():
+            client.script_load(text)
+    return server.script_cache

@@ -1,8 +1,10 @@
 """A whole fleet for tests: the composition root with a clock, draws and a publisher of our own."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -118,6 +120,18 @@ def spend(parts: Coalmine, claim: Claim, usage: Usage, *, seconds: float = 0.0, 
     assert parts.sessions.end(end).done
 
 
+def _settings(**given: Any) -> Settings:
+    """Settings; they are frozen, and take a while to make, so those of one kind are made once a process."""
+    outside = sorted(item for item in os.environ.items() if item[0].startswith("COALMINE_"))
+    kind = repr((given, outside, Path.cwd()))
+    if kind not in _MADE:
+        _MADE[kind] = Settings(**given)
+    return _MADE[kind]
+
+
+_MADE: dict[str, Settings] = {}
+
+
 class SteppedFleet:
     """What a test does with a fleet, in few words."""
 
@@ -140,7 +154,7 @@ class SteppedFleet:
         self.generator = ScriptedGenerator(draws)
         self.broker = MemoryPublisher()
         self.app: Coalmine = compose(
-            Settings(
+            _settings(
                 canary=CanarySettings(enabled=enabled, policy=policy, on_rollback=on_rollback, steps=steps),
                 job=JobSettings(**settings.pop("job", {})),
                 **settings,

@@ -196,9 +196,7 @@ def test_work_goes_to_the_renamed_branch(tmp_path: Path, name: str) -> None:
 
 def rewritten(server: TemporaryRepository, bad: str) -> str:
     """A person takes a commit out of main, and puts another one in its place; returns that one."""
-    git = Git(server.bench)
-    git("checkout", "--quiet", "--detach", f"{bad}~1")
-    return server.more_work("main", {"news.txt": "of a person\n"})
+    return server.work("main", {"news.txt": "of a person\n"}, onto=f"{bad}~1")
 
 
 def test_only_its_own_commits_travel_when_main_was_rewritten(

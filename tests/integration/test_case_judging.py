@@ -13,7 +13,6 @@ from harvest.backtests.case import Case, HiddenFile
 from harvest.evidence.policy import TrialPolicy
 from harvest.pairs.pair_ledger import PairSettlement
 from routing.base import Base
-from routing.git.git import Git
 from routing.git.remote import Remote
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
@@ -93,7 +92,7 @@ class CaseBench:
         base = Base(branch="main", commit=self.repository.tip())
         commit = self.repository.work(f"w-{job.id}", {name: "done\n"})
         fact = handed_over(at=self.fleet.clock(), commit=commit)
-        return self.fleet.app.judging.hand_over(job, fact, packed(Git(self.repository.bench), commit, base))
+        return self.fleet.app.judging.hand_over(job, fact, packed(self.repository.git, commit, base))
 
     def work(self, claim: Claim, name: str) -> None:
         """Hand work over, and end the job."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email import message_from_bytes
+from functools import cache
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -116,6 +117,7 @@ class GitDoor:
         return int(headers.pop("Status", "200").split()[0]), headers, answer
 
 
+@cache
 def _backend() -> str:
     said = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True)
     return str(Path(said.stdout.strip()) / "git-http-backend")

@@ -240,10 +240,8 @@ class GiteaRoutes(GitHubRoutes):
     def pull(self, pull: WorldPull) -> dict[str, Any]:
         """A pull request, whose head keeps the branch's name as its label only once the branch is gone."""
         shown = super().pull(pull)
-        branches = self.world.repository.git(
-            "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"
-        ).split()
-        ref = pull.branch if pull.branch in branches else f"refs/pull/{pull.issue.number}/head"
+        is_there = self.world.has_branch(pull.branch)
+        ref = pull.branch if is_there else f"refs/pull/{pull.issue.number}/head"
         shown["head"] |= {"label": pull.branch, "ref": ref}
         return shown | {"merge_commit_sha": pull.merge_commit, "merged": pull.merged_at is not None}
 
