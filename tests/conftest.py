@@ -3,6 +3,7 @@
 Under pytest-xdist each process of the suite has a Redis server of its own.
 """
 
+import gc
 import signal
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -76,6 +77,16 @@ _WAITING_SUITES = frozenset({"integration", "acceptance", "real"})
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that wait, so that the others fill their time."""
     items.sort(key=lambda item: item.path.parent.name not in _WAITING_SUITES)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector look seldom, and not at what the collection made, which stays to the end.
+
+    It took a fifth of the time of tests that make applications.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)

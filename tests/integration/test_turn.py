@@ -291,6 +291,7 @@ def test_processes_of_others_are_left_alone(bench: AgentBench) -> None:
     assert running.result().ended_by is Ending.DRAIN
 
 
+@pytest.mark.long
 def test_200_megabytes_of_output_take_little_memory(bench: AgentBench) -> None:
     """Output is streamed; the log stays within its cap."""
     bench.limits = _limits(log_bytes=100_000)

@@ -152,7 +152,7 @@ def test_store_that_hangs_does_not_hang_the_door(tmp_path_factory: pytest.TempPa
             os.kill(server.pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_console_ends_at_a_signal(redis_server: PrivateServer, number: signal.Signals) -> None:
     """Within its grace, without a traceback and without the secret in its log."""
     with console(redis_server.url) as web:
@@ -165,6 +165,7 @@ def test_console_ends_at_a_signal(redis_server: PrivateServer, number: signal.Si
     assert "s3cr3t" not in said
 
 
+@pytest.mark.long
 def test_port_that_is_taken_is_reported(web: Console, redis_server: PrivateServer) -> None:
     """One line, exit code 5, and what to do."""
     port = web.address.rpartition(":")[2]
@@ -173,6 +174,7 @@ def test_port_that_is_taken_is_reported(web: Console, redis_server: PrivateServe
     assert f"port {port} of 127.0.0.1 is in use" in done.stderr
 
 
+@pytest.mark.long
 def test_secret_that_could_be_guessed_is_reported(
     redis_server: PrivateServer, redis_client: redis.Redis
 ) -> None:

@@ -284,6 +284,7 @@ def test_ledger_records_refuse_what_cannot_be() -> None:
             Settlement.model_validate({"index": 0, "kind": kind, "score": score})
 
 
+@pytest.mark.long
 def test_equally_good_canaries_are_seldom_rolled_back() -> None:
     """100 seeded trials with champion and canary at 0.7, outcomes late by arm and outcome."""
     rolled_back = sum(_late_trial(seed) is Verdict.ROLL_BACK for seed in range(100))

@@ -32,6 +32,7 @@ def step(state: DrawEvidence, draw: float, score: float | None, *, age: float = 
     return advance(state, [entry], [end]).state
 
 
+@pytest.mark.long
 def test_a_canary_whose_jobs_are_all_excluded_decides_nothing() -> None:
     """The champion's scores alone would reach either verdict; the exclusions hold both."""
     without = 0

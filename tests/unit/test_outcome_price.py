@@ -169,6 +169,7 @@ def test_a_record_that_has_expired_ends_the_interval(fleet: SteppedFleet) -> Non
     assert found["implementer@v2"].document()["is_cut"] is True
 
 
+@pytest.mark.long
 def test_a_sliding_window_would_pass_the_truth() -> None:
     """Why there is no interval then: its lower end, of the newest 200 jobs alone, gets beyond the price."""
     passed = 0

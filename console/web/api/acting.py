@@ -4,6 +4,7 @@ The token is sent as `Authorization: Bearer`. A browser's session is not enough:
 use it, as nothing here has the CSRF token of a form.
 """
 
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
@@ -147,6 +148,7 @@ def idempotency_key(request: Request) -> str:
     return request.headers.get(IDEMPOTENCY_KEY, "")[:500]
 
 
+@cache
 def body_of(form: type[Act]) -> dict[str, Any]:
     """What OpenAPI says of the body."""
     content = {"application/json": {"schema": form.model_json_schema()}}
