@@ -212,7 +212,7 @@ def test_before_the_first_sweep_no_lease_is_lost(fleet: SteppedFleet) -> None:
 
 
 def test_a_lease_is_its_holders_although_no_sweep_has_begun_yet(fleet: SteppedFleet) -> None:
-    """Whoever asks first after a pause, as a message that came again: a worker's start began the pulse."""
+    """Also for a message that comes again and asks first: a worker's start began the pulse."""
     job = fleet.enqueue().job
     fleet.app.ticks.look()
     fence = fleet.claim(job, lease_seconds=3).fence
