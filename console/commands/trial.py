@@ -45,6 +45,7 @@ from console.status.fleet_reading import read_open_trials, read_trials
 from harvest.evidence.policy import TrialPolicy
 from routing.cost import NO_COST
 from routing.errors import CorruptRecordError
+from routing.sandbox.profile import SandboxKind
 from routing.store.backtests.backtest_store import Backtest
 from routing.templates.trial import Mode
 from routing.templates.trial import Trial as TrialRecord
@@ -134,8 +135,24 @@ def open_(
     terminal.answer(
         {"changed": begun.changed, **begun_document(begun)},
         f"{run.id} {done}: {run.canary_id} against {run.champion_id}, {what}{place}",
-        *(said_of_costs(coalmine, run) if begun.changed else []),
+        *([*said_of_costs(coalmine, run), *said_of_reach(coalmine, run)] if begun.changed else []),
     )
+
+
+def said_of_reach(coalmine: Coalmine, run: TrialRecord | Backtest) -> list[Prose]:
+    """A warning where shadows run in no sandbox: nothing of them is delivered, yet they reach what we do."""
+    if isinstance(run, Backtest) or run.mode is not Mode.SHADOW:
+        return []
+    if coalmine.templates.find(run.canary_id).snapshot.sandbox not in {None, SandboxKind.NONE}:
+        return []
+    return [
+        Prose(
+            f"{run.canary_id} runs in no sandbox, so its shadows reach what their worker's user reaches: the "
+            "champion's work, and a local forge by its path. Where nobody may see them, propose it with the "
+            "sandbox bubblewrap or container.",
+            "yellow",
+        )
+    ]
 
 
 def said_of_costs(coalmine: Coalmine, run: TrialRecord | Backtest) -> list[Prose]:

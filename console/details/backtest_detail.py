@@ -90,7 +90,10 @@ class BacktestDetail:
 def report_of(parts: Coalmine, reference: str) -> BacktestReport:
     """The report by a backtest's id, or of the last one of a template. NotFoundError. O(pairs)."""
     run = parts.backtest_opening.find(reference)
-    return read_report(parts.backtest_store, parts.log_store, run, parts.trials.history(run.template))
+    return read_report(
+        parts.backtest_store, parts.log_store, run, parts.trials.history(run.template),
+        difference=parts.differences.in_list,
+    )  # fmt: skip
 
 
 def read_backtest(parts: Coalmine, reference: str) -> BacktestDetail:
@@ -102,10 +105,10 @@ def read_backtest(parts: Coalmine, reference: str) -> BacktestDetail:
         pairs=[_line(pair, lines.get(pair.index)) for pair in report.pairs],
         later=[
             ForetoldTrial(
-                trial=trial, difference=difference_cell(parts.differences.in_list(trial)),
-                agrees=foretold(report.run, trial),
+                trial=one.trial, difference=difference_cell(one.difference),
+                agrees=foretold(report.run, one.trial),
             )
-            for trial in report.later
+            for one in report.later
         ],
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """What a backtest came to, for people and scripts: who solved what, its cost, where the canary lost."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from harvest.backtests.case_pair import CasePair
@@ -54,6 +54,14 @@ class LostCase:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LaterTrial:
+    """A trial of the same version since, which says how well the backtest had predicted it."""
+
+    trial: Trial
+    difference: Difference | None  # that it found, with its interval; None: it ended without evidence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BacktestReport:
     """One backtest as it is now."""
 
@@ -69,7 +77,12 @@ class BacktestReport:
     looked: int = 0  # jobs of which that is known
     beyond: Sequence[str] = ()  # hosts beside the APIs of models that jobs in a sandbox could reach
     lines: Sequence[PairSettlement] = ()  # what became of the pairs, in the order of arrival
-    later: Sequence[Trial] = ()  # trials of the same version since, which say how well it had predicted them
+    later: Sequence[LaterTrial] = ()
+
+    @property
+    def kept_and_left_out(self) -> int:
+        """Pairs that were left out in which a kept result stood for the champion: it could not be why."""
+        return sum(line.kind == "excluded" and self.pairs[line.index].kept is not None for line in self.lines)
 
     def name_of(self, index: int) -> str:
         """The name of a pair's case."""
@@ -77,9 +90,13 @@ class BacktestReport:
 
 
 def read_report(
-    store: BacktestStore, logs: LogStore, run: Backtest, trials: Sequence[Trial] = ()
-) -> BacktestReport:
-    """Read a backtest with its pairs. Costs O(pairs). CorruptRecordError names a line that is damaged."""
+    store: BacktestStore, logs: LogStore, run: Backtest, trials: Sequence[Trial] = (), *,
+    difference: Callable[[Trial], Difference | None] = lambda _trial: None,
+) -> BacktestReport:  # fmt: skip
+    """Read a backtest with its pairs. Costs O(pairs). CorruptRecordError names a line that is damaged.
+
+    `trials` are those of its template, and `difference` says what one of them has found.
+    """
     pairs = parsed_lines(CasePair, store.pairs(run.id), of=f"the pairs of backtest {run.id}")
     lines = parsed_lines(
         PairSettlement, store.settlements(run.id), of=f"the settlements of backtest {run.id}"
@@ -102,7 +119,11 @@ def read_report(
         kept=sum(pair.kept is not None for pair in pairs), lost=lost,
         unconfined=sum(reach == _MACHINE for reach in reaches.values()), looked=len(reaches),
         lines=lines, beyond=_beyond(reaches.values()),
-        later=[one for one in trials if one.canary == run.canary and one.opened_at > run.opened_at],
+        later=[
+            LaterTrial(trial=one, difference=difference(one))
+            for one in trials
+            if one.canary == run.canary and one.opened_at > run.opened_at
+        ],
     )  # fmt: skip
 
 

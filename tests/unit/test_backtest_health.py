@@ -9,6 +9,7 @@ import redis
 
 from console.details.backtest_detail import report_of
 from console.output.trials.backtest_views import remarks, report_document
+from harvest.evidence.health import HealthCheck
 from harvest.evidence.policy import TrialPolicy
 from harvest.pairs.pair_ledger import PairSettlement
 from harvest.settling.score import ScoreRules
@@ -164,7 +165,7 @@ def _ids(made: SteppedBacktest) -> Iterator[str]:
 
 
 def test_a_kept_result_is_not_compared_in_time(fleet: SteppedFleet) -> None:
-    """Its job is not at work now; but what leaves out the pair is noted."""
+    """Its job is not at work now; but what leaves out the pair is noted, and said where that holds it."""
     cases = some_cases(1)
     SteppedBacktest(fleet, cases=cases).play(lambda _: 1.0)
     again = SteppedBacktest(fleet, cases=cases)
@@ -177,3 +178,9 @@ def test_a_kept_result_is_not_compared_in_time(fleet: SteppedFleet) -> None:
     (line,) = lines(again)
     assert (line.excluded_by, line.champion_age_seconds, line.canary_age_seconds) == (Arm.CANARY, None, None)
     assert line.waited == ()
+    report = report_of(fleet.app, again.run.id)
+    health = report.evidence.health
+    for _ in range(ENOUGH):
+        health = health.add(HealthCheck.EXCLUSIONS, Arm.CANARY, 0.5)
+    held = replace(report, evidence=replace(report.evidence, health=health))
+    assert "left out 1 had a kept result of the champion's" in " ".join(remarks(held))

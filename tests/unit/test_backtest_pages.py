@@ -13,8 +13,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from console.cli import app
-from console.details.backtest_detail import PairFate, PairLine, fate_of
-from console.output.trials.backtest_views import backtests_view, foretold
+from console.details.backtest_detail import PairFate, PairLine, fate_of, report_of
+from console.output.trials.backtest_views import backtests_view, foretold, later_words, report_document
 from console.pages.pair_squares import MOST_SQUARES, pair_squares, square
 from harvest.evidence.policy import TrialPolicy
 from harvest.pairs.pair_ledger import PairSettlement
@@ -163,6 +163,32 @@ def test_a_later_trial_says_whether_it_was_foretold(
     agrees = {"yes": True, "no": False}.get(words)
     assert foretold(made.now, fleet.app.trials.find(trial.id)) is agrees
     assert re.search(f"{trial.id}</a>.*<td>{words}</td>", got(made, f"/backtests/{made.run.id}").text)
+
+
+def test_a_report_stands_beside_the_trial_that_it_foretold(fake_redis: redis.Redis) -> None:
+    """A backtest and a trial by draw, both to their verdicts: these are said, and both differences."""
+    fleet = SteppedFleet(
+        fake_redis, policy=QUICK.model_copy(update={"share": 0.5, "revert_window_seconds": 0.0}),
+        judge=JudgeSettings(command="make test"), generator=random.Random(7),
+    )  # fmt: skip
+    fleet.add()
+    fleet.propose()
+    backtest = SteppedBacktest(fleet)
+    assert backtest.play(lambda _: 1.0).state is BacktestState.NOT_WORSE
+    fleet.clock.forward(1.0)
+    trial = fleet.open(backtest.canary)
+    for _ in range(100):
+        fleet.end(fleet.enqueue().job)
+        if fleet.app.harvester.harvest().outcomes:
+            break
+    assert fleet.app.trials.find(trial.id).state is TrialState.GRADUATED
+    report = report_of(fleet.app, backtest.run.id)
+    (later,) = report_document(report)["later_trials"]
+    assert (later["trial"], later["foretold"], later["difference"]["value"]) == (trial.id, True, 0.0)
+    assert later["difference"]["lower"] >= -QUICK.delta
+    words = later_words(report, report.later[0])
+    assert f"trial {trial.id} (draw) is graduated, as foretold; this backtest: the version is not" in words
+    assert re.search(r"in the trial: \+0\.00 \[-0\.\d+, \+.*; here: \+0\.00 \[-0\.\d+, \+", words)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from routing.sandbox.profile import Injection, NetworkMode, SandboxKind, Sandbox
 from routing.templates.version import Snapshot
 from tasks.agents.pairs.case_work import CaseWork
 from tasks.agents.proxy.hosts import OF_MODELS
-from tasks.agents.runtimes.runtime import RuntimeSpec
-from tasks.agents.sandbox.choice import choose
+from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec
+from tasks.agents.sandbox.choice import SandboxMissingError, choose
 from tasks.backtests.report import read_report
 from tasks.composition.pair_parts import case_work_of
 from tasks.settings.backtest_settings import BacktestSettings
@@ -67,6 +67,22 @@ def test_the_report_names_what_jobs_reach_beside_models(fake_redis: redis.Redis)
     report = read_report(app.backtest_store, app.log_store, made.now)
     assert report.beyond == ["*.shop.example", "models.example:8443"]
     assert (report.unconfined, report.looked) == (1, 2)
+
+
+def test_a_case_and_a_shadow_get_no_less_than_the_fleet_requires(fake_redis: redis.Redis) -> None:
+    """A case gives a version a sandbox that has none, if one works here; a shadow of it is not started."""
+    made = backtest_on(fake_redis)
+    work, job = case_work_of(made.fleet.app), made.jobs()[0]
+    none = RuntimeSpec.of(Snapshot(prompt="x", sandbox=SandboxKind.NONE))
+    works, broken = Bubblewrap(program="/usr/bin/bwrap"), Bubblewrap(why_not="it is not installed")
+    required = SandboxKind.BUBBLEWRAP
+    lifted = work.confined(job, none)
+    assert choose(lifted, required=required, bubblewrap=works).kind is required
+    with pytest.raises(SandboxMissingError, match="require_sandbox"):
+        choose(lifted, required=required, bubblewrap=broken)
+    shadow = work.confined(replace(job, case="", backtest=""), none)
+    with pytest.raises(RuntimeRefusedError, match="require_sandbox"):
+        choose(shadow, required=required, bubblewrap=works)
 
 
 @pytest.mark.parametrize("reached", ["models", "machine"])

@@ -14,6 +14,7 @@ import pytest
 import redis
 from rich.console import Console, RenderableType
 
+from console.commands.trial import said_of_reach
 from console.output.trials.trial_explanation import explanation_document, explanation_view
 from console.output.trials.trial_status import trial_view
 from console.status.fleet_reading import read_trials
@@ -34,6 +35,7 @@ from routing.sandbox.profile import NetworkMode, SandboxKind
 from routing.store.jobs.job_store import ClaimRefusal
 from routing.store.judging.judging_store import HandAnswer, HandedWork
 from routing.templates.trial import Arm, Mode, TrialState
+from routing.templates.version import Snapshot
 from tasks.agents.pairs.pair_work import PairWork
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import Worktree
@@ -143,6 +145,22 @@ def test_a_share_of_the_issues_is_paired(fake_redis: redis.Redis) -> None:
     assert (alone.trial, alone.partner) == ("", "")
     assert paired.partner
     assert fleet.broker.sent[-1][0] == paired.id  # the coin sent its shadow first
+
+
+def test_people_are_warned_of_shadows_without_a_sandbox(fake_redis: redis.Redis) -> None:
+    """Nothing of them is delivered, but they reach what their worker reaches; not said of one by draw."""
+    fleet = SteppedFleet(fake_redis, judge=JUDGE)
+    fleet.add()
+    for prompt, sandbox, policy, warns in (
+        ("two", None, PAIRS, True),
+        ("three", SandboxKind.BUBBLEWRAP, PAIRS, False),
+        ("four", SandboxKind.NONE, PAIRS, True),
+        ("five", SandboxKind.NONE, TrialPolicy(), False),
+    ):
+        content = Snapshot(prompt=prompt, sandbox=sandbox)
+        trial = fleet.open(fleet.app.templates.propose("implementer", content).version, policy)
+        assert ("runs in no sandbox" in shown(*said_of_reach(fleet.app, trial))) is warns
+        fleet.app.trials.stop(trial, by="ada")
 
 
 def test_share_1_is_for_pairs_alone(fake_redis: redis.Redis) -> None:

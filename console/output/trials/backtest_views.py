@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 
 from console.output.rendering import Prose, duration, evidence, iso, number, one_line, table, when
-from console.output.trials.difference_words import difference_words
+from console.output.trials.difference_words import difference_cell, difference_words
 from console.output.trials.pair_picture import pairs_document, pairs_view
 from console.output.trials.trial_explanation import unit_document, units_view
 from harvest.backtests.case import Case
 from harvest.backtests.case_health import alarms_of
 from harvest.backtests.case_proof import Dropped
 from harvest.evidence.explanation import ExplainedUnit
+from harvest.evidence.health import HealthCheck
 from harvest.pairs.pair_counts import SOLVED
 from harvest.pairs.pair_ledger import PairSettlement
 from routing.store.backtests.backtest_store import Backtest, BacktestState
@@ -22,7 +23,7 @@ from routing.templates.trial import Trial, TrialState
 if TYPE_CHECKING:  # lists of versions are shown without what runs backtests
     from tasks.backtests.collecting import Collected
     from tasks.backtests.common_import import LeftOut, SharedLines
-    from tasks.backtests.report import ArmCost, BacktestReport
+    from tasks.backtests.report import ArmCost, BacktestReport, LaterTrial
 
 
 def collected_document(done: "Collected", folder: Path) -> dict[str, Any]:
@@ -183,8 +184,9 @@ def report_document(report: "BacktestReport") -> dict[str, Any]:
         "network_beyond_models": list(report.beyond),
         "later_trials": [
             {
-                "trial": one.id, "mode": one.mode.value, "state": one.state.value,
-                "foretold": foretold(report.run, one),
+                "trial": one.trial.id, "mode": one.trial.mode.value, "state": one.trial.state.value,
+                "foretold": foretold(report.run, one.trial),
+                "difference": one.difference.document() if one.difference else None,
             }
             for one in report.later
         ],
@@ -215,12 +217,7 @@ def report_view(report: "BacktestReport") -> Iterator[RenderableType]:
         ],
     )
     yield from map(Prose, remarks(report))
-    for trial in report.later:
-        agrees = {None: "", True: ", as foretold", False: ", not as foretold"}[foretold(run, trial)]
-        yield Prose(
-            f"Since then trial {trial.id} ({trial.mode}) is {trial.state}{agrees}; this backtest: "
-            f"{VERDICTS[run.state]}."
-        )
+    yield from (Prose(later_words(report, one)) for one in report.later)
     for one in report.lost:
         yield ""
         yield f"lost: {one.name} (coalmine job logs {one.canary_job}; coalmine job logs {one.champion_job})"
@@ -274,7 +271,13 @@ def remarks(report: "BacktestReport") -> Iterator[str]:
 def held_words(report: "BacktestReport") -> Iterator[str]:
     """Which checks of its health have fired, and what people can do, or did, about it."""
     run = report.run
-    yield from (alarm.sentence for alarm in alarms_of(run, report.evidence))
+    alarms = alarms_of(run, report.evidence)
+    yield from (alarm.sentence for alarm in alarms)
+    if any(alarm.check is HealthCheck.EXCLUSIONS for alarm in alarms) and report.kept_and_left_out:
+        yield (
+            f"Of the pairs left out {report.kept_and_left_out} had a kept result of the champion's, so that "
+            f"{run.canary_id} alone could leave them out: look at their reasons, or run it with --fresh."
+        )
     if run.is_in_doubt:
         yield (
             f"Until a person decides, no verdict is carried out: `coalmine backtest resume {run.id}` or "
@@ -282,6 +285,17 @@ def held_words(report: "BacktestReport") -> Iterator[str]:
         )
     if run.released:
         yield f"A person let it go on although this was found: {', '.join(run.released)}."
+
+
+def later_words(report: "BacktestReport", later: "LaterTrial") -> str:
+    """How a trial since has ended, and how well that was foretold: both verdicts, and both differences."""
+    run, trial = report.run, later.trial
+    agrees = {None: "", True: ", as foretold", False: ", not as foretold"}[foretold(run, trial)]
+    return (
+        f"Since then trial {trial.id} ({trial.mode}) is {trial.state}{agrees}; this backtest: "
+        f"{VERDICTS[run.state]}. Difference in the trial: {difference_cell(later.difference)}; here: "
+        f"{difference_cell(report.difference)}."
+    )
 
 
 def foretold(run: Backtest, trial: Trial) -> bool | None:
