@@ -20,7 +20,7 @@ LEFT, RIGHT, TOP, BOTTOM = 100, 18, 8, 30
 _LEAST, MOST_MOMENTS = 5.0, 250
 
 #: Labels on the axis of time.
-_LABELS = 4
+_LABELS = 2
 
 
 def timeline_plot(moments: Sequence[Moment]) -> Markup:

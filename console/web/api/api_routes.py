@@ -16,6 +16,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from console.details.account_lines import account_document, account_lines
+from console.details.branch_changes import read_branch
 from console.details.job_detail import log_document, read_job
 from console.details.template_detail import read_difference, read_template, read_version
 from console.details.trial_detail import read_explanation, read_trial
@@ -129,6 +130,11 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
             return {"lines": [log_document(line) for line in parts.log_store.read(found.id)]}
 
         return await answered(request, lines)
+
+    @router.get("/jobs/{job}/diff", summary="What a job's branch changes", response_model=Document)
+    async def branch(request: Request, job: str) -> Response:
+        """The unified diff of what it pushed, where this host has a copy of its repository."""
+        return await answered(request, lambda: read_branch(parts, job).document())
 
     @router.get("/issues", summary="Issues of the backlog in a state", response_model=Document)
     async def issues(

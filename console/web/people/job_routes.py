@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from console.decisions.job_decisions import agent_of
+from console.details.branch_changes import read_branch
 from console.details.job_detail import read_job
 from console.output.job_views import JOB
 from console.pages.job_log import shown_log
@@ -38,6 +39,10 @@ def job_routes(parts: Coalmine) -> APIRouter:
         return await shown(
             parts, request, "job", "Jobs", lambda: _job(parts, job, every=all, words=q.strip())
         )
+
+    @router.get("/jobs/{job}/diff")
+    async def branch(request: Request, job: str) -> Response:
+        return await shown(parts, request, "branch", "Jobs", lambda: {"changes": read_branch(parts, job)})
 
     return router
 
