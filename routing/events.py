@@ -106,8 +106,9 @@ MEANINGS: dict[str, str] = {
     TRIAL_EXPIRED: "a trial reached its limit of jobs or days; the champion stays, a person is asked",
     TRIAL_CONTRADICTED: "signals after the verdict no longer support it",
     TRIAL_SHARE_CHANGED: "the evidence ramp changed the canary's share",
-    TRIAL_HELD: "a check of a trial's health has fired: no verdict is carried out until a person resumes it",
-    TRIAL_RESUMED: "a person let a trial decide again that a check of its health held",
+    TRIAL_HELD: "a check of a trial's health has fired, or a person holds it: "
+    "no verdict is carried out until a person resumes it",
+    TRIAL_RESUMED: "a person let a trial decide again that a check of its health, or a person, held",
     JOB_QUEUED: "a job was accepted, with its draw",
     JOB_CLAIMED: "a worker won the lease of a job",
     JOB_HELD: "a job could be claimed, and waits until the limits leave room for it",

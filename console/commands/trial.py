@@ -269,15 +269,27 @@ def stop(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: AsJs
     terminal.answer({"changed": step.changed, "trial": trial_document(step.trial)}, f"{step.trial.id} {done}")
 
 
+@trial_app.command(epilog=examples("trial hold implementer --reason 'the tests were flaky this week'"))
+def hold(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Have no verdict carried out until `trial resume`. It draws on, and still ends at its limits."""
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    found = coalmine.trials.find(trial)
+    step = coalmine.trials.hold(found, by=started(ctx).user, reason=reason)
+    if step.changed:
+        noted(ctx, found.id, reason=reason)
+    done = "is held" if step.changed else "is held by a person already; nothing was changed"
+    terminal.answer({"changed": step.changed, "trial": trial_document(step.trial)}, f"{found.id} {done}")
+
+
 @trial_app.command(epilog=examples("trial resume implementer --reason 'the forge was down for a day'"))
 def resume(ctx: typer.Context, trial: Trial, *, reason: Reason = "", as_json: AsJson = False) -> None:
-    """Let a trial decide again that holds itself, because its health is in doubt. It is recorded."""
+    """Let a trial decide again that a person holds, or that holds itself as its health is in doubt."""
     coalmine, terminal = opened(ctx, as_json=as_json)
     found = coalmine.trials.find(trial)
     step = coalmine.trials.resume(found, by=started(ctx).user, reason=reason)
     if step.changed:
         noted(ctx, found.id, reason=reason)
-    done = "decides again" if step.changed else "is held by no check; nothing was changed"
+    done = "decides again" if step.changed else "is held by no check and no person; nothing was changed"
     terminal.answer({"changed": step.changed, "trial": trial_document(step.trial)}, f"{found.id} {done}")
 
 

@@ -62,7 +62,7 @@ TRIAL = Metric(
 )
 TRIAL_HELD = Metric(
     name="coalmine_trial_held",
-    meaning="1 when checks of the open trial's health hold its verdict until a person decides",
+    meaning="1 when checks of the open trial's health, or a person, hold its verdict until a person decides",
     labels=("template",),
 )
 TRIAL_CONTRADICTED = Metric(

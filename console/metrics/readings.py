@@ -11,7 +11,6 @@ from console.metrics import metric_list as m
 from console.metrics.metric_list import Metric
 from console.output.trials.trial_attention import awaits_person
 from console.output.trials.trial_status import status_of
-from harvest.evidence.health import released_checks
 from harvest.settling.outcome_price import ChangeEnding
 from routing.accounts.breaker import version_of
 from routing.accounts.closed_account import closed_accounts
@@ -256,8 +255,7 @@ def _open_trial(parts: Coalmine, trial: Trial) -> Iterator[MetricReading]:
     name = trial.template
     evidence = parts.harvester.evidence(trial)
     status = status_of(trial, evidence, parts.trial_store.now())
-    held = evidence.health.alarms(released=released_checks(trial))
-    yield MetricReading(m.TRIAL_HELD, bool(held), (name,))
+    yield MetricReading(m.TRIAL_HELD, status.is_held, (name,))
     yield MetricReading(m.TRIAL_AGE, status.age_seconds, (name,))
     yield MetricReading(m.TRIAL_SHARE, trial.share, (name,))
     for arm, counts in (("champion", evidence.champion), ("canary", evidence.canary)):

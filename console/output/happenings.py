@@ -255,7 +255,7 @@ _OF_OTHERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     events.TRIAL_STOPPED: _verdict("was stopped without a verdict"),
     events.TRIAL_EXPIRED: _verdict("expired; the champion stays, and a person is asked"),
     events.TRIAL_CONTRADICTED: _verdict("is contradicted by what became known since"),
-    events.TRIAL_HELD: _verdict("holds itself until a person resumes it"),
+    events.TRIAL_HELD: _verdict("is held until a person resumes it"),
     events.TRIAL_RESUMED: _verdict("goes on, because a person resumed it"),
     events.BACKTEST_HELD: _verdict("holds itself until a person resumes it"),
     events.BACKTEST_RESUMED: _verdict("goes on, because a person resumed it"),

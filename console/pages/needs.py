@@ -7,7 +7,6 @@ from console.details.fleet_lines import QueueLine
 from console.details.gate_lines import ShutGate
 from console.output.rendering import duration
 from console.status.fleet_status import FleetStatus
-from harvest.evidence.health import released_checks
 from routing.backlog.item import BacklogState
 from routing.store.backtests.backtest_store import Backtest
 from routing.templates.trial import DamagedTrial, Trial, TrialState
@@ -114,18 +113,16 @@ def _people(status: FleetStatus) -> Iterator[Need]:
 
 
 def _trials(status: FleetStatus, last: Sequence[Trial], undecided: Container[str]) -> Iterator[Need]:
-    held = {
-        each.trial.id
-        for each in status.trials
-        if each.evidence.health.alarms(released=released_checks(each.trial))
-    }
+    held = {each.trial.id for each in status.trials if each.is_held}
     for trial in last:
         link = f"/trials/{trial.id}"
         if trial.id in held:
+            person = trial.hold and trial.hold.by
             yield Need(
-                what=f"Checks of its health hold the trial of {trial.canary_id}.",
+                what=f"{person or 'Checks of its health'} hold{'s' if person else ''} the trial of "
+                f"{trial.canary_id}.",
                 link=link,
-                remedy="Read which, then resume the trial or stop it.",
+                remedy="Read why, then resume the trial or stop it.",
             )
         if trial.id not in undecided:
             continue

@@ -20,8 +20,9 @@ from console.output.trials.trial_explanation import NO_GROUPS, Groups, explanati
 from console.output.trials.trial_status import TrialStatus, spent_words
 from console.output.trials.trial_words import error_words, questions, state_words
 from console.pages.evidence_plot import evidence_plot
+from console.pages.share_plot import share_plot, share_steps
+from console.pages.trial_checks import health_lines, verdict_needs
 from harvest.evidence.explanation import ExplainedUnit
-from harvest.evidence.health import released_checks
 
 #: What becomes of a trial when a question is answered.
 _THEN = {"worse": "rolled back", "not_worse": "graduated"}
@@ -32,6 +33,9 @@ LEAST_SETTLED, LEAST_EVIDENCE, MOST_TO_GO = 10, 1.5, 2_000
 
 #: The unit of which both arms have each one.
 PAIR = "pair"
+
+#: Changes of the share in their table, the newest.
+MOST_SHARES = 50
 
 #: To what a number of jobs to go is rounded, below how many.
 _STEPS = ((50, 5), (200, 10), (MOST_TO_GO + 1, 50))
@@ -79,9 +83,13 @@ def trial_page(
         "errors": error_words(status.evidence.policy, trial.place),
         "plan": plan,
         "reasons": status.reasons,
-        "is_held": trial.is_open and bool(status.evidence.health.alarms(released=released_checks(trial))),
+        "is_held": status.is_held,
         "unread": status.unread if trial.is_open else 0,
         "plot": evidence_plot(lines, status.decision.thresholds, asked),
+        "share_plot": share_plot(lines, trial.share),
+        "shares": share_steps(lines, trial.share)[-MOST_SHARES:],
+        "needs": verdict_needs(status),
+        "health": health_lines(status),
         "questions": _gauges(status),
         "limits": _limits(status),
         "arms": _arms(status),

@@ -20,6 +20,7 @@ from console.web.api.act_routes import act_routes
 from console.web.api.api_routes import ERRORS, PREFIX, api_routes
 from console.web.api.backtest_api_routes import backtest_api_routes
 from console.web.api.fleet_api_routes import fleet_api_routes
+from console.web.api.trial_api_routes import trial_api_routes
 from console.web.error_answers import answer_errors
 from console.web.headers import SecurityHeaders
 from console.web.machine_routes import machine_routes
@@ -119,6 +120,7 @@ def web_of(parts: Coalmine, *, token: str | None = None, source: SettingsSource 
             api_routes(parts),
             fleet_api_routes(parts, board, source),
             backtest_api_routes(parts),
+            trial_api_routes(parts),
             act_routes(parts, prefix=PREFIX, errors=ERRORS),
             page_routes(parts),
             job_routes(parts),

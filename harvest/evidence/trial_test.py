@@ -24,6 +24,7 @@ from harvest.evidence.verdict import Decision, Readings, Verdict, decide
 from harvest.evidence.wager import Null
 from routing.cost import NO_COST, Cost
 from routing.errors import CorruptRecordError
+from routing.templates.trial import TrialHold
 
 
 class DispatchLine(Protocol):
@@ -187,11 +188,13 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
         return self.canary.open + self.champion.open >= len(self.worse.open)
 
     def decide(
-        self, *, elapsed_days: float, spent: Cost = NO_COST, released: Collection[HealthCheck] = ()
-    ) -> Decision:
+        self, *, elapsed_days: float, spent: Cost = NO_COST, released: Collection[HealthCheck] = (),
+        hold: TrialHold | None = None,
+    ) -> Decision:  # fmt: skip
         """The verdict now, after so many days, and what its jobs have cost; 0.0 leaves that limit out.
 
-        `released` are the checks of its health that a person has let go: they no longer hold a verdict.
+        `released` are the checks of its health that a person has let go: they no longer hold a verdict. A
+        person's `hold` does, as a check does that has fired.
         """
         alarms = self.health.alarms(released=released)
         readings = Readings(
@@ -203,7 +206,10 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
             spent_usd=spent.usd,
             turns=spent.turns,
             unpriced_turns=spent.unknown,
-            alarms=tuple(alarm.sentence for alarm in alarms if alarm.check.holds_rollback),
+            alarms=(
+                *((hold.sentence,) if hold else ()),
+                *(alarm.sentence for alarm in alarms if alarm.check.holds_rollback),
+            ),
             doubts=tuple(alarm.sentence for alarm in alarms if not alarm.check.holds_rollback),
         )
         return decide(self.policy, readings)

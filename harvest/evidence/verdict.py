@@ -53,7 +53,9 @@ class Readings(BaseModel):
     spent_usd: float = 0.0  # by its jobs, of both versions, as far as it is known
     turns: int = 0  # of these jobs
     unpriced_turns: int = 0  # of these turns: those whose dollars are not known, or not all
-    alarms: tuple[str, ...] = ()  # checks of the trial's health that have fired, in whole sentences
+    alarms: tuple[
+        str, ...
+    ] = ()  # checks of its health that have fired, or a person's hold, in whole sentences
     doubts: tuple[str, ...] = ()  # those that hold a graduation alone
 
 
@@ -61,9 +63,9 @@ def decide(policy: TrialPolicy, readings: Readings) -> Decision:
     """Roll back before anything else, then graduate, then expire; else hold.
 
     When the evidence for both verdicts is there, the canary goes: a worse canary costs more than a lost
-    chance. While a check of the trial's health has fired, neither is carried out: the evidence cannot be
-    believed, whichever way it points; late scores alone hold a graduation only. The trial still ends at its
-    limits.
+    chance. While a check of the trial's health has fired, or a person holds it, neither is carried out: the
+    evidence is not to be acted on, whichever way it points; late scores alone hold a graduation only. The
+    trial still ends at its limits.
     """
     ln_evidence = {
         "worse": readings.ln_worse,

@@ -152,18 +152,19 @@ class Harvester:
         state = advance(before, dispatches, []).state
         # A verdict that was carried out is not held any more.
         released = released_checks(trial) if trial.is_open else tuple(HealthCheck)
-        decision = state.decide(elapsed_days=0.0, released=released)
+        hold = trial.hold if trial.is_open else None
+        decision = state.decide(elapsed_days=0.0, released=released, hold=hold)
         read, late = 0, False
         for settlement in settlements:
             if trial.is_open and decision.verdict is not Verdict.HOLD:
                 break  # the verdict comes with the outcome that decides it; the rest is read after it
             moved = advance(state, [], [settlement])
             state, late, read = moved.state, late or bool(moved.late), read + 1
-            decision = state.decide(elapsed_days=_days(trial, settlement.at), released=released)
+            decision = state.decide(elapsed_days=_days(trial, settlement.at), released=released, hold=hold)
         if decision.verdict is Verdict.HOLD and read == len(settlements) < BATCH:
             # Time, and money, decide after all that came in time.
             spent = self._spent(trial.id) if trial.is_open and before.policy.budget_usd else NO_COST
-            decision = state.decide(elapsed_days=_days(trial, now), spent=spent, released=released)
+            decision = state.decide(elapsed_days=_days(trial, now), spent=spent, released=released, hold=hold)
         after = replace_state(held, read=held.read + read, state=state)
         nothing_new = not dispatches and not read
         if nothing_new and (not trial.is_open or decision.verdict is Verdict.HOLD):

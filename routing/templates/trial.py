@@ -84,6 +84,21 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrialHold:
+    """A person holds a trial: it draws and counts, and no verdict is carried out."""
+
+    by: str  # who
+    reason: str  # why, in words; "" where nobody asked
+    at: float  # since when, seconds since the epoch, the server's
+
+    @property
+    def sentence(self) -> str:
+        """For people, as a reason why nothing is decided."""
+        why = f": {self.reason.rstrip('.')}" if self.reason else ""
+        return f"{self.by} holds the trial{why}."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
     """The stored facts of a trial; its evidence is read by the harvest floor from `evidence`."""
 
@@ -107,6 +122,7 @@ class Trial:
     dispatched: dict[Arm, int] = field(default_factory=dict)  # jobs drawn, per arm
     alarms: tuple[str, ...] = ()  # names of the checks of its health that have fired
     released: tuple[str, ...] = ()  # those of them that a person has let go
+    hold: TrialHold | None = None  # by a person; None: nobody holds it
     contradicted: bool = False  # whether later signals no longer support the verdict
 
     @property

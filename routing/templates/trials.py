@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError, NotFoundError
 from routing.store.redis.scripts import Answered
-from routing.store.trials.trial_store import OpenAnswer, ResumeAnswer, TrialStore
+from routing.store.trials.trial_store import HoldAnswer, OpenAnswer, ResumeAnswer, TrialStore
 from routing.store.trials.version_store import VersionStore
 from routing.templates.route import is_share
-from routing.templates.trial import DamagedTrial, Mode, Terms, Trial
+from routing.templates.trial import DamagedTrial, Mode, Terms, Trial, TrialHold
 from routing.templates.version import Version, checked_template_name
 from routing.templates.way import StepTakenError, WayMove
 
@@ -102,8 +102,22 @@ class Trials:
         )  # fmt: skip
         return TrialStep(trial=self.find(trial.id), changed=stopped)
 
+    def hold(self, trial: Trial, *, by: str, reason: str) -> TrialStep:
+        """Have no verdict carried out until a person resumes the trial; it draws on, and ends at its limits.
+
+        Recorded in the trial and in its event. No change for one that a person holds already; ConflictError
+        when it has ended.
+        """
+        said = TrialHold(by=by, reason=reason, at=0.0).sentence
+        data = {"trial": trial.id, "reasons": [said], "by": by, "reason": reason}
+        answer = self._trials.hold(trial, by=by, reason=reason, data=data)
+        if answer is HoldAnswer.CLOSED:
+            message = f"trial {trial.id} has ended: there is no verdict to hold; nothing was changed"
+            raise ConflictError(message)
+        return TrialStep(trial=self.find(trial.id), changed=answer is HoldAnswer.OK)
+
     def resume(self, trial: Trial, *, by: str, reason: str = "") -> TrialStep:
-        """Let a trial decide again that checks of its health hold; recorded in its event with who did it.
+        """Let a trial decide again that checks of its health or a person hold; its event has who did it.
 
         No change for a trial that nothing holds. ConflictError when it has ended, or another check has fired
         since it was read.

@@ -127,7 +127,8 @@ def _contradicted(event: Event, _: EventFacts) -> Notification:
 
 
 def _trial_held(event: Event, _: EventFacts) -> Notification:
-    what = "holds itself: its evidence cannot be believed"
+    is_person = bool(event.data.get("by"))
+    what = "is held by a person" if is_person else "holds itself: its evidence cannot be believed"
     return _of_version(event, NotificationKind.NEEDS_HUMAN, what)
 
 

@@ -55,6 +55,9 @@ def test_dispatch_and_accounts(coalmine: CommandLine, template: str) -> None:
 def test_trials_and_versions(coalmine: CommandLine, template: str) -> None:
     """With their reasons; what was refused was not decided."""
     coalmine.shown("trial", "open", template)
+    for _ in range(2):
+        coalmine.shown("trial", "hold", template, "--reason", "flaky tests")
+    coalmine.shown("trial", "resume", template, "--reason", "repaired")
     coalmine.shown("trial", "stop", template, "--reason", "wrong model")
     coalmine.shown("template", "promote", "implementer@v2", "--reason", "read it")
     coalmine.shown("template", "revert", template, "--reason", "worse")
@@ -62,7 +65,8 @@ def test_trials_and_versions(coalmine: CommandLine, template: str) -> None:
     coalmine.shown("template", "policy", template, "canary")
     assert coalmine("template", "reject", "implementer@v1").exit_code == 4
     assert noted(coalmine)[2:] == [
-        ("trial open", "implementer@v2", ""), ("trial stop", "implementer-t1", "wrong model"),
+        ("trial open", "implementer@v2", ""), ("trial hold", "implementer-t1", "flaky tests"),
+        ("trial resume", "implementer-t1", "repaired"), ("trial stop", "implementer-t1", "wrong model"),
         ("template promote", "implementer@v2", "read it"), ("template revert", "implementer@v1", "worse"),
         ("template policy", "implementer", "canary"),
     ]  # fmt: skip

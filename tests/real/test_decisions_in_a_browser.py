@@ -109,6 +109,8 @@ def acts(fleet: SteppedFleet) -> list[Act]:
         (issue_page, "/issue/pause", "", "Put it back into the queue"),
         (issue_page, "/issue/resume", "", "Take it out of the queue"),
         (trial, f"{trial}/resume", "", "let go on"),
+        (trial, f"{trial}/hold", "", "Ada holds the trial: the reason."),
+        (trial, f"{trial}/resume", "", "not: Ada holds the trial"),
         (trial, f"{trial}/stop", "", "stopped"),
         (backtest, f"{backtest}/resume", "", "not: Checks of its health hold it"),
         (backtest, f"{backtest}/stop", "", "stopped"),
@@ -129,7 +131,7 @@ def test_every_decision_is_made_by_clicks(web: Console, fleet: SteppedFleet, bro
     sign_in(browser, web.address)
     browser.complaints()
     done = set[str]()
-    for path, action, value, then in acts(fleet):
+    for known, (path, action, value, then) in enumerate(acts(fleet), start=1):
         browser.open(web.address + path)
         form = f'form[action="{action}"]'
         assert action == "/workers/drain" or not _says(browser, then), (action, browser.text("main"))
@@ -140,7 +142,6 @@ def test_every_decision_is_made_by_clicks(web: Console, fleet: SteppedFleet, bro
         if action.endswith("/message"):
             browser.write(f"details[open] {form} [name=words]", "Use port 8080.")
         browser.click(f"details[open] {form} button")
-        known = len(done) + 1
         wait_until(
             lambda known=known: len(fleet.app.decisions.newest(50, before="")) == known,  # type: ignore[misc]
             description=f"{action} is noted",

@@ -197,6 +197,8 @@ SMALL_FILES = {
     "console/decisions/worker_decisions.py": "one file for each thing that people decide about",
     "console/pages/markdown.py": "what an issue may become on a page: one rule, apart from the templates",
     "console/pages/pair_squares.py": "a picture, as `evidence_plot` is",
+    "console/pages/share_plot.py": "a picture, as `evidence_plot` is",
+    "console/web/api/trial_api_routes.py": "what the API says of trials, as their page shows them",
     "console/web/api/backtest_api_routes.py": "what the API says of backtests, as their page shows them",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
     "console/doctor/traces.py": "one file for each subject of the checks",

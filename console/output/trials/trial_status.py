@@ -80,6 +80,12 @@ class TrialStatus:
         return [str(reason) for reason in review.get("reasons", ())] or [self.trial.reason]
 
     @property
+    def is_held(self) -> bool:
+        """Whether checks of its health, or a person, keep its verdict from being carried out."""
+        fired = self.evidence.health.alarms(released=released_checks(self.trial))
+        return self.trial.is_open and (bool(fired) or self.trial.hold is not None)
+
+    @property
     def unread(self) -> int:
         """How many jobs were drawn since the last harvest, which the evidence does not have yet.
 
@@ -132,6 +138,9 @@ def trial_document(trial: Trial) -> dict[str, Any]:
         "closed_at": iso(trial.closed_at),
         "reason": trial.reason,
         "held_by": list(trial.alarms),
+        "hold": None
+        if trial.hold is None
+        else {"by": trial.hold.by, "reason": trial.hold.reason, "at": iso(trial.hold.at)},
         "released": list(trial.released),
         "contradicted": trial.contradicted,
         "policy": TrialPolicy.from_json(trial.policy).model_dump(mode="json"),
@@ -160,6 +169,7 @@ def status_of(
             elapsed_days=age / _SECONDS_A_DAY,
             spent=sum(costs.values(), NO_COST),
             released=released_checks(trial),
+            hold=trial.hold if trial.is_open else None,
         ),
         age_seconds=age,
     )
@@ -229,7 +239,7 @@ def trial_view(status: TrialStatus) -> Iterator[RenderableType]:
     yield text(f"verdict: {status.verdict.replace('_', ' ')}", "bold")
     for reason in status.reasons:
         yield Prose(f"  {reason}")
-    if trial.is_open and status.evidence.health.alarms(released=released_checks(trial)):
+    if status.is_held:
         yield text(f"  Go on with `coalmine trial resume {trial.id}`, or end it with `trial stop`.", "yellow")
     if trial.released:
         yield text(f"  A person let it go on although this was found: {', '.join(trial.released)}.", "dim")

@@ -118,6 +118,7 @@ ACTS: dict[str, ApiAct] = {
     "/issue/pause": ApiAct("Take an issue out of the queue", IssueAct, _issue),
     "/issue/resume": ApiAct("Put an issue back into the queue", IssueAct, _issue),
     "/trials/{thing}/stop": ApiAct("End a trial or a way without a verdict", ReasonedAct, _trial),
+    "/trials/{thing}/hold": ApiAct("Have no verdict of a trial carried out", ReasonedAct, _trial),
     "/trials/{thing}/resume": ApiAct("Let a trial decide again that is held", ReasonedAct, _trial),
     "/backtests/{thing}/stop": ApiAct("End a backtest without a verdict", ReasonedAct, _backtest),
     "/backtests/{thing}/resume": ApiAct("Let a backtest decide again that is held", ReasonedAct, _backtest),

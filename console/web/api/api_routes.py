@@ -19,13 +19,11 @@ from console.details.account_lines import account_document, account_lines
 from console.details.branch_changes import read_branch
 from console.details.job_detail import log_document, read_job
 from console.details.template_detail import read_difference, read_template, read_version
-from console.details.trial_detail import read_explanation, read_trial
 from console.output.event_views import decision_document, event_document
 from console.output.issue_detail import detail_of
 from console.output.issue_views import detail_document, issue_document
 from console.output.job_views import job_document
 from console.output.template_views import template_documents
-from console.output.trials.trial_attention import trial_documents
 from console.status.fleet_reading import read_status
 from console.status.status_document import status_document
 from console.web.request_limits import in_thread
@@ -82,21 +80,6 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
     ) -> Response:
         """The lines of a unified diff of their contents."""
         return await answered(request, lambda: read_difference(parts, version, other).document())
-
-    @router.get("/trials", summary="All trials of all templates", response_model=Document)
-    async def trials(request: Request) -> Response:
-        """Open and closed ones, without their evidence; a `damaged` one has its key."""
-        return await answered(request, lambda: {"trials": _trials(parts)})
-
-    @router.get("/trials/{trial}", summary="One trial", response_model=Document)
-    async def trial(request: Request, trial: Annotated[str, Path(description=_TRIAL)]) -> Response:
-        """Its arms, its evidence with the thresholds, and the verdict now."""
-        return await answered(request, lambda: read_trial(parts, trial).document())
-
-    @router.get("/trials/{trial}/explanation", summary="What a verdict rests on", response_model=Document)
-    async def explanation(request: Request, trial: Annotated[str, Path(description=_TRIAL)]) -> Response:
-        """Every job of the trial in the order of dispatch, with its factors."""
-        return await answered(request, lambda: read_explanation(parts, trial).document())
 
     @router.get("/jobs", summary="Jobs, the newest first", response_model=Document)
     async def jobs(  # noqa: PLR0917 - given by name
@@ -217,16 +200,11 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
     return router
 
 
-_TRIAL = "A trial's id, or a template for its open or last one."
 ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"description": "There is no such thing.", "content": {"application/problem+json": {}}},
     422: {"description": "A parameter is malformed.", "content": {"application/problem+json": {}}},
     503: {"description": "The store does not answer.", "content": {"application/problem+json": {}}},
 }
-
-
-def _trials(parts: Coalmine) -> list[Document]:
-    return trial_documents(parts, parts.templates.names())
 
 
 async def answered(request: Request, read: Callable[[], Mapping[str, Any]]) -> Response:

@@ -172,6 +172,11 @@ def _stop_trial(parts: Coalmine, decision: SentDecision) -> Decided:
     return Decided(_trial(step.trial.id), changed=step.changed)
 
 
+def _hold_trial(parts: Coalmine, decision: SentDecision) -> Decided:
+    step = parts.trials.hold(parts.trials.find(decision.thing), by=decision.by, reason=decision.reason)
+    return Decided(_trial(step.trial.id), changed=step.changed)
+
+
 def _resume_trial(parts: Coalmine, decision: SentDecision) -> Decided:
     trial = parts.trials.find(decision.thing)
     step = parts.trials.resume(trial, by=decision.by, reason=decision.reason)
@@ -281,6 +286,7 @@ STEPS: dict[str, Step] = {
     "/issue/pause": _pause_issue,
     "/issue/resume": _resume_issue,
     "/trials/{thing}/stop": _stop_trial,
+    "/trials/{thing}/hold": _hold_trial,
     "/trials/{thing}/resume": _resume_trial,
     "/backtests/{thing}/stop": _stop_backtest,
     "/backtests/{thing}/resume": _resume_backtest,

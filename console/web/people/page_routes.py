@@ -28,6 +28,7 @@ from console.output.trials.backtest_views import TONES, VERDICTS
 from console.output.trials.difference_words import difference_cell
 from console.output.trials.price_words import prices_shown
 from console.output.trials.trial_attention import awaits_person
+from console.output.trials.trial_replay import figures, replayed
 from console.pages.needs import needs_of
 from console.pages.outcome_bars import PATTERNS, outcome_bars, swatch
 from console.pages.rendering import STATIC, fact_rows
@@ -82,6 +83,10 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
     async def trial(request: Request, trial: str, *, all: bool = False) -> Response:  # noqa: A002 - in the URL
         most = sys.maxsize if all else rows_of(request, LEDGER_LENGTH)
         return await shown(request, "trial", "Trials", lambda: _trial(parts, trial, most=most))
+
+    @router.get("/trials/{trial}/replay")
+    async def replay(request: Request, trial: str) -> Response:
+        return await shown(request, "replay", "Trials", lambda: _replay(parts, trial))
 
     @router.get("/issues")
     async def issues(request: Request, state: BacklogState | None = None) -> Response:
@@ -226,6 +231,14 @@ def _trial(parts: Coalmine, reference: str, *, most: int) -> dict[str, Any]:
     found = read_explanation(parts, reference)
     most, plan = min(most, len(found.lines)), said_of_trial(parts, found.status.trial)
     return trial_page(found.status, found.lines, found.groups, most=most, plan=plan)
+
+
+def _replay(parts: Coalmine, reference: str) -> dict[str, Any]:
+    """O(jobs of the trial), so it is done when a person asks for it."""
+    found = replayed(parts, parts.trials.find(reference))
+    stored = figures(found.stored) if found.stored else {}
+    rows = [(name, stored.get(name, "-"), value) for name, value in figures(found.recomputed).items()]
+    return {"replay": found, "figures": rows}
 
 
 def _issues(parts: Coalmine, state: BacklogState | None, most: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from routing.store.redis.faults import redis_errors
 from routing.store.redis.scripts import Answered, Script, answered, flat_json
 from routing.store.redis.store import Store
 from routing.templates.step import StepPlace
-from routing.templates.trial import Arm, Mode, Terms, Trial, TrialState
+from routing.templates.trial import Arm, Mode, Terms, Trial, TrialHold, TrialState
 from routing.templates.way import WayMove, written
 
 
@@ -60,7 +60,16 @@ class ResumeAnswer(StrEnum):
 
     OK = "ok"
     OTHER = "other"  # other checks have fired since the trial was read
-    QUIET = "quiet"  # no check holds it
+    QUIET = "quiet"  # neither a check nor a person holds it
+    CLOSED = "closed"  # it has ended
+    UNKNOWN = "unknown"
+
+
+class HoldAnswer(StrEnum):
+    """What became of a person's hold. All but OK changed nothing."""
+
+    OK = "ok"
+    HELD = "held"  # a person holds it already
     CLOSED = "closed"  # it has ended
     UNKNOWN = "unknown"
 
@@ -83,6 +92,7 @@ _ADVANCE = Script(
     flags="contradicted",
 )
 _RESUME = Script("trial_resume", ResumeAnswer, keys="trial", indexes="events", args="id alarms data")
+_HOLD = Script("trial_hold", HoldAnswer, keys="trial", indexes="events", args="id by reason data")
 _READ = Script("trial_read", bool, keys="settlements", indexes="trials:moved", args="id seen")
 
 
@@ -139,10 +149,17 @@ class TrialStore(Store):
         )  # fmt: skip
 
     def resume(self, trial: Trial, *, data: dict[str, Any]) -> ResumeAnswer:
-        """Release the checks that held the trial when it was read."""
+        """Release the checks that held the trial when it was read, and what a person's hold was."""
         return self.call(
             _RESUME, trial=self.keys.trial(trial.id), id=trial.id, alarms=" ".join(trial.alarms),
             data=json.dumps(data), doing=f"resuming trial {trial.id}",
+        )  # fmt: skip
+
+    def hold(self, trial: Trial, *, by: str, reason: str, data: dict[str, Any]) -> HoldAnswer:
+        """Have no verdict carried out until a person resumes the trial."""
+        return self.call(
+            _HOLD, trial=self.keys.trial(trial.id), id=trial.id, by=by, reason=reason,
+            data=json.dumps(data), doing=f"holding trial {trial.id}",
         )  # fmt: skip
 
     def read(self, trial: str) -> Trial | None:
@@ -221,5 +238,12 @@ def parsed_trial(identifier: str, fields: dict[str, str]) -> Trial:
         dispatched={arm: int(fields.get(f"dispatched:{arm}", 0)) for arm in Arm},
         alarms=tuple(fields.get("alarms", "").split()),
         released=tuple(fields.get("released", "").split()),
+        hold=_hold(fields),
         contradicted=fields.get("contradicted") == "1",
     )
+
+
+def _hold(fields: dict[str, str]) -> TrialHold | None:
+    if "hold_by" not in fields:
+        return None
+    return TrialHold(by=fields["hold_by"], reason=fields["hold_reason"], at=float(fields["hold_at"]))

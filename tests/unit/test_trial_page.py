@@ -1,0 +1,102 @@
+"""The page of a trial: what each verdict needs, its health, its share over time, and its replay."""
+
+import re
+
+import pytest
+import redis
+
+from console.pages.share_plot import share_plot, share_steps
+from console.pages.trial_checks import health_lines, verdict_needs
+from console.status.fleet_reading import read_open_trials
+from harvest.draws.draw_ledger import Dispatched
+from harvest.evidence.explanation import ExplainedUnit
+from harvest.evidence.policy import TrialPolicy
+from routing.jobs.signal import SignalKind
+from routing.store.redis.health import Status
+from routing.templates.trial import Arm
+from tests.fleets.stepped_fleet import SteppedFleet
+
+POLICY = TrialPolicy(share=0.5, revert_window_seconds=0.0, guardrails=())
+
+
+@pytest.fixture
+def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+    """A fleet on trial whose draws take turns."""
+    made = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 100, policy=POLICY)
+    made.on_trial()
+    return made
+
+
+def work(fleet: SteppedFleet, count: int, *, canary: SignalKind, champion: SignalKind) -> None:
+    """So many jobs of both arms in turn, and a harvest."""
+    for _ in range(count):
+        job = fleet.enqueue().job
+        fleet.end(job, canary if fleet.app.jobs.find(job).arm is Arm.CANARY else champion)
+    fleet.app.harvester.harvest()
+
+
+def test_a_verdict_says_what_it_still_needs(fleet: SteppedFleet) -> None:
+    """At first its evidence alone is missing; a person's hold is another thing that is in its way."""
+    work(fleet, 4, canary=SignalKind.FINISHED, champion=SignalKind.FINISHED)
+    (status,), _ = read_open_trials(fleet.app, fleet.clock())
+    back, on = verdict_needs(status)
+    assert [check.done for check in back.checks] == [False, True, True]
+    assert [check.done for check in on.checks] == [False, True, True, True]
+    assert re.search(r"not worse: [\d.]+ of 20$", on.checks[0].said)
+    fleet.app.trials.hold(status.trial, by="Ada", reason="wait")
+    work(fleet, 60, canary=SignalKind.AGENT_ERRORED, champion=SignalKind.FINISHED)
+    (status,), _ = read_open_trials(fleet.app, fleet.clock())
+    back, on = verdict_needs(status)
+    assert [check.done for check in back.checks] == [True, True, False]
+    assert back.checks[-1].said == "Ada holds it"
+    assert not back.is_due
+    assert [check.done for check in on.checks[:2]] == [False, False], "who is worse cannot graduate"
+
+
+def test_every_check_of_its_health_has_its_counts(fleet: SteppedFleet) -> None:
+    """Also those that nothing happened to; one that fired holds, until a person lets it go."""
+    work(fleet, 80, canary=SignalKind.UNREACHABLE, champion=SignalKind.FINISHED)
+    (status,), _ = read_open_trials(fleet.app, fleet.clock())
+    draws, exclusions, limits, _ = health_lines(status)
+    assert (draws.events, draws.canary, draws.expected, draws.state) == (80, 40, 40.0, Status.OK)
+    assert (exclusions.events, exclusions.canary, exclusions.state) == (40, 40, Status.PROBLEM)
+    assert (limits.events, limits.state) == (0, Status.OK)
+    fleet.app.trials.resume(status.trial, by="ada", reason="the forge was down")
+    (status,), _ = read_open_trials(fleet.app, fleet.clock())
+    assert health_lines(status)[1].state is Status.WARNING
+
+
+def unit(index: int, share: float) -> ExplainedUnit:
+    """A job that was drawn with a share."""
+    line = Dispatched(
+        index=index, job_id=f"{index:016x}", arm=Arm.CHAMPION, share=share, draw=0.99, baseline=0.5
+    )
+    return ExplainedUnit(dispatched=line, settlement=None, score=None)
+
+
+def test_the_share_is_drawn_in_steps() -> None:
+    """From which job on which share held, with that of the next draw at the end."""
+    lines = [unit(number, 0.1 if number < 30 else 0.2) for number in range(40)]
+    assert share_steps(lines, 0.4) == [(1, 0.1), (31, 0.2), (41, 0.4)]
+    drawn = str(share_plot(lines, 0.4))
+    heights = re.findall(r",([\d.]+)", re.search(r'points="([^"]*)"', drawn)[1])  # type: ignore[index]
+    assert heights == sorted(heights, key=float, reverse=True), "a larger share is higher"
+    assert "0.4 now, 0.1 at first, 2 changes" in drawn
+    assert share_plot([], 0.1) == ""
+
+
+def test_a_replay_is_made_when_it_is_asked_for(fleet: SteppedFleet) -> None:
+    """It says identical, and different once the stored state was changed; the API has both states."""
+    work(fleet, 6, canary=SignalKind.FINISHED, champion=SignalKind.AGENT_ERRORED)
+    page = fleet.web.get("/trials/implementer", Accept="text/html").text
+    assert '<a href="/trials/implementer-t1/replay">' in page
+    assert "what it takes" in page
+    said = fleet.web.get("/trials/implementer-t1/replay", Accept="text/html").text
+    assert "identical</span>: the ledger of 6 jobs" in said
+    assert fleet.web.get("/api/v1/trials/implementer/replay").json()["same"]
+    key = "coalmine:trial:implementer-t1"
+    stored = fleet.redis.hget(key, "evidence")
+    fleet.redis.hset(key, "evidence", stored.replace('\\"settled\\":3', '\\"settled\\":2'))
+    said = fleet.web.get("/trials/implementer-t1/replay", Accept="text/html").text
+    assert "different</span>" in said
+    assert not fleet.web.get("/api/v1/trials/implementer/replay").json()["same"]
