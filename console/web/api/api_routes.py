@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from console.details.account_lines import account_document, account_lines
 from console.details.branch_changes import read_branch
+from console.details.issue_graph import read_graph
 from console.details.job_detail import log_document, read_job
 from console.details.template_detail import read_difference, read_template, read_version
 from console.output.event_views import decision_document, event_document
@@ -133,6 +134,14 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
             }
 
         return await answered(request, page)
+
+    @router.get("/issues/graph", summary="Which issues wait for which", response_model=Document)
+    async def graph(
+        request: Request, around: Annotated[str, Query(description="Only near this issue.")] = ""
+    ) -> Response:
+        """In layers, without what is finished; `hidden` more issues have dependencies."""
+        near = IssueRef.parse(around) if around else None
+        return await answered(request, lambda: read_graph(parts, near).document())
 
     @router.get("/issue", summary="One issue", response_model=Document)
     async def issue(

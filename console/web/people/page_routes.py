@@ -17,6 +17,7 @@ from starlette.responses import Response
 from console.details.account_lines import account_lines
 from console.details.fleet_lines import read_fleet_lines
 from console.details.gate_lines import shut_gates
+from console.details.issue_graph import read_graph
 from console.details.issue_reasons import read_reasons
 from console.details.template_detail import read_difference, read_template, read_version
 from console.details.trial_detail import read_explanation
@@ -29,6 +30,7 @@ from console.output.trials.difference_words import difference_cell
 from console.output.trials.price_words import prices_shown
 from console.output.trials.trial_attention import awaits_person
 from console.output.trials.trial_replay import figures, replayed
+from console.pages.graph_picture import graph_picture
 from console.pages.needs import needs_of
 from console.pages.outcome_bars import PATTERNS, outcome_bars, swatch
 from console.pages.rendering import STATIC, fact_rows
@@ -92,6 +94,10 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
     async def issues(request: Request, state: BacklogState | None = None) -> Response:
         most = rows_of(request, PAGE_LENGTH)
         return await shown(request, "issues", "Issues", lambda: _issues(parts, state, most))
+
+    @router.get("/issues/graph")
+    async def graph(request: Request, around: Text = "") -> Response:
+        return await shown(request, "graph", "Issues", lambda: _graph(parts, around))
 
     @router.get("/issue")
     async def issue(request: Request, ref: Text) -> Response:
@@ -249,6 +255,11 @@ def _issues(parts: Coalmine, state: BacklogState | None, most: int) -> dict[str,
     more = dict(counts)[chosen.value] - len(found)
     listed = list(zip(found, read_reasons(parts, found), strict=True))
     return {"issues": listed, "state": chosen.value, "counts": counts, "more": max(0, more)}
+
+
+def _graph(parts: Coalmine, around: str) -> dict[str, Any]:
+    found = read_graph(parts, IssueRef.parse(around) if around else None)
+    return {"graph": found, "picture": graph_picture(found), "waits": found.waits()}
 
 
 def _issue(parts: Coalmine, reference: str) -> dict[str, Any]:
