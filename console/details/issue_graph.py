@@ -205,7 +205,7 @@ def _components(names: Sequence[str], blockers: Mapping[str, Sequence[str]]) -> 
 
 def _taken(path: list[str], name: str) -> list[str]:
     """What stands on the path from a name on, which it is shortened by."""
-    found = []
+    found: list[str] = []
     while not found or found[-1] != name:
         found.append(path.pop())
     return found

@@ -65,7 +65,8 @@ def paths(fleet: SteppedFleet) -> list[str]:
         "/templates/implementer", "/versions/implementer@v2", "/versions/implementer@v2/diff", "/accounts",
         "/events", "/audit", "/sign-in", "/jobs/0123456789abcdef", "/workers", "/mail", "/mail?of=all",
         f"/mail/{fleet.app.post_office.newest(1)[0].id}", "/settings?all=1", "/health", "/search?q=alert",
-        "/backtests/reviewer", "/templates/reviewer",
+        "/backtests/reviewer", "/templates/reviewer", "/trials/implementer/replay", "/issues/graph",
+        f"/jobs/{jobs[0].id}?q=alert",
     ]  # fmt: skip
 
 
@@ -179,9 +180,10 @@ def test_a_person_signs_in_and_decides(web: Console, fleet: SteppedFleet, browse
     browser.click("details.act button")
     wait_until(lambda: bool(fleet.app.jobs.find(running).cancel), description="the job is to be cancelled")
     browser.open(f"{web.address}/trials/implementer")
-    browser.click("details.act summary")
-    browser.write("details.act input[name=reason]", "wrong model")
-    browser.click("details.act button")
+    stop = 'details.act:has(form[action$="/stop"])'
+    browser.click(f"{stop} summary")
+    browser.write(f"{stop} input[name=reason]", "wrong model")
+    browser.click(f"{stop} button")
     wait_until(lambda: "stopped" in browser.text("h1"), description="the trial is stopped")
     assert not fleet.app.trials.find("implementer").is_open
     browser.click("header form.end button")

@@ -88,7 +88,8 @@ def paths(fleet: SteppedFleet) -> list[str]:
         "/versions/implementer@v3", "/versions/implementer@v3/diff", "/accounts", "/events", "/audit",
         "/events?kind=job.*", "/sign-in", "/workers", "/mail", "/mail?of=all",
         f"/mail/{fleet.app.post_office.newest(1)[0].id}", "/settings?all=1", "/health",
-        "/search?q=alert", "/search?q=%3Cscript%3E", *jobs,
+        "/search?q=alert", "/search?q=%3Cscript%3E", "/trials/implementer/replay", "/issues/graph",
+        *jobs, *(f"{job}?q=%3Cscript%3E" for job in jobs),
     ]  # fmt: skip
 
 
