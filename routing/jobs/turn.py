@@ -88,7 +88,7 @@ class FinishedTurn(BaseModel):
 class EndedTurn(BaseModel):
     """A turn of a job that is over, as the step that ended it wrote it down."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     number: int  # among all turns that were ever run for the job, from 1
     at: float  # when it ended, seconds since the epoch, the server's

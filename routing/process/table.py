@@ -16,6 +16,8 @@ from typing import Final
 MARKER: Final = "COALMINE_TURN"
 #: Seconds after its first reading from which a process keeps the marker that it has.
 SETTLED_SECONDS = 30.0
+#: Seconds within which a pid does not mean another process: all others are given out before it is again.
+REUSE_SECONDS = 10.0
 
 _PROC = Path("/proc")
 _GONE_STATES = frozenset({b"Z", b"X", b"x"})
@@ -55,6 +57,7 @@ class ProcessTable:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._begun_at = -1.0
+        self._looked_at = -REUSE_SECONDS  # the last time that all processes were looked at
         self._entries: Mapping[int, ProcessEntry] = {}
         self._known: Mapping[int, _Known] = {}
 
@@ -67,9 +70,9 @@ class ProcessTable:
         asked_at = self._monotonic()
         with self._lock:
             if self._begun_at < asked_at:
-                self._begun_at = self._monotonic()
+                self._begun_at = self._looked_at = self._monotonic()
                 live = list(_live_processes())
-                self._known = {entry.pid: self._look_at(entry) for entry in live}
+                self._known = {entry.pid: self._look_at(entry, self._begun_at) for entry in live}
                 self._entries = {
                     entry.pid: replace(entry, marker=marker)
                     if (marker := self._known[entry.pid].marker)
@@ -78,13 +81,32 @@ class ProcessTable:
                 }
             return self._entries
 
-    def _look_at(self, entry: ProcessEntry) -> _Known:
+    def has_turns(self) -> bool:
+        """Whether any live process is marked.
+
+        A fraction of `read`: who was there for long without a marker is not looked at again.
+        """
+        with self._lock:
+            now = self._monotonic()
+            is_fresh = 0 <= now - self._looked_at < REUSE_SECONDS
+            self._looked_at = now
+            known = {}
+            for pid in _pids():
+                before = self._known.get(pid)
+                if is_fresh and before is not None and before.is_settled and not before.marker:
+                    known[pid] = before
+                elif (entry := _read_stat(pid)) is not None:
+                    known[pid] = self._look_at(entry, now)
+            self._known = known
+            return any(each.marker for each in known.values())
+
+    def _look_at(self, entry: ProcessEntry, now: float) -> _Known:
         before = self._known.get(entry.pid)
         if before is None or before.start_ticks != entry.start_ticks:  # a pid is used again
-            return _Known(entry.start_ticks, self._begun_at, _marker(entry.pid), is_settled=False)
+            return _Known(entry.start_ticks, now, _marker(entry.pid), is_settled=False)
         if before.is_settled:
             return before
-        is_old = self._begun_at - before.since >= SETTLED_SECONDS
+        is_old = now - before.since >= SETTLED_SECONDS
         return _Known(entry.start_ticks, before.since, _marker(entry.pid), is_settled=is_old)
 
 
@@ -172,13 +194,15 @@ def _is_same(entry: ProcessEntry) -> bool:
 
 def _live_processes() -> Iterable[ProcessEntry]:
     """Without their markers."""
+    return filter(None, map(_read_stat, _pids()))
+
+
+def _pids() -> list[int]:
     try:
         names = os.listdir(_PROC)  # noqa: PTH208 - hundreds of names, thirty times a minute
     except FileNotFoundError:
-        return
-    for name in names:
-        if name.isdigit() and (entry := _read_stat(int(name))) is not None:
-            yield entry
+        return []
+    return [int(name) for name in names if name.isdigit()]
 
 
 def _read_stat(pid: int) -> ProcessEntry | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from routing.process import table
-from routing.process.table import SETTLED_SECONDS, ProcessTable
+from routing.process.table import REUSE_SECONDS, SETTLED_SECONDS, ProcessTable
 
 
 class Proc:
@@ -68,3 +68,35 @@ def test_a_pid_that_is_used_again_is_another_process(proc: Proc) -> None:
     proc.put(7, marker="job two", start=9)
     proc.now += 1
     assert read()[7].marker == "job two"
+
+
+def test_who_has_no_marker_for_long_is_not_looked_at_for_turns(proc: Proc) -> None:
+    """A process that is new, or gets the marker with its program, is seen; the old ones are not read."""
+    table = ProcessTable(monotonic=lambda: proc.now)
+    proc.put(7, marker="")
+    assert not table.has_turns()
+    proc.now += SETTLED_SECONDS
+    assert not table.has_turns()
+    (proc.folder / "7" / "stat").unlink()
+    proc.now += 1
+    assert not table.has_turns()
+    proc.put(8, marker="")
+    assert not table.has_turns()
+    proc.put(8, marker="job one")
+    proc.now += 1
+    assert table.has_turns()
+    proc.put(8, marker="job one", state="Z")
+    proc.now += 1
+    assert not table.has_turns()
+
+
+def test_a_pid_that_was_not_looked_at_for_long_may_be_another_process(proc: Proc) -> None:
+    """As after a machine was suspended: all pids may have been given out meanwhile."""
+    table = ProcessTable(monotonic=lambda: proc.now)
+    proc.put(7, marker="")
+    for passes in (0, SETTLED_SECONDS):
+        proc.now += passes
+        assert not table.has_turns()
+    proc.put(7, marker="job two", start=9)
+    proc.now += REUSE_SECONDS
+    assert table.has_turns()

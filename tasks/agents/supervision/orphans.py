@@ -46,7 +46,9 @@ def end_left_turn(marker_text: str, table: ProcessTable, home: CgroupHome | None
 def _end(
     table: ProcessTable, home: CgroupHome | None, is_theirs: Callable[[TurnMarker], bool], *, why: str
 ) -> int:
-    ended = _end_cgroups(home, is_theirs) | _end_marked(table, is_theirs)
+    ended = _end_cgroups(home, is_theirs)
+    if table.has_turns():
+        ended |= _end_marked(table, is_theirs)
     if ended:
         _log.warning("orphans.ended", processes=len(ended), reason=why)
     return len(ended)
