@@ -6,8 +6,9 @@ good, waits up to half a minute between two attempts to make it, and writes a tr
 could not send. Here a tick is due by a clock that nobody can set, and nothing is kept beyond the process: all
 ticks are due at its start. The next tick does the work of those that were dropped.
 
-The sweep is the tick of every second. While nothing waits that it looks after, two of three are left out: to
-ask whether anything does is one round trip, and a sweep is some thirty.
+The sweep is the tick of every second, and work that was pushed is looked at every fifth. While nothing waits
+that they look after, most are left out: to ask whether anything does is one round trip, and a tick is some
+twenty.
 """
 
 import time
@@ -18,7 +19,7 @@ import structlog
 from celery.beat import Scheduler
 
 from routing.errors import CoalmineError
-from tasks.broker import SWEEP
+from tasks.broker import LAND, SWEEP, WATCH
 from tasks.broker_faults import is_servers
 from tasks.work.outage import BROKER
 from tasks.work.tick import SENT_AT
@@ -28,8 +29,8 @@ _log = structlog.get_logger(__name__)
 #: The name under which beat speaks of its waiting.
 PART = "beat"
 
-#: Seconds for which the sweep may rest. Two that are five seconds apart are an outage: see `_lease.lua`.
-REST_SECONDS = 2.5
+#: Seconds for which ticks may rest. Two sweeps that are five seconds apart are an outage: see `_lease.lua`.
+REST_SECONDS = {SWEEP: 2.5, WATCH: 55.0, LAND: 55.0}
 
 
 class PatientScheduler(Scheduler):
@@ -41,15 +42,16 @@ class PatientScheduler(Scheduler):
     #: Seconds since the epoch by the server's clock, or an error while it does not answer; None: nobody asks.
     server_time: Callable[[], float] | None = None
 
-    #: Whether nothing waits for a sweep, or an error while the server does not answer; None: nobody asks.
-    is_idle: Callable[[], bool] | None = None
+    #: Whether nothing waits for the sweep, the watch or the land tick, by its name; or an error while the
+    #: server does not answer. None: nobody asks.
+    is_idle: Callable[[str], bool] | None = None
 
     def __init__(self, *args: Any, monotonic: Callable[[], float] = time.monotonic, **kwargs: Any) -> None:
         self._monotonic = monotonic
         self._due: dict[
             str, float
         ] = {}  # when each entry is due next, by `monotonic`; at once if it is not in
-        self._swept_at = -REST_SECONDS  # when the last sweep was sent, by `monotonic`
+        self._sent_at: dict[str, float] = {}  # when those that may rest were sent last, by `monotonic`
         self._faulty: set[str] = set()  # entries that a fault of the program kept from being sent last time
         super().__init__(*args, **kwargs)
 
@@ -79,16 +81,17 @@ class PatientScheduler(Scheduler):
         return due <= now or due - now > float(entry.schedule.seconds)
 
     def _rests(self, entry: Any, now: float) -> bool:
-        """Whether a sweep is left out: the last one is not long ago, and it would find nothing."""
-        if entry.task != SWEEP:
+        """Whether a tick is left out: the last one is not long ago, and it would find nothing."""
+        task = str(entry.task)
+        if task not in REST_SECONDS:
             return False
         try:
-            is_soon = 0 <= now - self._swept_at < REST_SECONDS
-            if is_soon and self.is_idle is not None and self.is_idle():
+            is_soon = 0 <= now - self._sent_at.get(task, now + 1) < REST_SECONDS[task]
+            if is_soon and self.is_idle is not None and self.is_idle(task.removeprefix("tasks.")):
                 return True
         except CoalmineError:  # it is sent, and finds out
             pass
-        self._swept_at = now
+        self._sent_at[task] = now
         return False
 
     def apply_entry(self, entry: Any, producer: Any = None, *, sent_at: float | None = None) -> None:

@@ -130,9 +130,9 @@ class Ticks:
         """
         return self._store.ask(name, seconds=ASKED_SECONDS)
 
-    def is_idle(self) -> bool:
-        """Whether nothing waits that the sweep looks after; UnavailableError."""
-        return self._store.is_idle()
+    def is_idle(self, name: str) -> bool:
+        """Whether nothing waits that the tick looks after: sweep, watch or land; UnavailableError."""
+        return self._store.is_idle(name)
 
     def is_first(self, name: str, *, seconds: float) -> bool:
         """Whether no process did this part of a tick in the last seconds; then this caller is to do it."""

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from routing.errors import UnavailableError
 from tasks.beat import PatientScheduler
-from tasks.broker import HARVEST, POLL, SWEEP, make_app
+from tasks.broker import HARVEST, LAND, POLL, SWEEP, WATCH, make_app
 from tasks.settings.settings import Settings
 from tasks.work.tick import SENT_AT, USEFUL_SECONDS, is_late
 
@@ -282,7 +282,7 @@ def test_a_fault_of_the_program_does_not_look_like_an_outage(beat: NotedSchedule
 def test_sweep_rests_while_nothing_waits_for_it(beat: NotedScheduler, clock: BeatClock) -> None:
     """One in three seconds is sent, as a longer silence is an outage; other ticks keep their interval."""
     idle = [True]
-    beat.is_idle = lambda: idle[0]
+    beat.is_idle = lambda _tick: idle[0]
     beat.tick()
     assert (sent(beat, SWEEP), sent(beat, HARVEST)) == (1, 1)
     gaps, last = list[float](), clock.now
@@ -305,7 +305,7 @@ def test_sweep_rests_while_nothing_waits_for_it(beat: NotedScheduler, clock: Bea
 def test_sweep_is_sent_where_nobody_says_whether_it_is_needed(beat: NotedScheduler, clock: BeatClock) -> None:
     """A store that is away, for one: the sweep finds out."""
 
-    def away() -> bool:
+    def away(_tick: str) -> bool:
         raise UnavailableError("away")
 
     for beat.is_idle in (None, away):
@@ -318,8 +318,27 @@ def test_sweep_is_sent_where_nobody_says_whether_it_is_needed(beat: NotedSchedul
 
 def test_sweep_does_not_rest_after_a_clock_went_back(beat: NotedScheduler, clock: BeatClock) -> None:
     """A process that is moved to a younger machine would wait for hours."""
-    beat.is_idle = lambda: True
+    beat.is_idle = lambda _tick: True
     beat.tick()
     clock.now -= 3600
     beat.tick()
     assert sent(beat, SWEEP) == 2
+
+
+def test_looks_at_pushed_work_rest_while_there_is_none(beat: NotedScheduler, clock: BeatClock) -> None:
+    """One in a minute is sent; each looks for itself, and is sent at its next time when there is work."""
+    busy = set[str]()
+    beat.is_idle = lambda tick: tick not in busy
+
+    def sent_in(seconds: int) -> tuple[int, int]:
+        sent(beat, WATCH)
+        for _ in range(seconds):
+            clock.now += 1
+            beat.tick()
+        found = [task for task, _ in beat.sent]
+        beat.sent.clear()
+        return found.count(WATCH), found.count(LAND)
+
+    assert sent_in(120) == (3, 3)
+    busy.add("watch")
+    assert sent_in(60)[0] == 12

@@ -9,7 +9,7 @@ from celery import Celery
 from structlog.testing import capture_logs
 
 from routing.errors import UnavailableError
-from routing.store.fleet.tick_store import SWEPT, TickStore
+from routing.store.fleet.tick_store import LOOKED_AFTER, TickStore
 from routing.store.redis.keys import Keys
 from tasks.work.tick import REST_SECONDS, TICK_LEASE_SECONDS, TickRequests, Ticks
 from tests.fleets.stepped_fleet import SteppedFleet
@@ -191,29 +191,31 @@ def test_request_that_fails_later_is_said(store: TickStore, monkeypatch: pytest.
     assert requests.sent == ["tasks.harvest"] * 2
 
 
-@pytest.mark.parametrize("kind", SWEPT)
-def test_whatever_a_sweep_looks_after_keeps_it_from_resting(store: TickStore, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("tick", "kind"), [(tick, kind) for tick, kinds in LOOKED_AFTER.items() for kind in kinds]
+)
+def test_whatever_a_tick_looks_after_keeps_it_from_resting(store: TickStore, tick: str, kind: str) -> None:
     """One entry in any of its lists; an empty list is none."""
     ticks, key = Ticks(store), Keys()(kind)
-    assert ticks.is_idle()
-    add, remove = ("sadd", "srem") if kind == "bereaved" else ("zadd", "zrem")
+    assert ticks.is_idle(tick)
+    add, remove = ("sadd", "srem") if kind in {"bereaved", "effects", "looks"} else ("zadd", "zrem")
     getattr(store.redis, add)(key, "one" if add == "sadd" else {"one": 1})
-    assert not ticks.is_idle()
+    assert not ticks.is_idle(tick)
     getattr(store.redis, remove)(key, "one")
-    assert ticks.is_idle()
+    assert ticks.is_idle(tick)
 
 
 def test_a_fleet_is_idle_between_jobs(fake_redis: redis.Redis) -> None:
     """A job that waits to be published or claimed, or runs, wants the sweep; one that ended does not."""
     fleet = SteppedFleet(fake_redis)
     fleet.add()
-    assert fleet.app.ticks.is_idle()
+    assert fleet.app.ticks.is_idle("sweep")
     fleet.broker.down = True
     job = fleet.enqueue().job
-    assert not fleet.app.ticks.is_idle()
+    assert not fleet.app.ticks.is_idle("sweep")
     fleet.broker.down = False
     fleet.clock.forward(10)
     fleet.app.relay.relay()
-    assert not fleet.app.ticks.is_idle()
+    assert not fleet.app.ticks.is_idle("sweep")
     fleet.end(job)
-    assert fleet.app.ticks.is_idle()
+    assert fleet.app.ticks.is_idle("sweep")

@@ -14,10 +14,12 @@ Turn = Any  # the driver's lock
 
 _PULSE = Script("lease_pulse", str, indexes="pulse", args="mark")
 
-#: What the sweep looks after; a list that is empty has no key.
-SWEPT = (
-    "leases", "outbox", "unclaimed", "held", "limited", "bereaved", "mail_waiting", "judging",
-)  # fmt: skip
+#: What ticks look after that have nothing to do without it; a list that is empty has no key.
+LOOKED_AFTER = {
+    "sweep": ("leases", "outbox", "unclaimed", "held", "limited", "bereaved", "mail_waiting", "judging"),
+    "watch": ("waiting", "leases", "effects"),
+    "land": ("landing", "looks"),
+}
 
 #: Seconds for which a wish is remembered that nobody fulfils.
 WISH_SECONDS = 120
@@ -72,10 +74,10 @@ class TickStore(Store):
         """Whether a message for the tick is needed: False when one was sent within the last seconds."""
         return self._first(self._asked(name), seconds, doing=f"asking for the tick {name}")
 
-    def is_idle(self) -> bool:
-        """Whether nothing waits that the sweep looks after."""
+    def is_idle(self, name: str) -> bool:
+        """Whether nothing waits that the tick looks after; the name is one of LOOKED_AFTER."""
         with redis_errors("asking whether anything waits"):
-            return not self.redis.exists(*(self.keys(name) for name in SWEPT))
+            return not self.redis.exists(*(self.keys(each) for each in LOOKED_AFTER[name]))
 
     def beat(self) -> str:
         """A sweep begins; returns the store's mark, which the first one gave it.
