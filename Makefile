@@ -44,7 +44,11 @@ test-real: $(VENV)/.developed  ## long stories, and suites that need programs of
 chaos: $(VENV)/.developed  ## a real fleet under faults; ARGS='--seed 1 --jobs 2000 --workers 5 --seconds 120 --report …'
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-bench: $(VENV)/.developed  ## measure; writes benchmarks/results.json
+$(VENV)/.benched: $(VENV)/.developed
+	$(PIP) install -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.benched  ## measure; writes benchmarks/results.json
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
 bench-quick: $(VENV)/.developed  ## the same with fewer runs a cell

@@ -5,21 +5,16 @@ one message fetched at a time (as for long tasks), nothing logged below warnings
 queue is filled, so that what is measured is the working of it and not the filling.
 """
 
-import os
-import signal
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from celery import Celery
 
 from benchmarks.apps.plain import NO_OP
 from benchmarks.fleet import MeasuredFleet, measured_fleet, plain_app, ratio, request
 from benchmarks.results import Row, row
+from benchmarks.workers import Processes, seconds_to_work, started, wait
 
 NAME = "end_to_end"
 
@@ -28,14 +23,6 @@ PASSES = 5
 
 #: Workers of either side, each with one process in its pool.
 WORKERS = 2
-
-#: Seconds between two looks at a queue that is being worked off, and the longest wait for anything.
-LOOK_SECONDS = 0.005
-PATIENCE_SECONDS = 60.0
-
-_ROOT = Path(__file__).parent.parent
-
-Processes = Sequence[subprocess.Popen[bytes]]
 
 
 def rows(*, quick: bool) -> list[Row]:
@@ -78,24 +65,9 @@ def _pass(site: MeasuredFleet, ours: Processes, plain: Processes, *, jobs: int) 
     def plain_left() -> int:
         return int(redis.llen(NO_OP)) + int(redis.hlen("unacked"))
 
-    return _worked(ours, send_ours, ours_left) / jobs, _worked(plain, send_plain, plain_left) / jobs
-
-
-def _worked(workers: Processes, send: Callable[[], None], left: Callable[[], int]) -> float:
-    """Seconds from the moment when the workers go on until nothing is left to do."""
-    _signal(workers, signal.SIGSTOP)
-    try:
-        send()
-    finally:
-        started = time.perf_counter()
-        _signal(workers, signal.SIGCONT)
-    _wait(lambda: left() == 0, "the queue is worked off")
-    return time.perf_counter() - started
-
-
-def _signal(workers: Processes, number: int) -> None:
-    for worker in workers:
-        os.killpg(worker.pid, number)
+    return seconds_to_work(ours, send_ours, ours_left) / jobs, seconds_to_work(
+        plain, send_plain, plain_left
+    ) / jobs
 
 
 @contextmanager
@@ -103,42 +75,19 @@ def _workers(site: MeasuredFleet, module: str, app: Celery, queue: str) -> Itera
     """Real workers that answer; they are ended with the block."""
     names = [f"{module}{number}@bench" for number in range(WORKERS)]
     with ExitStack() as stack:
-        started = [stack.enter_context(_worker(site, module, queue, name)) for name in names]
-        _wait(
+        workers = [
+            stack.enter_context(started(site, name, worker_arguments(module, queue, name))) for name in names
+        ]
+        wait(
             lambda: len(app.control.ping(destination=names, timeout=0.5) or ()) == WORKERS,
             f"the workers {', '.join(names)} answer",
         )
-        yield started
+        yield workers
 
 
-@contextmanager
-def _worker(site: MeasuredFleet, module: str, queue: str, name: str) -> Iterator[subprocess.Popen[bytes]]:
-    with (site.folder / f"{name}.log").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", f"benchmarks.apps.{module}", "worker", "-n", name,
-             "-Q", queue, "-P", "prefork", "-c", "1", "-E", "-l", "WARNING",
-             "--without-gossip", "--without-mingle"],
-            cwd=_ROOT,
-            env=os.environ | {"COALMINE_REDIS_URL": site.url, "COALMINE_LOG_LEVEL": "warning"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _wait(done: Callable[[], bool], description: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not done():
-        if time.monotonic() > deadline:
-            message = f"waited {PATIENCE_SECONDS:g} s in vain until {description}"
-            raise TimeoutError(message)
-        time.sleep(LOOK_SECONDS)
+def worker_arguments(module: str, queue: str, name: str) -> list[str]:
+    """A worker of one process that serves an application of `benchmarks.apps`."""
+    return [
+        "-m", "celery", "-A", f"benchmarks.apps.{module}", "worker", "-n", name, "-Q", queue, "-P", "prefork",
+        "-c", "1", "-E", "-l", "WARNING", "--without-gossip", "--without-mingle",
+    ]  # fmt: skip
