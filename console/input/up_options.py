@@ -169,9 +169,10 @@ class UpOptions:
             "template": self.template,
             "per_repo": None if self.agents is None else str(self.agents),
         }
-        of_forge = {
-            variable_of("forge", forge, name): value for name, value in values.items() if value is not None
-        }
+        about_one = [name for name, value in values.items() if value is not None]
+        if about_one and len(local) > 1 and forge not in local:
+            raise _of_several(about_one[0], local)
+        of_forge = {variable_of("forge", forge, name): str(values[name]) for name in about_one}
         if self.allow_red is not None:
             for name in local or (forge,):
                 of_forge[variable_of("forge", name, "allow_red")] = str(self.allow_red).lower()
@@ -203,3 +204,12 @@ class UpOptions:
             if path is not None and not path.is_dir():
                 message = f"{option} {path} is not a folder; create it, or correct the path"
                 raise InvalidInputError(message)
+
+
+def _of_several(field: str, local: Sequence[str]) -> InvalidInputError:
+    """An option is about one local forge, and it cannot be known which of these is meant."""
+    option = {"repository": "repo", "per_repo": "agents"}.get(field, field)
+    return InvalidInputError(
+        f"--{option} is about one local forge, and the settings have {len(local)}: {', '.join(local)}; "
+        f"write {field} into the [[forge]] table that it is for"
+    )

@@ -142,7 +142,7 @@ class LocalFleet:
         self.why_no_lock = ""  # what keeps repositories of forges on other machines from being locked
         self.variables: dict[str, str] = {}
         self._server: PrivateServer | None = None  # our own
-        self._lock: FleetLock | None = None  # of the repositories on this machine
+        self._lock: FleetLock  # of the repositories on this machine
         self.agents = DEFAULT_AGENTS
         self.worker = _node("jobs")  # the name of the worker that runs agents
         self.coalmine: Coalmine
@@ -183,8 +183,7 @@ class LocalFleet:
             self.variables[f"{PREFIX}REDIS_URL"] = os.environ[f"{PREFIX}REDIS_URL"] = server.url
             own = store_name(server.url, settings.namespace)  # nobody else has it
             remote.note_store(own)
-            if self._lock is not None:
-                self._lock.note_store(own)
+            self._lock.note_store(own)
         self.coalmine = compose(load_settings(warn=lambda _: None))
         self._leave.callback(self.coalmine.redis.close)
         configure_logs(self.coalmine.settings)  # standard output is for events
@@ -208,15 +207,14 @@ class LocalFleet:
         )
 
     def _lock_repositories(self, settings: Settings) -> None:
-        """Lock the repositories of all local forges and their issues."""
-        folders, hidden = set[Path](), list[Path]()
+        """Lock the repositories of all local forges, their issues, and the folder with this fleet's store."""
+        folders, hidden = {self._state.resolve()}, list[Path]()
         for local in local_configs(settings):
             if local.repository is not None and local.issues is not None:
                 check_has_commit(local.repository)
                 folders.update(locked_folders(local.repository, local.issues))
                 hidden.append(local.issues)
-        if folders:
-            self._lock = self._leave.enter_context(FleetLock(folders, state=self._state))
+        self._lock = self._leave.enter_context(FleetLock(folders, state=self._state))
         for issues in hidden:
             hide_from_git(issues)
 

@@ -76,6 +76,16 @@ def test_each_repository_is_locked(place: Path) -> None:
     assert [is_free(place, name) for name in ("shop", "blog")] == [True, True], "it has ended"
 
 
+def test_a_state_folder_is_one_fleets(place: Path) -> None:
+    """Of two that start in it at once, on other repositories, one is refused before it starts a store."""
+    written("shop")
+    with fleet("one"):
+        written("blog")
+        with own_surroundings(), pytest.raises(ConflictError, match=f"works on {place}/one already"):
+            fleet("one").__enter__()
+        assert is_free(place, "blog")
+
+
 def test_two_forges_may_share_a_repository(place: Path) -> None:
     """It is one fleet, which is not in its own way."""
     written("shop")
@@ -101,6 +111,7 @@ def test_each_repository_has_a_commit_and_hides_our_files(place: Path) -> None:
         assert NAME in (place / "blog" / ".git" / "info" / "exclude").read_text()
 
 
+@pytest.mark.long
 def test_up_looks_at_each(place: Path) -> None:
     """An agent that one repository lacks, and a main branch that is red, start nothing; its name is said."""
     written("shop", "blog")
@@ -121,3 +132,14 @@ def test_a_red_main_branch_is_allowed_for_all() -> None:
         "COALMINE_FORGE__SHOP__ALLOW_RED": "true",
         "COALMINE_FORGE__MY_BLOG__ALLOW_RED": "true",
     }
+
+
+@pytest.mark.parametrize(("option", "field"), [("repo", "repository"), ("ci", "ci"), ("agents", "per_repo")])
+def test_an_option_of_one_forge_among_several_is_refused(option: str, field: str) -> None:
+    """None of them is called `local`, so it cannot be known which is meant; nothing is started."""
+    written("shop", "blog")
+    value = {"repo": "shop", "ci": "true", "agents": "2"}[option]
+    result = CliRunner().invoke(app, ["up", f"--{option}", value])
+    assert result.exit_code == 2
+    said = f"--{option} is about one local forge, and the settings have 2: shop, blog; write {field} into"
+    assert said in " ".join(result.stderr.split())
