@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.simulation import (
+    DRAW_WEIGHTS,
     GRADUATE,
     HOLD,
     LN_THRESHOLD,
@@ -109,53 +110,63 @@ def _decide(batch: Paths, table: Floats) -> SimulatedTrial:
     return SimulatedTrial(verdict=verdict, jobs=jobs, canary_jobs=dispatched[np.arange(runs), jobs - 1])
 
 
-def moments_of_verdict(final: Floats, worst: Floats, arrival: Ints) -> Ints:
+def moments_of_verdict(final: Floats, worst: Floats, arrival: Ints, weights: Floats = DRAW_WEIGHTS) -> Ints:
     """For each run the dispatched jobs at which the evidence is enough; MAX_JOBS + 1 when not in these.
 
-    `final` and `worst` are ln factors by [run, job, alternative], of the score and of an open job.
+    `final` and `worst` are ln factors by [run, job, alternative], of the score and of an open job. `weights`
+    are those of the alternatives.
     """
     moments = np.full(len(final), MAX_JOBS + 1)
-    earliest = _first_enough(final)
+    earliest = _first_enough(final, weights)
     for run in np.flatnonzero(earliest <= MAX_JOBS):
-        moments[run] = _moment(final[run], worst[run], arrival[run], int(earliest[run]))
+        enough = _Enough(final=final[run], worst=worst[run], arrival=arrival[run], weights=weights)
+        moments[run] = enough.moment(int(earliest[run]))
     return moments
 
 
-def _first_enough(ln_factors: Floats) -> Ints:
+def _first_enough(ln_factors: Floats, weights: Floats = DRAW_WEIGHTS) -> Ints:
     """The first prefix after which the final scores are enough: the evidence cannot be enough before."""
     ln_wealth = ln_factors.cumsum(axis=1)
     run, job = np.nonzero((ln_wealth >= LN_THRESHOLD).any(axis=2))
-    enough = ln_mixture(ln_wealth[run, job]) >= LN_THRESHOLD
+    enough = ln_mixture(ln_wealth[run, job], weights) >= LN_THRESHOLD
     first = np.full(len(ln_factors), MAX_JOBS + 1)
     np.minimum.at(first, run[enough], job[enough] + 1)
     return first
 
 
-def _moment(final: Floats, worst: Floats, arrival: Ints, earliest: int) -> int:
-    """Bisection between the prefix that will be enough and the time when all of it has arrived."""
-    low, step = earliest - 1, 32  # at `low` the evidence is not enough
-    high = low + step
-    while high < len(final) and not _enough(final, worst, arrival, high):
-        low, step = high, step * 2
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Enough:
+    """When the evidence of one run is enough; its arrays by job."""
+
+    final: Floats
+    worst: Floats
+    arrival: Ints
+    weights: Floats
+
+    def moment(self, earliest: int) -> int:
+        """Bisection between the prefix that will be enough and the time when all of it has arrived."""
+        low, step = earliest - 1, 32  # at `low` the evidence is not enough
         high = low + step
-    high = min(high, len(final))
-    if not _enough(final, worst, arrival, high):
-        return MAX_JOBS + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _enough(final, worst, arrival, middle):
-            high = middle
-        else:
-            low = middle
-    return high
+        while high < len(self.final) and not self.at(high):
+            low, step = high, step * 2
+            high = low + step
+        high = min(high, len(self.final))
+        if not self.at(high):
+            return MAX_JOBS + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.at(middle):
+                high = middle
+            else:
+                low = middle
+        return high
 
-
-def _enough(final: Floats, worst: Floats, arrival: Ints, moment: int) -> bool:
-    """Whether the evidence is enough when `moment` jobs are dispatched."""
-    settled = arrival[:moment] <= moment
-    ln_wealth = np.where(settled[:, None], final[:moment], worst[:moment]).cumsum(axis=0)
-    candidates = (ln_wealth >= LN_THRESHOLD).any(axis=1)
-    return bool(candidates.any() and (ln_mixture(ln_wealth[candidates]) >= LN_THRESHOLD).any())
+    def at(self, moment: int) -> bool:
+        """Whether it is enough when `moment` jobs are dispatched."""
+        settled = self.arrival[:moment] <= moment
+        ln_wealth = np.where(settled[:, None], self.final[:moment], self.worst[:moment]).cumsum(axis=0)
+        near = ln_wealth[(ln_wealth >= LN_THRESHOLD).any(axis=1)]
+        return bool(len(near) and (ln_mixture(near, self.weights) >= LN_THRESHOLD).any())
 
 
 def arrival_order_rollbacks(cell: Cell, *, runs: int, seed: int) -> float:

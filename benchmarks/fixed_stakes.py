@@ -1,4 +1,4 @@
-"""What right verdicts near the edge cost in pairs: the rule beside mixtures of eight stakes that are fixed.
+"""What right verdicts near the edge cost in pairs: the rules beside mixtures of eight stakes that are fixed.
 
 A canary that is better by 0.02 is rolled back by a rule that spends nearly all of its error rate at no
 difference; one that spends less errs less there, and needs more pairs everywhere. Fixed stakes spend less:
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.pairs import CELLS, PairCell, differences_of, ending_of_rule, outcomes_of
+from benchmarks.pairs import CELLS, RULE, PairCell, differences_of, ending_of_rule, outcomes_of
 from benchmarks.results import Row, row
 from benchmarks.simulation import GRADUATE, HOLD, LN_THRESHOLD, POLICY, ROLL_BACK, Floats, Ints
+from harvest.pairs.pair_rule import PairRule
 
 NAME = "stakes"
 
@@ -22,6 +23,10 @@ _SEED = 1763
 _SETS = {
     "evenly from 0.05 to 0.75": np.linspace(0.05, 0.75, 8),
     "in equal ratios from 0.02 to 0.9": np.geomspace(0.02, 0.9, 8),
+}
+_RULES = {
+    "the rule": RULE,
+    "the rule of policies before version 3": PairRule.of(POLICY.model_copy(update={"v": 2})),
 }
 _MODELS = (
     ("claude-sonnet-4", "claude-sonnet-4.5"),
@@ -67,13 +72,13 @@ def rows(*, quick: bool) -> list[Row]:
     """Right verdicts and issues on published outcomes, and pairs over the bound, of each."""
     runs = 1_000 if quick else 20_000
     found = []
-    for name, parts in {"the rule": None, **_SETS}.items():
-        label = name if parts is None else f"eight fixed stakes, {name}"
+    tests = _RULES | {f"eight fixed stakes, {name}": _Fixed(parts=parts) for name, parts in _SETS.items()}
+    for label, test in tests.items():
         for place, (champion, canary) in enumerate(_MODELS):
             outcomes = differences_of(champion, canary)
             right = ROLL_BACK if outcomes.mean() < -POLICY.delta / 2 else GRADUATE
             shares = tuple(float(np.mean(outcomes == each)) for each in (-1, 0, 1))
-            verdict, pairs = _endings(parts, shares, runs, _SEED + place)
+            verdict, pairs = _endings(test, shares, runs, _SEED + place)
             what = f"{champion} → {canary}"
             found += [
                 row(f"{label}: right verdict, {what}", float(np.mean(verdict == right)), unit="of trials"),
@@ -82,24 +87,24 @@ def rows(*, quick: bool) -> list[Row]:
         found.append(
             row(
                 f"{label}: pairs over the lower bound, geometric mean of {len(CELLS)} cells",
-                _over_bound(parts, 300 if quick else 2_000),
+                _over_bound(test, 300 if quick else 2_000),
                 unit="times",
             )
         )
     return found
 
 
-def _endings(parts: Floats | None, weights: tuple[float, ...], runs: int, seed: int) -> tuple[Ints, Ints]:
+def _endings(test: PairRule | _Fixed, weights: tuple[float, ...], runs: int, seed: int) -> tuple[Ints, Ints]:
     champion_only, neither, canary_only = weights
-    if parts is not None:
-        return _Fixed(parts=parts).decide((champion_only, neither, canary_only), runs, seed)
-    ending = ending_of_rule(outcomes_of(champion_only, canary_only, runs, seed), runs)
+    if isinstance(test, _Fixed):
+        return test.decide((champion_only, neither, canary_only), runs, seed)
+    ending = ending_of_rule(outcomes_of(champion_only, canary_only, runs, seed), runs, test)
     return ending.verdict, ending.pairs
 
 
-def _over_bound(parts: Floats | None, runs: int) -> float:
+def _over_bound(test: PairRule | _Fixed, runs: int) -> float:
     logs = [
-        math.log(float(_endings(parts, _law(cell), runs, _SEED + place)[1].mean()) / cell.least)
+        math.log(float(_endings(test, _law(cell), runs, _SEED + place)[1].mean()) / cell.least)
         for place, cell in enumerate(CELLS)
     ]
     return math.exp(float(np.mean(logs)))

@@ -19,7 +19,8 @@ from harvest.evidence.trial_test import AnyTest
 from harvest.evidence.wager import Null, Wager
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_plan import PairLaw
-from harvest.pairs.pair_wager import PRIOR_DISCORDANCE, PRIOR_PAIRS, pair_wager
+from harvest.pairs.pair_rule import PairRule
+from harvest.pairs.pair_wager import pair_wager
 from routing.templates.trial import Arm
 
 NAME = "intervals"
@@ -65,7 +66,7 @@ class _Draws:
             wealth += table[canary.astype(np.int64), rounded_baseline(total, settled), score]
             total += score * ~canary
             settled += ~canary
-            _note(wealth, reached)
+            _note(nulls, wealth, reached)
         return _parts(reached)
 
 
@@ -88,16 +89,17 @@ class _Pairs:
         law = PairLaw.of(champion=self.champion, canary=canary, agreement=self.agreement)
         wealth, reached = np.zeros((runs, 2, 3)), np.zeros((runs, 2), dtype=bool)
         squares = np.zeros(runs)
+        belief = PairRule.of(POLICY).belief
         for pairs in range(_PAIRS):
             number = generator.random(runs)
             outcome = np.where(number < law.champion_only, -1, 0)
             won = (number >= law.champion_only) & (number < law.champion_only + law.canary_only)
             outcome[won] = 1
-            mean = (squares + PRIOR_DISCORDANCE * PRIOR_PAIRS) / (pairs + PRIOR_PAIRS)
+            mean = (squares + belief.discordance * belief.pairs) / (pairs + belief.pairs)
             frozen: Ints = np.maximum(np.rint(mean * 100), 1).astype(np.int64)
             wealth += table[frozen, outcome + 1]
             squares += outcome * outcome
-            _note(wealth, reached)
+            _note(nulls, wealth, reached)
         return _parts(reached)
 
 
@@ -137,18 +139,19 @@ def _rows(kind: str, cells: Sequence[_Missed], runs: int, seed: int) -> list[Row
 
 def _nulls(gap: float, test: type[AnyTest]) -> tuple[Null, Null]:
     """What the lower and the upper end are made of, as `harvest.evidence.difference` asks it."""
-    return Null.at_most(gap, delta=POLICY.delta), test.not_worse_null(POLICY, margin=-gap)
+    return test.worse_null(POLICY, gap=gap), test.not_worse_null(POLICY, margin=-gap)
 
 
 def _factors(wagers: Sequence[Wager], scores: Sequence[float]) -> list[list[tuple[float, ...]]]:
     return [[each.ln_factors(score) for each in wagers] for score in scores]
 
 
-def _note(wealth: Floats, reached: Floats) -> None:
+def _note(nulls: Sequence[Null], wealth: Floats, reached: Floats) -> None:
     """Mark the runs whose evidence is enough now."""
     near = (wealth >= LN_THRESHOLD).any(axis=2) & ~reached.astype(bool)
     if near.any():
-        reached[near] = ln_mixture(wealth[near]) >= LN_THRESHOLD
+        weights = np.broadcast_to(np.array([null.weights for null in nulls]), wealth.shape)
+        reached[near] = ln_mixture(wealth[near], weights[near]) >= LN_THRESHOLD
 
 
 def _parts(reached: Floats) -> tuple[float, float]:

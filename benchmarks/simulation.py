@@ -19,7 +19,7 @@ Bools = NDArray[np.bool_]
 MAX_JOBS = 5_000
 POLICY = TrialPolicy(max_canary_jobs=MAX_JOBS)
 WORSE = draw_not_worse(POLICY, margin=POLICY.margin)
-NOT_WORSE = Null.worse_by(delta=POLICY.delta)
+NOT_WORSE = Null.at_most(-POLICY.delta, delta=POLICY.delta)
 LN_THRESHOLD = float(np.log(1 / POLICY.alpha))  # alpha and beta are the same here
 HOLD, ROLL_BACK, GRADUATE = 0, 1, 2
 #: Third column of the table beside the scores 0 and 1.
@@ -27,7 +27,8 @@ OPEN = 2
 
 _BASELINES = 101  # 0.00, 0.01 … 1.00
 _COMPACT_EVERY = 25  # jobs
-_WEIGHTS = np.array(WEIGHTS)
+#: What part of the wealth each alternative of the draw begins with.
+DRAW_WEIGHTS: Floats = np.array(WEIGHTS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,10 +94,10 @@ def rounded_baseline(total: Floats, jobs: Floats) -> Ints:
     return rounded
 
 
-def ln_mixture(ln_wealth: Floats) -> Floats:
-    """The weighted mean over the last axis, on the scale of logarithms."""
+def ln_mixture(ln_wealth: Floats, weights: Floats = DRAW_WEIGHTS) -> Floats:
+    """The weighted mean over the last axis, on the scale of logarithms; the weights are broadcast."""
     top = ln_wealth.max(axis=-1)
-    mixed: Floats = top + np.log(np.exp(ln_wealth - top[..., None]) @ _WEIGHTS)
+    mixed: Floats = top + np.log((np.exp(ln_wealth - top[..., None]) * weights).sum(axis=-1))
     return mixed
 
 

@@ -48,6 +48,11 @@ class DrawEvidence(TrialTest[OpenJob, Dispatched, Settlement]):
         return draw_not_worse(policy, margin=margin)
 
     @classmethod
+    def worse_null(cls, policy: TrialPolicy, *, gap: float) -> Null:
+        """H_G with the alternatives of the draw."""
+        return Null.at_most(gap, delta=policy.delta)
+
+    @classmethod
     def units(cls, policy: TrialPolicy, line: Dispatched) -> tuple[OpenJob, Mapping[str, OpenJob]]:
         """One job in all of them. A guardrail that the bet lacks starts from the prior."""
         unit = OpenJob.of(line.index, line.bet)

@@ -14,7 +14,7 @@ from harvest.draws.draw_wager import draw_not_worse, wager
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.segment import ZEROS, plus
 from harvest.evidence.verdict import Verdict
-from harvest.evidence.wager import Null, Triple, ln_mixture
+from harvest.evidence.wager import Null, Triple
 from routing.errors import InvalidInputError
 from routing.templates.trial import Arm
 
@@ -93,7 +93,7 @@ class _Ending:
 def _simulate(policy: TrialPolicy, champion_rate: float, canary_rate: float, draws: random.Random) -> _Ending:
     """One trial without delays, so that the evidence is simply the largest wealth so far."""
     worse_null = draw_not_worse(policy, margin=policy.margin)
-    better_null = Null.worse_by(delta=policy.delta)
+    better_null = Null.at_most(-policy.delta, delta=policy.delta)
     enough_to_roll_back, enough_to_graduate = math.log(1 / policy.alpha), math.log(1 / policy.beta)
     worse: Triple = ZEROS
     better: Triple = ZEROS
@@ -111,9 +111,9 @@ def _simulate(policy: TrialPolicy, champion_rate: float, canary_rate: float, dra
         else:
             champion = champion.add(score)
             baseline = _rounded(champion, policy)
-        if _reached(worse, enough_to_roll_back):
+        if _reached(worse_null, worse, enough_to_roll_back):
             return _Ending(verdict=Verdict.ROLL_BACK, canary_jobs=canary_jobs, jobs=jobs)
-        if _reached(better, enough_to_graduate):
+        if _reached(better_null, better, enough_to_graduate):
             return _Ending(verdict=Verdict.GRADUATE, canary_jobs=canary_jobs, jobs=jobs)
     return _Ending(verdict=Verdict.EXPIRE, canary_jobs=canary_jobs, jobs=jobs)
 
@@ -122,9 +122,9 @@ def _rounded(champion: Sums, policy: TrialPolicy) -> float:
     return round(champion.mean(towards=policy.prior_mean, weight=policy.prior_weight), 2)
 
 
-def _reached(ln_wealth: Triple, threshold: float) -> bool:
+def _reached(null: Null, ln_wealth: Triple, threshold: float) -> bool:
     """Whether the mixture reaches the threshold; it never exceeds its largest part."""
-    return max(ln_wealth) >= threshold and ln_mixture(ln_wealth) >= threshold
+    return max(ln_wealth) >= threshold and null.ln_mixture(ln_wealth) >= threshold
 
 
 def _summary(policy: TrialPolicy, baseline: float, difference: float, endings: list[_Ending]) -> Plan:

@@ -19,7 +19,7 @@ from pydantic import ConfigDict, FiniteFloat
 
 from harvest.evidence.evidence import OpenUnit
 from harvest.evidence.policy import Fraction, TrialPolicy
-from harvest.evidence.wager import SMALLEST_FACTOR, Null, Stake, Triple, Wager
+from harvest.evidence.wager import SMALLEST_FACTOR, TIMES, Null, Stake, Triple, Wager
 from routing.templates.trial import Arm, Bet
 
 #: Means that are bet on keep this distance from 0 and 1.
@@ -29,7 +29,7 @@ _BISECTIONS = 50
 
 #: By the version of a trial's policy: by how many times delta a canary is bet to be worse. A trial goes on,
 #: and is replayed, with what it was opened with.
-_WORSE: Mapping[int, Triple] = {1: (1.0, 2.0, 4.0), 2: (1.0, 2.0, 3.0)}
+_WORSE: Mapping[int, Triple] = {1: (1.0, 2.0, 4.0), 2: TIMES, 3: TIMES}
 
 
 def draw_not_worse(policy: TrialPolicy, *, margin: float) -> Null:

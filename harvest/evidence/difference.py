@@ -19,7 +19,7 @@ from harvest.evidence.explanation import counting
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.segment import ZEROS
 from harvest.evidence.trial_test import AnyTest, parted
-from harvest.evidence.wager import Null, Triple, ln_mixture
+from harvest.evidence.wager import Null, Triple
 
 #: Gaps that are asked for: hundredths, strictly between the ends of the scale.
 _GAPS = tuple(place / 100 for place in range(-99, 100))
@@ -82,7 +82,7 @@ class _Units:
             second += two
             third += three
             if (first >= threshold or second >= threshold or third >= threshold) and (
-                ln_mixture((first, second, third)) >= threshold
+                null.ln_mixture((first, second, third)) >= threshold
             ):
                 return True
         return False
@@ -117,9 +117,7 @@ def difference_of(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[obj
 
     def below(gap: float) -> bool:
         """Whether "D is at most the gap" is rejected."""
-        own = gap == -policy.delta  # the very question that graduates
-        null = Null.worse_by(delta=policy.delta) if own else Null.at_most(gap, delta=policy.delta)
-        return units.reaches(null, policy.beta)
+        return units.reaches(test.worse_null(policy, gap=gap), policy.beta)
 
     def above(gap: float) -> bool:
         """Whether "D is at least the gap" is rejected."""

@@ -17,7 +17,7 @@ from typing import ClassVar, Generic, Literal, Self, TypeVar
 from pydantic import ConfigDict, FiniteFloat, NonNegativeInt
 
 from harvest.evidence.segment import EMPTY, ZEROS, Segment, join, of_one, plus
-from harvest.evidence.wager import Null, Triple, Wager, ln_mixture
+from harvest.evidence.wager import Null, Triple, Wager
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
 
 #: exp() of more than this overflows; evidence is shown as at most exp of this.
@@ -79,7 +79,7 @@ class Evidence(Generic[Unit]):
         best, wealth = self.ln_best, self.ln_wealth
         for job in self.open:
             wealth = plus(wealth, _ln_factors(job, self.null))
-            best = _best(best, wealth, job.after)
+            best = _best(self.null, best, wealth, job.after)
             wealth = plus(wealth, job.after.total)
         return best
 
@@ -147,19 +147,19 @@ class Evidence(Generic[Unit]):
         settled = join(of_one(ln_factors), self.open[place].after)
         rest = self.open[place + 1 :]
         if place == 0:
-            best = _best(self.ln_best, self.ln_wealth, settled)
+            best = _best(self.null, self.ln_best, self.ln_wealth, settled)
             return replace(self, ln_wealth=plus(self.ln_wealth, settled.total), ln_best=best, open=rest)
         before = self.open[place - 1]
         grown = replace(before, after=join(before.after, settled))
         return replace(self, open=(*self.open[: place - 1], grown, *rest))
 
 
-def _best(best: float, ln_wealth: Triple, segment: Segment) -> float:
+def _best(null: Null, best: float, ln_wealth: Triple, segment: Segment) -> float:
     """The largest of `best` and the mixtures at the peaks of a segment that follows `ln_wealth`."""
     for peak in segment.peaks:
         reached = plus(ln_wealth, peak)
         if max(reached) > best:  # a mixture is at most its largest part
-            best = max(best, ln_mixture(reached))
+            best = max(best, null.ln_mixture(reached))
     return best
 
 

@@ -14,7 +14,7 @@ from harvest.evidence.evidence import OpenUnit
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.segment import ZEROS, plus
 from harvest.evidence.trial_test import AnyTest, Outcome, SettlementLine, parted
-from harvest.evidence.wager import Null, Triple, ln_mixture
+from harvest.evidence.wager import Null, Triple
 
 _GUARDRAIL = "guardrail:"
 
@@ -71,10 +71,10 @@ def explain(
             staked = guarded[guardrail] if guardrail else unit
             ln_factors = _ln_factors(staked, null, guardrail, settlement, outcome)
             before, wealth[name] = wealth[name], plus(wealth[name], ln_factors)
-            best[name] = max(best[name], ln_mixture(wealth[name]))
+            best[name] = max(best[name], null.ln_mixture(wealth[name]))
             readings[name] = Reading(
                 factors=(math.exp(ln_factors[0]), math.exp(ln_factors[1]), math.exp(ln_factors[2])),
-                factor=math.exp(ln_mixture(wealth[name]) - ln_mixture(before)),
+                factor=math.exp(null.ln_mixture(wealth[name]) - null.ln_mixture(before)),
                 ln_evidence=best[name],
                 ln_wealth=wealth[name],
             )

@@ -58,7 +58,7 @@ class TrialPolicy(BaseModel):
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
-    v: Literal[1, 2] = 2  # form of this record; under 1 a draw bets on other losses, see `draws.draw_wager`
+    v: Literal[1, 2, 3] = 3  # form of this record: which alternatives are bet on (`draw_wager`, `pair_rule`)
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = (
         0.0  # mean score it may lose and be as good
     )

@@ -109,7 +109,7 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
             v=1,
             policy=policy,
             worse=Evidence.against(cls.not_worse_null(policy, margin=policy.margin)),
-            not_worse=Evidence.against(Null.worse_by(delta=policy.delta)),
+            not_worse=Evidence.against(cls.worse_null(policy, gap=-policy.delta)),
             guardrails={
                 guardrail.name: Evidence.against(cls.not_worse_null(policy, margin=guardrail.margin))
                 for guardrail in policy.guardrails
@@ -120,6 +120,11 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
     @abstractmethod
     def not_worse_null(cls, policy: TrialPolicy, *, margin: float) -> Null:
         """H_R for a margin, with the alternatives that this test bets on under a policy."""
+
+    @classmethod
+    @abstractmethod
+    def worse_null(cls, policy: TrialPolicy, *, gap: float) -> Null:
+        """H_G with its edge at `gap`, which is -delta for the question that graduates."""
 
     @classmethod
     @abstractmethod

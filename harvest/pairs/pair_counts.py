@@ -9,7 +9,8 @@ from typing import ClassVar
 from pydantic import ConfigDict, FiniteFloat, NonNegativeInt
 
 from harvest.evidence.arm_counts import ArmCounts
-from harvest.pairs.pair_wager import LEAST_DISCORDANCE, PRIOR_DISCORDANCE, PRIOR_PAIRS
+from harvest.pairs.pair_rule import Belief
+from harvest.pairs.pair_wager import LEAST_DISCORDANCE
 
 #: A score from which on an issue counts as solved in the picture of who solved what.
 SOLVED = 0.5
@@ -86,8 +87,7 @@ class Discordance:
         """Count one more settled pair."""
         return Discordance(pairs=self.pairs + 1, total=self.total + difference * difference)
 
-    @property
-    def value(self) -> float:
-        """What the next bet freezes: shrunk to the prior, rounded to 0.01 so that wagers repeat."""
-        mean = (self.total + PRIOR_DISCORDANCE * PRIOR_PAIRS) / (self.pairs + PRIOR_PAIRS)
+    def value(self, belief: Belief) -> float:
+        """What the next bet freezes: drawn towards the belief, rounded to 0.01 so that wagers repeat."""
+        mean = (self.total + belief.discordance * belief.pairs) / (self.pairs + belief.pairs)
         return max(round(mean, 2), LEAST_DISCORDANCE)

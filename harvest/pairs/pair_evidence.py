@@ -19,7 +19,8 @@ from harvest.evidence.trial_test import Outcome, TrialTest
 from harvest.evidence.wager import Null
 from harvest.pairs.pair_counts import Discordance, PairCounts
 from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
-from harvest.pairs.pair_wager import PRIOR_DISCORDANCE, OpenPair, pair_not_worse
+from harvest.pairs.pair_rule import PairRule
+from harvest.pairs.pair_wager import OpenPair
 from routing.templates.trial import Arm, PairBet
 
 #: The chance of either half, where a coin chooses, or where nothing but chance should.
@@ -45,15 +46,20 @@ class PairEvidence(TrialTest[OpenPair, PairDispatched, PairSettlement]):
     @classmethod
     def not_worse_null(cls, policy: TrialPolicy, *, margin: float) -> Null:
         """H_R with the alternatives of pairs."""
-        return pair_not_worse(margin=margin, delta=policy.delta)
+        return PairRule.of(policy).not_worse(margin=margin, delta=policy.delta)
+
+    @classmethod
+    def worse_null(cls, policy: TrialPolicy, *, gap: float) -> Null:
+        """H_G with the alternatives of pairs."""
+        return PairRule.of(policy).at_most(gap, delta=policy.delta)
 
     @classmethod
     def units(cls, policy: TrialPolicy, line: PairDispatched) -> tuple[OpenPair, Mapping[str, OpenPair]]:
-        """One pair in all of them. A guardrail that the bet lacks starts from the prior."""
-        frozen = line.guardrail_discordances
+        """One pair in all of them. A guardrail that the bet lacks starts from the belief."""
+        frozen, belief = line.guardrail_discordances, PairRule.of(policy).guardrail_belief
         return OpenPair(index=line.index, discordance=line.discordance), {
             guardrail.name: OpenPair(
-                index=line.index, discordance=frozen.get(guardrail.name, PRIOR_DISCORDANCE)
+                index=line.index, discordance=frozen.get(guardrail.name, belief.discordance)
             )
             for guardrail in policy.guardrails
         }
@@ -105,10 +111,11 @@ class PairEvidence(TrialTest[OpenPair, PairDispatched, PairSettlement]):
     @property
     def bet(self) -> PairBet:
         """The bet to freeze for a pair that is dispatched now."""
+        rule, known = PairRule.of(self.policy), self.guardrail_discordances
         return PairBet(
-            discordance=self.discordance.value,
+            discordance=self.discordance.value(rule.belief),
             guardrail_discordances={
-                name: self.guardrail_discordances.get(name, Discordance()).value for name in self.guardrails
+                name: known.get(name, Discordance()).value(rule.guardrail_belief) for name in self.guardrails
             },
         )
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.segment import ZEROS, plus
 from harvest.evidence.verdict import Verdict
-from harvest.evidence.wager import Null, Triple, ln_mixture
+from harvest.evidence.wager import Triple
 from harvest.pairs.pair_counts import Discordance
-from harvest.pairs.pair_wager import pair_not_worse, pair_wager
+from harvest.pairs.pair_rule import PairRule
+from harvest.pairs.pair_wager import pair_wager
 from routing.errors import InvalidInputError
 
 #: Simulated trials, enough for a mean and a 90th percentile to plan by; the seed makes a plan repeatable.
@@ -130,21 +131,22 @@ def plan_pairs(
 
 def _simulate(policy: TrialPolicy, law: PairLaw, draws: random.Random) -> tuple[Verdict, int]:
     """The verdict of one trial without delays, and its pairs: the evidence is the largest wealth so far."""
-    worse_null = pair_not_worse(margin=policy.margin, delta=policy.delta)
-    better_null = Null.worse_by(delta=policy.delta)
+    rule = PairRule.of(policy)
+    worse_null = rule.not_worse(margin=policy.margin, delta=policy.delta)
+    better_null = rule.at_most(-policy.delta, delta=policy.delta)
     enough_to_roll_back, enough_to_graduate = math.log(1 / policy.alpha), math.log(1 / policy.beta)
     worse: Triple = ZEROS
     better: Triple = ZEROS
     discordance = Discordance()
     for pairs in range(1, policy.max_canary_jobs + 1):
-        number, frozen = draws.random(), discordance.value
+        number, frozen = draws.random(), discordance.value(rule.belief)
         won = number >= law.champion_only
         difference = (float(number < law.champion_only + law.canary_only)) if won else -1.0
         worse = plus(worse, pair_wager(worse_null, frozen).ln_factors(difference))
         better = plus(better, pair_wager(better_null, frozen).ln_factors(difference))
         discordance = discordance.add(difference)
-        if ln_mixture(worse) >= enough_to_roll_back:
+        if worse_null.ln_mixture(worse) >= enough_to_roll_back:
             return Verdict.ROLL_BACK, pairs
-        if ln_mixture(better) >= enough_to_graduate:
+        if better_null.ln_mixture(better) >= enough_to_graduate:
             return Verdict.GRADUATE, pairs
     return Verdict.EXPIRE, policy.max_canary_jobs

@@ -1,9 +1,10 @@
 """What is staked on a pair: the outcome d is the canary's score less the champion's, from -1 to 1.
 
 Against the null "E[d] is on the wrong side of `gap`" one stakes a part of the wealth on each of three
-alternatives. The factor of an outcome is `1 + slope * (d - gap)`, with a slope below 0 against "not worse"
-and above 0 against "worse by delta". Its expectation under the null is at most 1, whatever the distribution
-of the outcomes (Waudby-Smith & Ramdas 2024, "Estimating means of bounded random variables by betting").
+alternatives, which `pair_rule` names. The factor of an outcome is `1 + slope * (d - gap)`, with a slope below
+0 against "not worse" and above 0 against "worse by delta". Its expectation under the null is at most 1,
+whatever the distribution of the outcomes (Waudby-Smith & Ramdas 2024, "Estimating means of bounded random
+variables by betting").
 
 The slopes may depend on what was known at dispatch. Here that is one number, the *discordance*: the mean
 square of d so far, for scores of 0 and 1 the part of the pairs that only one version solved. The fewer pairs
@@ -20,24 +21,10 @@ from pydantic import ConfigDict, Field
 from harvest.evidence.evidence import OpenUnit
 from harvest.evidence.wager import SMALLEST_FACTOR, Null, Stake, Wager
 
-#: Against "not worse": the alternatives, in multiples of delta below the null's edge. Nearer to the edge than
-#: those of the draw, because pairs tell small differences apart.
-_WORSE = (0.75, 1.5, 3.0)
-
-#: The discordance before any pair is settled, and how many pairs that belief weighs.
-PRIOR_DISCORDANCE = 0.3
-PRIOR_PAIRS = 4.0
-
 #: Stakes are computed for a discordance of at least this.
 LEAST_DISCORDANCE = 0.01
 
 _BISECTIONS = 60
-
-
-def pair_not_worse(*, margin: float, delta: float) -> Null:
-    """H_R: E[d] >= -margin. Rejecting it means that the canary is worse."""
-    first, second, third = (-margin - times * delta for times in _WORSE)
-    return Null(gap=-margin, alternatives=(first, second, third))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

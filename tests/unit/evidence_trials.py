@@ -11,7 +11,7 @@ from harvest.draws.draw_ledger import Dispatched, Settlement
 from harvest.draws.draw_wager import wager
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import advance
-from harvest.evidence.wager import WEIGHTS, Null
+from harvest.evidence.wager import Null
 from routing.templates.trial import Arm, Bet
 
 BETS = st.builds(
@@ -21,7 +21,7 @@ BETS = st.builds(
     baseline=st.sampled_from([0.0, 0.3, 0.6, 0.62, 0.99, 1.0]),
 )
 SCORES = st.sampled_from([0.0, 0.25, 0.6, 1.0])
-NULLS = st.sampled_from([Null.not_worse(margin=0.0, delta=0.1), Null.worse_by(delta=0.1)])
+NULLS = st.sampled_from([Null.not_worse(margin=0.0, delta=0.1), Null.at_most(-0.1, delta=0.1)])
 
 
 def naive_value(null: Null, bets: Sequence[Bet], scores: Mapping[int, float | None]) -> float:
@@ -35,7 +35,7 @@ def naive_value(null: Null, bets: Sequence[Bet], scores: Mapping[int, float | No
                 wealth[place] *= min(stake.factor(0.0), stake.factor(1.0))
             elif (score := scores[index]) is not None:
                 wealth[place] *= stake.factor(score)
-        best = max(best, math.fsum(w * part for w, part in zip(WEIGHTS, wealth, strict=True)))
+        best = max(best, math.fsum(w * part for w, part in zip(null.weights, wealth, strict=True)))
     return best
 
 

@@ -139,7 +139,7 @@ def test_excluded_jobs_have_factor_one() -> None:
 
 def test_a_provisional_score_counts_and_is_swapped() -> None:
     """A merge that counts at once loses its effect when it is reverted."""
-    better = Null.worse_by(delta=0.1)
+    better = Null.at_most(-0.1, delta=0.1)
     evidence = begun(better, [CANARY] * 4)
     for index in range(4):
         evidence = evidence.provisional(index, 1.0)

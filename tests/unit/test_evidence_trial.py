@@ -105,7 +105,7 @@ def test_a_trial_goes_on_with_the_alternatives_that_it_was_opened_with() -> None
     """What was stored under version 1 of its policy is bet, read and replayed by that; its numbers stay."""
     stored = '{"v": 1, "prior_mean": 0.6, "prior_weight": 2.0, "share": 0.1}'
     earlier, now = TrialPolicy.from_json(stored), TrialPolicy()
-    assert (earlier.v, now.v) == (1, 2)
+    assert (earlier.v, now.v) == (1, 3)
     state = DrawEvidence.begin(earlier)
     assert state.worse.null.alternatives == (-0.1, -0.2, -0.4)
     ledger: list[Dispatched | Settlement] = []

@@ -7,13 +7,14 @@ import pytest
 
 from harvest.draws.draw_plan import kl, lower_bound
 from harvest.draws.draw_wager import stake_pairs, wager
-from harvest.evidence.wager import Null, ln_mixture
+from harvest.evidence.wager import Null
 from routing.templates.trial import Arm
 
 WORSE = Null.not_worse(margin=0.0, delta=0.1)
+BETTER = Null.at_most(-0.1, delta=0.1)
 GRID = list(
     itertools.product(
-        [WORSE, Null.worse_by(delta=0.1), Null.not_worse(margin=0.05, delta=0.1), Null.worse_by(delta=0.005)],
+        [WORSE, BETTER, Null.not_worse(margin=0.05, delta=0.1), Null.at_most(-0.005, delta=0.005)],
         [0.01, 0.1, 0.5, 0.9],
         [0.0, 0.01, 0.3, 0.6, 0.97, 1.0],
     )
@@ -25,8 +26,8 @@ def test_alternatives_are_those_of_the_specification() -> None:
     null = Null.not_worse(margin=0.02, delta=0.1)
     assert null.gap == -0.02
     assert null.alternatives == pytest.approx((-0.12, -0.22, -0.32))
-    assert Null.worse_by(delta=0.1).alternatives == pytest.approx((0.0, 0.1, 0.2))
-    assert Null.worse_by(delta=0.1).gap == -0.1
+    assert BETTER.alternatives == (0.0, 0.1, 0.2)  # exactly, as it is stored
+    assert BETTER.gap == -0.1
 
 
 def test_worked_example() -> None:
@@ -95,9 +96,17 @@ def test_nothing_is_staked_where_the_bound_on_means_turns_the_alternative_round(
 
 def test_mixture_does_not_overflow() -> None:
     """The weighted sum of wealths is right where the wealths themselves have no float."""
-    assert ln_mixture((0.0, 0.0, 0.0)) == pytest.approx(0.0)
-    assert ln_mixture((9_000.0, -9_000.0, -9_000.0)) == pytest.approx(9_000.0 + math.log(0.5))
-    assert ln_mixture((math.log(2), math.log(4), math.log(8))) == pytest.approx(math.log(1 + 1 + 2))
+    assert WORSE.ln_mixture((0.0, 0.0, 0.0)) == pytest.approx(0.0)
+    assert WORSE.ln_mixture((9_000.0, -9_000.0, -9_000.0)) == pytest.approx(9_000.0 + math.log(0.5))
+    assert WORSE.ln_mixture((math.log(2), math.log(4), math.log(8))) == pytest.approx(math.log(1 + 1 + 2))
+
+
+def test_a_mixture_has_the_weights_of_its_null() -> None:
+    """Wealth of an alternative counts by the part that was given to it at first."""
+    null = Null.at_most(-0.1, delta=0.1, weights=(0.1, 0.2, 0.7))
+    assert null.ln_mixture((math.log(2), math.log(4), math.log(8))) == pytest.approx(
+        math.log(0.2 + 0.8 + 5.6)
+    )
 
 
 def test_lower_bound_grows_towards_the_null() -> None:

@@ -13,19 +13,26 @@ from harvest.evidence.health import HealthCheck
 from harvest.evidence.policy import Amount, Guardrail, TrialPolicy
 from harvest.evidence.trial_test import advance, replay
 from harvest.evidence.verdict import Verdict
-from harvest.evidence.wager import WEIGHTS, Null
+from harvest.evidence.wager import Null
 from harvest.pairs.pair_counts import Discordance
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairDispatched, PairEntry, PairSettlement
 from harvest.pairs.pair_plan import PairLaw, plan_pairs
-from harvest.pairs.pair_wager import OpenPair, pair_not_worse, pair_wager
+from harvest.pairs.pair_rule import Belief, PairRule
+from harvest.pairs.pair_wager import OpenPair, pair_wager
 from routing.errors import ConflictError, CorruptRecordError, InvalidInputError
 from routing.templates.trial import Arm, PairBet
 
 POLICY = TrialPolicy()
 COSTS = TrialPolicy(guardrails=(Guardrail(name="cost_usd", cap=10.0),))
+RULE = PairRule.of(POLICY)
 NULLS = st.sampled_from(
-    [pair_not_worse(margin=0.0, delta=0.1), pair_not_worse(margin=0.05, delta=0.2), Null.worse_by(delta=0.1)]
+    [
+        RULE.not_worse(margin=0.0, delta=0.1),
+        RULE.not_worse(margin=0.05, delta=0.2),
+        RULE.at_most(-0.1, delta=0.1),
+        Null.not_worse(margin=0.0, delta=0.1),
+    ]
 )
 DISCORDANCES = st.integers(1, 100).map(lambda hundredths: hundredths / 100)
 DIFFERENCES = st.floats(-1, 1)
@@ -67,7 +74,7 @@ def naive(null: Null, bets: list[PairBet], outcomes: dict[int, float | None]) ->
                 wealth[place] *= min(stake.factor(-1.0), stake.factor(1.0))
             elif (outcome := outcomes[index]) is not None:
                 wealth[place] *= stake.factor(outcome)
-        best = max(best, sum(weight * each for weight, each in zip(WEIGHTS, wealth, strict=True)))
+        best = max(best, sum(weight * each for weight, each in zip(null.weights, wealth, strict=True)))
     return best
 
 
@@ -106,7 +113,7 @@ def test_a_pair_that_both_solve_says_little_and_one_that_only_the_champion_solve
     assert agreed.worse.value == pytest.approx(1.0)
     assert agreed.not_worse.value > 2.0
     lost = grown(PairEvidence.begin(POLICY), *[(1.0, 0.0)] * 5)
-    assert lost.worse.value > 4.5
+    assert lost.worse.value > 4.0
     assert lost.not_worse.value == pytest.approx(1.0)
 
 
@@ -133,12 +140,12 @@ def test_open_and_settled_pairs_count_by_frozen_stakes() -> None:
     state = PairEvidence.begin(POLICY)
     for _ in range(2):
         state = advance(state, [dispatched(state)], []).state
-    bets, outcomes = [PairBet(discordance=0.3)] * 2, dict[int, float | None]()
+    bets, outcomes = [PairBet(discordance=0.5)] * 2, dict[int, float | None]()
     for index in (1, 0):
         outcomes[index] = -1.0
         state = advance(state, [], [settled(index, 1.0, 0.0)]).state
         assert state.worse.value == pytest.approx(naive(state.worse.null, bets, outcomes), rel=1e-9)
-    assert state.worse.value > 2.0
+    assert state.worse.value > 1.5
 
 
 def test_an_excluded_pair_leaves_the_test_as_it_was() -> None:
@@ -211,12 +218,14 @@ def test_wrong_entries_are_refused() -> None:
 
 
 def test_the_discordance_moves_from_the_prior_to_what_was_seen() -> None:
-    """0.3 with the weight of four pairs; never 0."""
-    assert Discordance().value == 0.3
+    """From the belief with its weight; never 0."""
+    belief = Belief(discordance=0.3, pairs=4.0)
+    assert Discordance().value(belief) == 0.3
+    assert Discordance().add(1.0).value(belief) == 0.44  # (1.2 + 1) / 5
     seen = Discordance()
     for _ in range(996):
         seen = seen.add(0.0)
-    assert seen.value == 0.01
+    assert seen.value(belief) == 0.01
 
 
 def test_a_plan_of_pairs_stands_beside_its_bound() -> None:
