@@ -1,6 +1,7 @@
 """`coalmine backtest …`: begin a backtest, look at it, stop it; make cases of a repository's past."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,9 @@ def test_cases_are_collected_listed_and_exchanged(
     library, issues = past_library(tmp_path, issues=1), tmp_path / "issues"
     issues.mkdir()
     for number, body in library.texts.items():
-        (issues / f"{number}.md").write_text(f"---\ntitle: Issue {number}\n---\n{body}\n")
+        issue = issues / f"{number}.md"
+        issue.write_text(f"---\ntitle: Issue {number}\n---\n{body}\n")
+        os.utime(issue, (0.0, 0.0))  # nobody has changed it since its change
     local = {"REPOSITORY": library.path, "ISSUES": issues, "STATE": tmp_path / "forge"}
     for name, value in local.items():
         monkeypatch.setenv(f"COALMINE_FORGE__LOCAL__{name}", str(value))

@@ -1,5 +1,6 @@
 """A backtest on a real fleet: what it decides, that nothing leads to an answer, and what it says of that."""
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -86,7 +87,9 @@ def shop(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
         fix = library.git("rev-parse", f"main^{{/Merge fix-{number}}}")
         link = f"https://forge.example/acme/calc/pull/{number}/commits/{fix}"
         title = f"Correct f{number}"
-        (issues / f"{number}.md").write_text(f"---\ntitle: {title}\n---\n{body} See {link}, or {fix[:9]}.\n")
+        issue = issues / f"{number}.md"
+        issue.write_text(f"---\ntitle: {title}\n---\n{body} See {link}, or {fix[:9]}.\n")
+        os.utime(issue, (0.0, 0.0))  # nobody has changed it since its change
     local = {
         "REPOSITORY": library.path, "ISSUES": issues, "STATE": tmp_path / "forge", "CI": JUDGE,
         "KILL_SWITCH": "true",

@@ -3,6 +3,7 @@
 Its agents run in bubblewrap: so what they cannot see of this machine and its network is shown here as well.
 """
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -103,7 +104,9 @@ def shop(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
     made_history(library)
     issues.mkdir()
     for number, (name, _, _, said) in enumerate(FIXES, start=1):
-        (issues / f"{number}.md").write_text(f"---\ntitle: Correct {name}\n---\nIt should be: {said}\n")
+        issue = issues / f"{number}.md"
+        issue.write_text(f"---\ntitle: Correct {name}\n---\nIt should be: {said}\n")
+        os.utime(issue, (0.0, 0.0))  # nobody has changed it since its change
     local = {
         "REPOSITORY": library, "ISSUES": issues, "STATE": tmp_path / "forge", "CI": JUDGE,
         "KILL_SWITCH": "true",
