@@ -1,4 +1,4 @@
-"""A model on this machine: as much of two APIs as Claude Code and Codex ask for, with fixed answers."""
+"""A model on this machine: as much of three APIs as programs ask for, with fixed answers."""
 
 import json
 import threading
@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 #: What every answer is said to have consumed.
 INPUT_TOKENS, OUTPUT_TOKENS = 100, 7
+
+OK = 200
 
 #: Headers that hold a key.
 _KEYS = ("x-api-key", "authorization")
@@ -24,7 +26,11 @@ class ModelStub:
     url: str = ""  # where it listens
     refuses_with: int | None = None  # HTTP status of every answer
     refuses: dict[str, int] = field(default_factory=dict)  # HTTP status of answers to who says these words
+    refusal: str = "the stub refuses"  # the words of such an answer
+    retry_after: int | None = None  # its header, in seconds
     command: str | None = None  # shell line that the agent is to run, once
+    after_command: int | None = None  # `refuses_with` from then on
+    refused: int = 0  # answers
     keys: set[str] = field(default_factory=set)  # with which it was asked
     heard: list[list[str]] = field(default_factory=list)  # words of the user, by request
     speaks: threading.Event = field(default_factory=threading.Event)  # cleared: answers are held back
@@ -74,7 +80,7 @@ class _StubHandler(BaseHTTPRequestHandler):
         """Keep the test's output clean."""
 
     def do_HEAD(self) -> None:
-        self._send(200, "application/json", b"")
+        self._send(OK, "application/json", b"")
 
     def do_GET(self) -> None:
         self._send(404, "application/json", b"{}")
@@ -86,32 +92,49 @@ class _StubHandler(BaseHTTPRequestHandler):
         messages, answers = {
             "/v1/messages": ("messages", _anthropic_answer),
             "/v1/responses": ("input", _responses_answer),
+            "/v1/chat/completions": ("messages", _chat_answer),
         }.get(path, (None, None))
         if messages is None or answers is None:
             self._send(404, "application/json", b"{}")
             return
         texts = _user_texts(body[messages])
         if (refusal := self.stub.refusal_of(texts)) is not None:
+            self.stub.refused += 1
             error = {
                 "type": "error",
-                "error": {"type": "invalid_request_error", "message": "the stub refuses"},
+                "error": {"type": "invalid_request_error", "message": self.stub.refusal},
             }
             self._send(refusal, "application/json", json.dumps(error).encode())
             return
         self.stub.speaks.wait(120)
         self.stub.heard.append(texts)
-        command, self.stub.command = self.stub.command, None
+        command = self._command() if body.get("tools") else None  # others have titles made, and the like
         events = answers(self.stub.answer(texts), command)
-        stream = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
-        self._send(200, "text/event-stream", stream.encode())
+        self._send(OK, "text/event-stream", "".join(map(_sent, events)).encode())
+
+    def _command(self) -> str | None:
+        """What the agent is to run now."""
+        stub = self.stub
+        command, stub.command = stub.command, None
+        if command is not None:
+            stub.refuses_with = stub.after_command
+        return command
 
     def _send(self, status: int, kind: str, body: bytes) -> None:
         with suppress(ConnectionError):  # who asked may be gone
             self.send_response(status)
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
+            if status != OK and self.stub.retry_after is not None:
+                self.send_header("retry-after", str(self.stub.retry_after))
             self.end_headers()
             self.wfile.write(body)
+
+
+def _sent(event: dict[str, Any]) -> str:
+    """An event of a stream; those of one API have no name."""
+    name = f"event: {event['type']}\n" if "type" in event else ""
+    return f"{name}data: {json.dumps(event)}\n\n"
 
 
 def _user_texts(messages: list[dict[str, Any]]) -> list[str]:
@@ -171,4 +194,24 @@ def _responses_answer(text: str, command: str | None) -> list[dict[str, Any]]:
         {"type": "response.created", "response": response | {"status": "in_progress", "output": []}},
         {"type": "response.output_item.done", "output_index": 0, "item": item},
         {"type": "response.completed", "response": response},
+    ]
+
+
+def _chat_answer(text: str, command: str | None) -> list[dict[str, Any]]:
+    """Events of the Chat Completions API of OpenAI, which many providers speak."""
+    delta: dict[str, Any] = {"role": "assistant", "content": text}
+    if command is not None:
+        arguments = json.dumps({"command": command, "description": "as the test says"})
+        call = {"index": 0, "id": "call_stub", "type": "function"}
+        delta = {
+            "role": "assistant",
+            "tool_calls": [{**call, "function": {"name": "bash", "arguments": arguments}}],
+        }
+    ending = "stop" if command is None else "tool_calls"
+    usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS}
+    chunk = {"id": "c_stub", "object": "chat.completion.chunk", "created": 0, "model": "stub"}
+    return [
+        chunk | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+        chunk | {"choices": [{"index": 0, "delta": {}, "finish_reason": ending}]},
+        chunk | {"choices": [], "usage": usage | {"total_tokens": INPUT_TOKENS + OUTPUT_TOKENS}},
     ]

@@ -11,7 +11,7 @@ from routing.accounts.limit import LimitKind
 from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import Job, JobRequest, JobState
 from routing.jobs.signal import SignalKind
-from routing.jobs.turn import HindranceKind
+from routing.jobs.turn import HindranceKind, TurnKind
 from routing.templates.version import Snapshot
 from tasks.composition.composition import Coalmine
 from tests.fleets.worker_fleet import WorkerFleet, fleet, until_state
@@ -76,7 +76,7 @@ def mine(
         }
     )
     settings = {"COALMINE_NAMESPACE": f"real-{request.param}", "COALMINE_TIMES__LEASE_SECONDS": "3",
-                "COALMINE_JOB__MAX_ATTEMPTS": "2", "COALMINE_AGENT__STALL_SECONDS": "8"}  # fmt: skip
+                "COALMINE_JOB__MAX_ATTEMPTS": "2", "COALMINE_AGENT__STALL_SECONDS": "20"}  # fmt: skip
     with fleet(tmp_path, redis_server.url, **settings) as made:
         parts = made.coalmine()
         parts.redis.flushall()
@@ -116,6 +116,29 @@ def test_a_limit_puts_the_job_off_and_it_goes_on(mine: Mine, model: ModelStub) -
         mine.parts.breakers.reopen(held.account, by="the test")
         assert mine.until(job, JobState.SUCCEEDED).attempts == 1
         assert "limit.lifted" in str(model.heard[-1])
+
+
+def test_a_limit_after_a_tool_keeps_what_was_done(mine: Mine, model: ModelStub) -> None:
+    """In the middle of its turn: no attempt is lost, and the conversation goes on in its tree."""
+    model.command, model.after_command = "echo one > half", 429
+    job = mine.enqueue("Do one half, then the other.")
+    mine.until_held(job)
+    held, refused = mine.parts.jobs.find(job), model.refused
+    assert refused
+    assert (held.attempts, held.kind, held.hindrance and held.hindrance.kind) == (
+        0, TurnKind.LIFTED, HindranceKind.LIMIT,
+    )  # fmt: skip
+    assert mine.parts.breakers.closed()[0].kind is LimitKind.RATE
+    assert mine.parts.signals.read(job) == []
+    model.refuses_with, model.command = None, "cat half > seen; echo two >> half"
+    model.after_command = None
+    mine.parts.breakers.reopen(held.account, by="the test")
+    assert mine.until(job, JobState.SUCCEEDED).attempts == 1
+    first, *_, last = model.heard[-1]
+    assert "Do one half" in first, "the model hears both turns"
+    assert "limit.lifted" in last
+    folder = mine.folder / "work" / ".coalmine" / "scratch" / job
+    assert [(folder / name).read_text() for name in ("seen", "half")] == ["one\n", "one\ntwo\n"]
 
 
 def test_an_api_out_of_reach_is_nobodys_fault(mine: Mine, model: ModelStub) -> None:
@@ -159,8 +182,9 @@ def test_a_killed_worker_leaves_no_agent_and_its_job_goes_on(mine: Mine, model: 
 
 def test_a_silent_model_is_a_stalled_agent(mine: Mine, model: ModelStub) -> None:
     """Nothing is heard for the stall time: the turn is ended, and after the last attempt the job failed."""
+    request = JobRequest(template="agent", task="Paint the shed.", max_attempts=1)
     with model.silent():
-        job = mine.until(mine.enqueue("Paint the shed."), JobState.FAILED)
+        job = mine.until(mine.parts.mailbox.enqueue(request).job, JobState.FAILED)
     assert job.result.ended_by == "stall"
     assert "silent" in job.reason
 
