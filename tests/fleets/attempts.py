@@ -2,19 +2,22 @@
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import redis
 
+from routing.accounts.account import Account
+from routing.accounts.pool import Pools
 from routing.git.remote import Remote
 from routing.jobs.job import Job, JobResult
 from routing.jobs.lifecycle import Claim
 from routing.process.table import ProcessTable
 from routing.store.jobs.log_store import LogStore
 from routing.store.redis.lease import LeaseStatus
+from tasks.agents.accounts.leased_accounts import LeasedAccounts
 from tasks.agents.mail.mail import Mail
 from tasks.agents.mail.role import Role
 from tasks.agents.mail_socket.server import MailServer
@@ -37,9 +40,11 @@ class AttemptsFleet:
 
     def __init__(
         self, client: redis.Redis, folder: Path, *, remotes: Mapping[str, Remote] | None = None,
-        path: str = "", stall_seconds: float = 60.0, host: str = "h1", **job: Any,
+        path: str = "", stall_seconds: float = 60.0, host: str = "h1", account: Sequence[Account] = (),
+        **job: Any,
     ) -> None:  # fmt: skip
-        self.fleet = SteppedFleet(client, draws=[0.5] * 10, job=job)  # the jitter of back-offs
+        draws = [0.5] * 10  # the jitter of back-offs
+        self.fleet = SteppedFleet(client, draws=draws, job=job, account=tuple(account))
         self.app = app = self.fleet.app
         self.lead = app.agents.register(role=Role.LEAD, name="lead-1").name
         self.before_push: Callable[[], object] = lambda: None  # between a turn and its push
@@ -72,6 +77,7 @@ class AttemptsFleet:
             turns=self.turns,
             agents=app.agents,
             note_base=app.job_store.note_base,
+            accounts=LeasedAccounts(pools=Pools(accounts=account), breakers=app.breakers),
         )
         retirements = Retirements(
             jobs=app.job_store, sessions=app.sessions, agents=app.agents, office=app.post_office
