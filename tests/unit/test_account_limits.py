@@ -233,6 +233,25 @@ def test_a_program_of_anybody_has_worked_when_its_turn_was_long() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "words", "is_wide"),
+    [
+        (401, "denied", True),
+        (400, "API key not valid.", True),  # as Gemini's API answers it
+        (403, "denied", False),
+        (402, "denied", True),
+        (429, "insufficient_quota", True),
+        (429, "Too many", False),
+        (529, "Overloaded", False),
+    ],
+)
+def test_which_limits_close_all_models_of_an_account(status: int, words: str, *, is_wide: bool) -> None:
+    """A key that is refused and credit that is used up, whatever the status; 403 may be of one model."""
+    found = met("opencode", _opencode(words, statusCode=status))
+    assert found is not None
+    assert found.is_wide is is_wide
+
+
+@pytest.mark.parametrize(
     ("runtime", "lines", "errors"),
     [
         ("codex", _codex("You've hit your usage limit. Try again in 30 minutes."), ()),

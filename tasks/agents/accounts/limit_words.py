@@ -29,7 +29,9 @@ _WITH_WORDS: Final = {
 
 #: The first status of a server's own faults.
 _SERVER: Final = 500
-_UNAUTHORIZED: Final = 401
+
+#: A key that is right and may not use this model, perhaps: its other models are tried.
+_FORBIDDEN: Final = 403
 
 #: Lines that say where a program was when it failed: they would push away in what words it did.
 _FRAME: Final = re.compile(r"\s+at \S")
@@ -204,7 +206,7 @@ def _by_status(error: ApiErrorEvent | None, words: LimitWords) -> AccountLimit |
         kind = said
     if kind is None:
         return None
-    is_wide = kind is LimitKind.CREDIT or status == _UNAUTHORIZED
+    is_wide = _is_wide(kind) and status != _FORBIDDEN
     return AccountLimit(kind=kind, words=error.message, is_wide=is_wide)
 
 
