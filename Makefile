@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo up test test-real bench bench-quick lint prices dist site clean
+.PHONY: help demo up test test-real bench bench-quick lint prices reference dist site clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,6 +75,9 @@ build/site-venv/bin/mkdocs: constraints.txt
 # A link, or a heading in one, that leads nowhere ends it; nothing is asked of another host.
 site: build/site-venv/bin/mkdocs  ## build the documentation as a site, in build/site/
 	NO_MKDOCS_2_WARNING=1 $< build --strict
+
+reference: $(VENV)/.developed  ## write docs/api.md from what /openapi.json says
+	$(BIN)/python -m tests.api_reference
 
 prices: $(VENV)/.developed  ## take the list prices of models from the pinned genai-prices
 	$(BIN)/python -m tests.price_list

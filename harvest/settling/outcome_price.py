@@ -117,12 +117,27 @@ class Price:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MeanScore:
+    """What a version's jobs are worth on average, in [0,1]."""
+
+    value: float
+    jobs: int  # that are settled and count
+    lower: float | None  # the mean is at least this; None, too, where earlier jobs are missing
+    upper: float | None  # and at most this
+
+    def document(self) -> dict[str, Any]:
+        """For scripts; what is unknown is null."""
+        return {"mean": self.value, "jobs": self.jobs, "lower": self.lower, "upper": self.upper}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OutcomePrice:
     """The price of a version's, or an arm's, changes."""
 
     jobs: dict[ChangeEnding, int]  # how many ended how
     prices: dict[str, Price]  # by the name of the measure
     is_cut: bool = False  # whether earlier jobs are not in it; then no price has an interval
+    score: MeanScore | None = None  # of the same jobs; None before the first, and where it was not asked for
 
     @property
     def settled(self) -> int:
@@ -138,6 +153,7 @@ class OutcomePrice:
             "excluded": self.jobs[ChangeEnding.EXCLUDED],
             "other": self.jobs[ChangeEnding.OTHER],
             "is_cut": self.is_cut,
+            "score": None if self.score is None else self.score.document(),
             **{
                 name: {
                     "spent": price.spent,
@@ -162,6 +178,29 @@ def outcome_price(
     counts = {ending: sum(job.ending is ending for job in jobs) for ending in ChangeEnding}
     prices = {each.name: _price(jobs, each, bets=not is_cut) for each in measured}
     return OutcomePrice(jobs=counts, prices=prices, is_cut=is_cut)
+
+
+def mean_score(scores: Sequence[float | None], *, is_cut: bool = False) -> MeanScore | None:
+    """The mean of settled scores, in the order of their jobs' creation; None in it is a job that is open.
+
+    Its ends are tests by betting as those of prices are, and an open job counts at its worst. None before the
+    first settled one.
+    """
+    settled = [score for score in scores if score is not None]
+    if not settled:
+        return None
+    mean = sum(settled) / len(settled)
+
+    def is_above(floor: float) -> bool:
+        return _reaches((score or 0.0) / floor - 1.0 for score in scores)
+
+    def is_below(ceiling: float) -> bool:
+        return _reaches(ceiling - (1.0 if score is None else score) for score in scores)
+
+    near = max(mean, 0.01)
+    lower = None if is_cut else _last(is_above, near / _FARTHEST, 1.0)
+    upper = None if is_cut or not is_below(1.0) else _last(is_below, 1.0, near / _FARTHEST)
+    return MeanScore(value=mean, jobs=len(settled), lower=lower, upper=upper)
 
 
 def _price(jobs: Sequence[PricedJob], measure: SpendMeasure, *, bets: bool) -> Price:

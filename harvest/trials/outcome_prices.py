@@ -8,6 +8,7 @@ has no interval: see `outcome_price`.
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -20,6 +21,7 @@ from harvest.settling.outcome_price import (
     PricedJob,
     SpendMeasure,
     ending_of,
+    mean_score,
     outcome_price,
 )
 from routing.cost import Cost
@@ -126,7 +128,9 @@ class OutcomePrices:
         priced = [
             PricedJob(ending=ending, cost=job.cost) for job, ending in zip(in_order, endings, strict=True)
         ]
-        return outcome_price(priced, self._measured, is_cut=is_cut)
+        found = outcome_price(priced, self._measured, is_cut=is_cut)
+        scores = [job.score for job in in_order if not job.excluded]
+        return replace(found, score=mean_score(scores, is_cut=is_cut))
 
     def _endings(self, jobs: Sequence[Job]) -> Iterable[ChangeEnding]:
         facts = self._signals.read_many([job.id for job in jobs])

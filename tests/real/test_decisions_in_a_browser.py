@@ -114,6 +114,7 @@ def acts(fleet: SteppedFleet) -> list[Act]:
         (trial, f"{trial}/stop", "", "stopped"),
         (backtest, f"{backtest}/resume", "", "not: Checks of its health hold it"),
         (backtest, f"{backtest}/stop", "", "stopped"),
+        ("/templates/tester", "/templates/tester/propose", "", "tester@v3 pending"),
         (second, f"{second}/open", "", "Trial reviewer-t1"),
         (second, f"{second}/promote", "", "reviewer@v2 champion"),
         (first, f"{first}/revert", "", "reviewer@v1 champion"),
@@ -139,6 +140,8 @@ def test_every_decision_is_made_by_clicks(web: Console, fleet: SteppedFleet, bro
         browser.click(f"details.act:has({chosen}) summary")
         if browser.run(f"return document.querySelector('details[open] {form} [name=reason]') !== null"):
             browser.write(f"details[open] {form} [name=reason]", "the reason")
+        if action.endswith("/propose"):
+            browser.write(f"details[open] {form} [name=prompt]", " And test it.")
         if action.endswith("/message"):
             browser.write(f"details[open] {form} [name=words]", "Use port 8080.")
         browser.click(f"details[open] {form} button")

@@ -74,8 +74,8 @@ def test_the_api_has_every_decision_of_the_pages() -> None:
     assert {act_of(path) for path in ACTS} == {
         "pause", "resume", "job cancel", "job retry", "job thumb", "job message", "issue pause",
         "issue resume", "trial stop", "trial hold", "trial resume", "backtest stop", "backtest resume",
-        "trial open", "template promote", "template reject", "template revert", "account close",
-        "account reopen", "mail answer", "mail read", "worker drain",
+        "trial open", "template propose", "template promote", "template reject", "template revert",
+        "account close", "account reopen", "mail answer", "mail read", "worker drain",
     }  # fmt: skip
 
 

@@ -189,11 +189,13 @@ LARGE_ROOMS = {
     "routing/forges": "the protocol of forges, a file for each thing that it speaks of",
     "tasks/issues": "the way of an issue, a file for each step of its ticks",
     "routing/forges/local": "a whole forge: issues, branches, merges and CI, each in its own file",
+    "console/pages": "what pages show: a file for each picture, beside what makes pages of it",
     "console/commands": "one file for each command or group of commands, as the help lists them",
 }
 
 #: Files under SMALL_LINES with one importer, and why each is a file all the same.
 SMALL_FILES = {
+    "console/decisions/version_decisions.py": "one file for each thing that people decide about",
     "console/decisions/worker_decisions.py": "one file for each thing that people decide about",
     "console/pages/markdown.py": "what an issue may become on a page: one rule, apart from the templates",
     "console/pages/pair_squares.py": "a picture, as `evidence_plot` is",

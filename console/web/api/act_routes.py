@@ -34,6 +34,7 @@ from console.web.api.acting import (
     EnqueueAct,
     IssueAct,
     MessageAct,
+    ProposeAct,
     ReasonedAct,
     ReplyAct,
     SendAct,
@@ -90,6 +91,10 @@ def _trial_of_version(parts: Coalmine, decision: SentDecision) -> Document:
     return read_trial(parts, parts.templates.find(decision.thing).template).document()
 
 
+def _template(parts: Coalmine, decision: SentDecision) -> Document:
+    return template_document(parts, decision.thing)
+
+
 def _version(parts: Coalmine, decision: SentDecision) -> Document:
     return read_version(parts, decision.thing).document()
 
@@ -122,6 +127,7 @@ ACTS: dict[str, ApiAct] = {
     "/trials/{thing}/resume": ApiAct("Let a trial decide again that is held", ReasonedAct, _trial),
     "/backtests/{thing}/stop": ApiAct("End a backtest without a verdict", ReasonedAct, _backtest),
     "/backtests/{thing}/resume": ApiAct("Let a backtest decide again that is held", ReasonedAct, _backtest),
+    "/templates/{thing}/propose": ApiAct("Propose a version", ProposeAct, _template),
     "/versions/{thing}/open": ApiAct("Put a pending version on trial, or on its way", Act, _trial_of_version),
     "/versions/{thing}/promote": ApiAct("Make a version champion", ReasonedAct, _version),
     "/versions/{thing}/reject": ApiAct("Reject a version for good", ReasonedAct, _version),
@@ -154,7 +160,8 @@ def act_routes(parts: Coalmine, *, prefix: str, errors: Mapping[int | str, Docum
 def _decide(parts: Coalmine, path: str, act: ApiAct) -> Callable[..., Awaitable[Response]]:
     async def sent_to(request: Request, thing: str) -> Response:
         sent = await read_act(request, act.form)
-        form = {name: str(value) for name, value in sent.model_dump(mode="json").items()}
+        given = sent.model_dump(mode="json", exclude_none=True)
+        form = {name: str(value) for name, value in given.items()}
         decision = SentDecision(thing=thing, form=form, by=sent.by)
 
         def made() -> Document:

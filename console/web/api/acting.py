@@ -69,6 +69,17 @@ class MessageAct(Act):
     words: Annotated[str, StringConstraints(min_length=1, max_length=8_000)]
 
 
+class ProposeAct(ReasonedAct):
+    """A version: the champion's content with what is new. The reason is its note."""
+
+    prompt: Annotated[str, StringConstraints(max_length=131_072)] | None = Field(
+        default=None, description="What comes before every task; by default the champion's."
+    )
+    model: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        default=None, description="By default the champion's; empty for its program's default."
+    )
+
+
 class AccountAct(Act):
     """A decision about an account."""
 

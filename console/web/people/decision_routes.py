@@ -17,6 +17,7 @@ from console.decisions.issue_decisions import pause_issue, resume_issue
 from console.decisions.job_decisions import THUMBS, cancel_job, message_job, retry_job, thumb_job
 from console.decisions.mail_decisions import answer_mail, read_by
 from console.decisions.noting import DecisionDoor, note_decision
+from console.decisions.version_decisions import NewContent, propose_version
 from console.decisions.worker_decisions import drain_worker
 from console.details.account_lines import known_account
 from console.web.people.form import read_decision
@@ -203,6 +204,12 @@ def _open_trial(parts: Coalmine, decision: SentDecision) -> Decided:
     return Decided(_template(canary.template), changed=begun.changed, way_of=canary.template)
 
 
+def _propose(parts: Coalmine, decision: SentDecision) -> Decided:
+    content = NewContent(prompt=decision.form.get("prompt"), model=decision.form.get("model"))
+    step = propose_version(parts, decision.thing, content, note=decision.reason)
+    return Decided(_version(step.version.id), changed=step.changed)
+
+
 def _promote(parts: Coalmine, decision: SentDecision) -> Decided:
     step = parts.templates.promote(decision.thing, by=decision.by, reason=decision.reason)
     return Decided(_version(step.version.id), changed=step.changed)
@@ -290,6 +297,7 @@ STEPS: dict[str, Step] = {
     "/trials/{thing}/resume": _resume_trial,
     "/backtests/{thing}/stop": _stop_backtest,
     "/backtests/{thing}/resume": _resume_backtest,
+    "/templates/{thing}/propose": _propose,
     "/versions/{thing}/open": _open_trial,
     "/versions/{thing}/promote": _promote,
     "/versions/{thing}/reject": _reject,

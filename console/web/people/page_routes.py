@@ -35,6 +35,7 @@ from console.pages.needs import needs_of
 from console.pages.outcome_bars import PATTERNS, outcome_bars, swatch
 from console.pages.rendering import STATIC, fact_rows
 from console.pages.trial_page import trial_line, trial_page
+from console.pages.version_plot import price_readings, score_readings, version_plot
 from console.status.fleet_reading import read_status
 from console.web.people.page_answers import rows_of
 from console.web.people.page_answers import shown as shown_page
@@ -282,8 +283,15 @@ def _template(parts: Coalmine, name: str) -> dict[str, Any]:
     ]
     newest_first = [each.id for each in reversed(detail.versions)]
     prices = {name: detail.prices[name] for name in newest_first if name in detail.prices}
+    in_order = [detail.prices[each.id] for each in detail.versions if each.id in detail.prices]
+    named = [each.id for each in detail.versions if each.id in detail.prices]
+    priced = list(zip(named, in_order, strict=True))
     return {
         "summary": detail.summary,
+        "champion": parts.templates.champion(name),
+        "score_plot": version_plot(score_readings(priced), "Mean score", top=1.0),
+        "usd_plot": version_plot(price_readings(priced), "USD a merged change"),
+        "scores": [(each, found.score) for each, found in reversed(priced) if found.score is not None],
         "versions": [(version, detail.cost(version)) for version in reversed(detail.versions)],
         **prices_shown(prices),
         "reviews": reviews,
