@@ -19,6 +19,10 @@ from tests.waiting import slowdown, wait_until
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
+#: How often an element is looked for that was replaced before it was clicked.
+_TRIES = 4
+
+
 class Chromium:
     """One window. A command that fails is an AssertionError with the browser's words."""
 
@@ -35,8 +39,18 @@ class Chromium:
         return str(self.run(f"return document.querySelector({json.dumps(selector)}).innerText"))
 
     def click(self, selector: str) -> None:
-        """Click on an element, which has to be there and in view."""
-        self._post(f"/element/{self._find(selector)}/click", {})
+        """Click on an element, which has to be there and in view.
+
+        A page that follows the fleet may put another in its place meanwhile: then that one is clicked.
+        """
+        for left in reversed(range(_TRIES)):
+            try:
+                self._post(f"/element/{self._find(selector)}/click", {})
+            except AssertionError as error:
+                if "stale element" not in str(error) or not left:
+                    raise
+            else:
+                return
 
     def write(self, selector: str, text: str) -> None:
         """Type into a field."""

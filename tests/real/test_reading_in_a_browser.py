@@ -1,5 +1,6 @@
 """What people unfold, search, follow and come back to, in Debian's Chromium."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ import redis
 from routing.backlog.backlog import Backlog
 from routing.backlog.settings import BacklogSettings
 from routing.embedded.private_server import PrivateServer
+from routing.jobs.job import JobState
 from tests.fakes.issues import IssueForge, issue
 from tests.fleets.shown_fleet import shown_fleet
 from tests.fleets.stepped_fleet import SteppedFleet
@@ -21,7 +23,7 @@ from tests.waiting import wait_until
 def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet at work, of which one agent has called tools, and issues that wait for each other."""
     made = shown_fleet(redis_client)
-    running = made.app.jobs.newest(most=1)[0].id
+    running = running_job(made)
     said = [
         ("tool", "Bash pytest"),
         ("result", "F\n1 failed"),
@@ -31,6 +33,8 @@ def fleet(redis_client: redis.Redis) -> SteppedFleet:
     for kind, text in said:
         made.app.log_store.say(running, kind, text)
     made.app.log_store.flush()
+    made.clock.now = time.time()  # the web process goes by the server's clock
+    made.end(made.enqueue(title="ended just now").job)
     backlog = Backlog(
         made.app.backlog_store, forges={"local": IssueForge()}, settings=BacklogSettings(),
         escalation_label="ready-for-human",
@@ -43,6 +47,12 @@ def fleet(redis_client: redis.Redis) -> SteppedFleet:
     ):
         backlog.accept(issue(number, body, labels=[]), requested_by="ada")
     return made
+
+
+def running_job(fleet: SteppedFleet) -> str:
+    """The job whose agent is at work."""
+    (found,) = fleet.app.jobs.newest(most=1, states=frozenset([JobState.RUNNING]))
+    return found.id
 
 
 @pytest.fixture
@@ -63,7 +73,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 def test_a_log_is_searched_and_left_again(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
     """The address has the words, so it can be sent to others; the back button leads to the whole log."""
-    running = fleet.app.jobs.newest(most=1)[0].id
+    running = running_job(fleet)
+    browser.complaints()  # of servers that have ended
     browser.open(f"{web.address}/jobs/{running}")
     assert "now I know" in browser.text("ol.log")
     browser.write("form.filters input[name=q]", "TRACEBACK")
@@ -81,7 +92,7 @@ def test_a_log_is_searched_and_left_again(web: Console, fleet: SteppedFleet, bro
 
 def test_an_error_leads_to_its_place_in_the_log(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
     """Which is folded with the call that it came of, and unfolds."""
-    running = fleet.app.jobs.newest(most=1)[0].id
+    running = running_job(fleet)
     browser.open(f"{web.address}/jobs/{running}")
     assert "Traceback" not in browser.text("ol.log"), "it is folded"
     browser.click("ul.errors a")
@@ -144,6 +155,7 @@ def test_the_graph_leads_to_issues_and_what_is_around_them(
 ) -> None:
     """By clicks; a cycle is said in words, and drawn with another frame."""
     assert fleet
+    browser.complaints()  # of servers that have ended
     browser.open(f"{web.address}/issues")
     browser.click('main a[href="/issues/graph"]')
     wait_until(lambda: "wait for each other in cycles" in browser.text("main"), description="the graph")
