@@ -11,7 +11,7 @@ import typer
 
 from console.boundary import ExitCode
 from console.completion import complete_job, complete_template
-from console.decisions.job_decisions import THUMBS, cancel_job, message_job, retry_job, thumb_job
+from console.decisions.job_decisions import THUMBS, cancel_job, retry_job, thumb_job
 from console.details.job_detail import log_document, read_job
 from console.invocation import AsJson, examples, noted, opened, started
 from console.output.job_views import job_document, job_view, jobs_view
@@ -166,6 +166,8 @@ def message(
 ) -> None:
     """Send mail to the agent of a job that has begun and not ended. Its next turn begins with it."""
     coalmine, terminal = opened(ctx, as_json=as_json)
+    from console.decisions.mail_decisions import message_job
+
     agent = message_job(coalmine, job, words, by=started(ctx).user)
     noted(ctx, job, reason=words[:500])
     terminal.answer({"job": job, "agent": agent}, f"{agent} gets it with its next turn")

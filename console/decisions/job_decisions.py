@@ -3,14 +3,11 @@
 from contextlib import closing
 
 from routing.backlog.item import BacklogItem, BacklogState
-from routing.errors import ConflictError, InvalidInputError, NotFoundError
+from routing.errors import ConflictError
 from routing.forges.errors import ForgeError
 from routing.issues.issue import IssueRef
 from routing.jobs.job import Job, JobState
 from routing.jobs.signal import Signal, SignalKind
-from tasks.agents.mail.address import Author, agent_name
-from tasks.agents.mail.letter import Letter
-from tasks.agents.mail.role import Role
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 from tasks.issues.site import issue_of
@@ -47,43 +44,6 @@ def thumb_job(parts: Coalmine, job: str, kind: SignalKind, *, by: str) -> bool:
     # With the time in it the id is new: a person may change their mind more than once.
     parts.signals.add(found.id, [Signal(id=f"{kind}:{at:.6f}", kind=kind, at=at, note=f"by {by}")])
     return True
-
-
-def message_job(parts: Coalmine, job: str, words: str, *, by: str) -> str:
-    """Send mail to the agent at work on a job; its next turn begins with it. Returns the agent's name.
-
-    ConflictError for a job that has ended, that no agent has begun, or that is a shadow: nobody helps one arm
-    of a pair. InvalidInputError without words.
-    """
-    found = parts.jobs.find(job)
-    if not words.strip():
-        message = "the message is empty; nothing was sent"
-        raise InvalidInputError(message)
-    if found.state.is_final or found.shadow:
-        what = "a shadow, whose work is judged as it is" if found.shadow else f"{found.state.value}"
-        message = f"job {found.id} is {what}: its agent gets no mail; nothing was sent"
-        raise ConflictError(message)
-    agent = agent_of(parts, found)
-    if agent is None:
-        message = f"no agent has begun job {found.id}; send it when one has, nothing was sent"
-        raise ConflictError(message)
-    letter = Letter.checked(to=agent, body=words.strip(), subject=f"About {found.title or found.id}"[:200])
-    parts.post_office.send(Author.of_person(by), letter)
-    return agent
-
-
-def agent_of(parts: Coalmine, job: Job) -> str | None:
-    """The name of the agent that works on a job; None before one has begun, and after it has ended."""
-    role = Role(job.request.role)
-    names = [job.request.agent] if job.request.agent else [agent_name(role, job.id), f"{role.value}-{job.id}"]
-    for name in names:
-        try:
-            agent = parts.agents.find(name)
-        except NotFoundError:
-            continue
-        if agent.is_live and job.id in {agent.job, agent.task}:
-            return name
-    return None
 
 
 def _check_issue(parts: Coalmine, job: Job) -> str:

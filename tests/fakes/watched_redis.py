@@ -90,7 +90,12 @@ def watched(client: redis.Redis, mishaps: Mishaps, asked: list[str]) -> redis.Re
 
 def load_scripts(client: redis.Redis) -> None:
     """Have the server know all scripts, so that no step is sent twice for want of one."""
-    client.connection_pool.connection_kwargs["server"].script_cache |= _loaded()
+    server = client.connection_pool.connection_kwargs.get("server")
+    if server is None:  # a real one
+        for text in script_sources().values():
+            client.script_load(text)
+    else:
+        server.script_cache |= _loaded()
 
 
 @cache

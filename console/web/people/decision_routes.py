@@ -14,8 +14,8 @@ from starlette.responses import RedirectResponse, Response
 
 from console.decisions.fleet_decisions import resume_fleet
 from console.decisions.issue_decisions import pause_issue, resume_issue
-from console.decisions.job_decisions import THUMBS, cancel_job, message_job, retry_job, thumb_job
-from console.decisions.mail_decisions import answer_mail, read_by
+from console.decisions.job_decisions import THUMBS, cancel_job, retry_job, thumb_job
+from console.decisions.mail_decisions import answer_mail, message_job, read_by
 from console.decisions.noting import DecisionDoor, note_decision
 from console.decisions.version_decisions import NewContent, propose_version
 from console.decisions.worker_decisions import drain_worker

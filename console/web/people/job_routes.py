@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from console.decisions.job_decisions import agent_of
+from console.decisions.mail_decisions import agent_of
 from console.details.branch_changes import read_branch
 from console.details.job_detail import read_job
 from console.output.job_views import JOB
