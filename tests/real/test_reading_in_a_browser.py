@@ -74,7 +74,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 def test_a_log_is_searched_and_left_again(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
     """The address has the words, so it can be sent to others; the back button leads to the whole log."""
     running = running_job(fleet)
-    browser.complaints()  # of servers that have ended
     browser.open(f"{web.address}/jobs/{running}")
     assert "now I know" in browser.text("ol.log")
     browser.write("form.filters input[name=q]", "TRACEBACK")
@@ -87,7 +86,9 @@ def test_a_log_is_searched_and_left_again(web: Console, fleet: SteppedFleet, bro
     wait_until(lambda: "now I know" in browser.text("ol.log"), description="the whole log")
     browser.open(address)  # as somebody who was sent it
     assert "exit code 1" in browser.text("ol.log")
-    assert browser.complaints() == []
+    assert [line for line in browser.complaints() if web.address in line] == [], (
+        "others are of servers that ended"
+    )
 
 
 def test_an_error_leads_to_its_place_in_the_log(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
@@ -155,7 +156,6 @@ def test_the_graph_leads_to_issues_and_what_is_around_them(
 ) -> None:
     """By clicks; a cycle is said in words, and drawn with another frame."""
     assert fleet
-    browser.complaints()  # of servers that have ended
     browser.open(f"{web.address}/issues")
     browser.click('main a[href="/issues/graph"]')
     wait_until(lambda: "wait for each other in cycles" in browser.text("main"), description="the graph")
@@ -168,4 +168,6 @@ def test_the_graph_leads_to_issues_and_what_is_around_them(
     browser.back()
     browser.back()
     wait_until(lambda: "in cycles" in browser.text("main"), description="the whole graph again")
-    assert browser.complaints() == []
+    assert [line for line in browser.complaints() if web.address in line] == [], (
+        "others are of servers that ended"
+    )
