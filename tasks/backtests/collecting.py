@@ -151,13 +151,13 @@ class CaseCollector:
         return f"{self.own.repo.rpartition('/')[2]}-{change.commit[:_DIGITS]}"
 
     def _with_its_request(self, change: PastChange) -> PastChange:
-        """The change with the issue that its change request closes, where its messages name none."""
-        if change.issue is not None or change.job:
+        """The change with its change request and the issue that this closes, where its messages name none."""
+        if change.job or (change.issue is not None and change.request is not None):
             return change
         for said in self.requests(change.commit):
-            issue = closed_issue(f"{said.title}\n{said.body}", self.own)
+            issue = change.issue or closed_issue(f"{said.title}\n{said.body}", self.own)
             if issue is not None:
-                return replace(change, issue=issue, request=said.number)
+                return replace(change, issue=issue, request=change.request or said.number)
         return change
 
     def _text_of(self, change: PastChange) -> IssueText | Dropped:

@@ -6,6 +6,7 @@ and files patches, in a repository that has the base commit. What else a line ha
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from harvest.backtests.case import Case, CaseOrigin, Commit, HiddenFile
+from harvest.backtests.case_text import without_answer
 from routing.errors import InvalidInputError
 from routing.git.git import Git, GitError
 from tasks.agents.pairs.hidden_tests import laid_over
@@ -26,6 +28,9 @@ def _listed(value: object) -> object:
     """A list that may be written as JSON text."""
     return json.loads(value) if isinstance(value, str) and value.strip() else value or ()
 
+
+#: The number of the change request, with which the field's names of cases end: `acme__shop-12`.
+_REQUEST = re.compile(r"-([1-9][0-9]{0,8})\Z")
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
@@ -73,14 +78,16 @@ def case_of(common: CommonCase, git: Git, *, repository: str) -> Case:
     InvalidInputError when a patch does not fit the base commit, or the line says what a case cannot hold.
     """
     tree = patched(git, common.base_commit, common.test_patch, what=f"test_patch of {common.instance_id}")
-    title, _, _ = common.problem_statement.strip().partition("\n")
+    request = _REQUEST.search(common.instance_id)
+    text = without_answer(common.problem_statement, [], numbers=[int(request[1])] if request else [])
+    title, _, _ = text.strip().partition("\n")
     try:
         return Case(
             id=common.instance_id,
             repository=repository,
             base=common.base_commit,
             title=title[:200],
-            text=common.problem_statement,
+            text=text,
             hidden=tuple(_files(git, common.base_commit, tree)),
             origin=CaseOrigin(kind="file"),
             patch=common.patch,

@@ -24,9 +24,14 @@ _CLOSES = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _MERGED_JOB = re.compile(rf"\AMerge .*?{WORK_PREFIX}([0-9a-f]{{16}})\b")
-#: `(#12)` at the end of a squashed change's first line: the change request, not the issue.
+#: The change request, not the issue, as forges write it: `(#12)` at the end of the first line of a squashed
+#: change, in the first line of a merge, and in a line of its own on GitLab and Gitea.
 _REQUEST = re.compile(
-    r"\A[^\n]*\(#([1-9][0-9]{0,8})\)[ \t]*(?:\n|\Z)|\AMerge pull request #([1-9][0-9]{0,8})\b"
+    r"\A[^\n]*\(#(?P<squashed>[1-9][0-9]{0,8})\)[ \t]*(?:\n|\Z)"
+    r"|\AMerge pull request (?:'[^\n]*' \()?#(?P<merged>[1-9][0-9]{0,8})\b"
+    r"|^See merge request [\w./-]*!(?P<gitlab>[1-9][0-9]{0,8})[ \t]*$"
+    r"|^Reviewed-on: \S+/pulls/(?P<gitea>[1-9][0-9]{0,8})[ \t]*$",
+    re.MULTILINE,
 )
 
 #: Modes of plain files, and whether they can be run.
@@ -92,15 +97,20 @@ def _change(git: Git, commit: str, base: str, own: IssueRef) -> PastChange:
     at, _, message = git("log", "-1", "--format=%ct%n%B", commit, "--").partition("\n")
     others = git("rev-list", commit, f"^{base}").split()
     whole = message if len(others) == 1 else git("log", "--format=%B", commit, f"^{base}", "--")
-    request = _REQUEST.search(message)
     job = _MERGED_JOB.search(message)
     return PastChange(
         commit=commit, at=float(at), base=base, others=tuple(others),
         issue=closed_issue(message, own) or closed_issue(whole, own),
         job=job[1] if job and is_job_id(job[1]) else "",
-        request=int(request[1] or request[2]) if request else None,
+        request=request_in(message),
         files=list(_changed(git, base, commit)),
     )  # fmt: skip
+
+
+def request_in(message: str) -> int | None:
+    """The number of the change request that a message of the main branch says it came from; None: none."""
+    found = _REQUEST.search(message)
+    return int(found[found.lastgroup or 0]) if found else None
 
 
 def closed_issue(message: str, own: IssueRef) -> IssueRef | None:

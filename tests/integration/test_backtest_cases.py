@@ -171,8 +171,9 @@ def test_an_issue_that_its_change_closed_reads_as_before(after: float, text: str
     assert replace(read, text="dispatched").as_of(change).text == "dispatched"
 
 
-def test_an_issue_that_only_the_change_request_names_makes_a_case(tmp_path: Path) -> None:
-    """Its commit says nothing of an issue; the request's own number is taken out of the text."""
+@pytest.mark.parametrize("message", ["Add nine", "Add nine\n\nCloses #7\n"], ids=["request", "commit"])
+def test_the_number_of_a_change_request_is_asked_for(tmp_path: Path, message: str) -> None:
+    """And taken out of the text; the request may be what alone says which issue it is."""
     library = past_library(tmp_path, issues=1, odd=False)
     (library.bench / "calc.py").write_text(f"{(library.bench / 'calc.py').read_text()}\n\nNINE = 9\n")
     test = "import unittest\n\nimport calc\n\n\nclass Nine(unittest.TestCase):\n"
@@ -180,11 +181,12 @@ def test_an_issue_that_only_the_change_request_names_makes_a_case(tmp_path: Path
     (library.bench / "tests" / "test_nine.py").write_text(test)
     work = Git(library.bench)
     work("add", "--all")
-    work("commit", "--quiet", "--message", "Add nine")
+    work("commit", "--quiet", "--message", message)
     work("push", "--quiet", "origin", "main")
     library.texts[7] = "There is no nine. #12 will add it."
-    none = collected(library, tmp_path / "none", looks=1)
-    assert (none.cases, none.dropped) == ([], {Dropped.NO_ISSUE: 1})
+    if "#7" not in message:
+        none = collected(library, tmp_path / "none", looks=1)
+        assert (none.cases, none.dropped) == ([], {Dropped.NO_ISSUE: 1})
     other = RequestText(number=11, title="Fixes other/place#3", body="")
     said = RequestText(number=12, title="Add nine", body="So that people can count.\n\nCloses #7\n")
     (case,) = collected(library, tmp_path / "some", looks=1, requests=(other, said)).cases
@@ -374,6 +376,16 @@ def test_cases_are_files_and_lines(past: Past, tmp_path: Path) -> None:
         assert [(one.id, one.base, one.hidden) for one in again] == [
             (one.id, one.base, one.hidden) for one in cases
         ]
+        leads = {
+            "instance_id": "acme__calc-34",
+            "problem_statement": "Slow\n\nSee #34 and acme/calc/pull/34.",
+        }
+        cleaned = case_of(read[0].model_copy(update=leads), git, repository="local:calc")
+        assert (cleaned.title, cleaned.text.count("[link taken out]"), "34" in cleaned.text) == (
+            "Slow",
+            2,
+            False,
+        )
         for old, new in zip(cases, again, strict=True):
             made, known = true_change(new, git), old.origin.change or ""
             differs = git("diff-tree", "-r", "--name-only", made, known).split()

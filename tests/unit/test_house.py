@@ -225,7 +225,6 @@ SMALL_FILES = {
     "tasks/composition/telemetry_parts.py": "one file for each group of parts that is wired",
     "tasks/settings/backtest_settings.py": "one file for each section that is not in `settings`",
     "harvest/backtests/file_kinds.py": "a rule of its own: pure, apart from git",
-    "harvest/backtests/case_text.py": "a rule of its own: pure, apart from git",
 }
 SMALL_LINES = 60
 
