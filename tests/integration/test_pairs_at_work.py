@@ -33,14 +33,17 @@ CI = "test -e done.txt && test ! -e broken.txt"
 #: Does its work.
 GOOD = 'echo done > done.txt; echo "$COALMINE_JOB_ID" > "work-$COALMINE_JOB_ID.txt"'
 
-#: Breaks something, and tries to be seen: by a branch, also by address, by mail to people, and by a child.
-LOUD = f"""{GOOD}; echo broken > broken.txt; git add -A
+#: Tries to be seen: by a branch, also by address, by mail to people, and by a child.
+NOISE = """git add -A
 git -c user.name=a -c user.email=a@invalid commit --quiet --message loud
 git push --quiet origin HEAD:refs/heads/loud || true
 git push --quiet "$(git config remote.origin.url)" HEAD:refs/heads/loud || true
 "$COALMINE_MAIL" send --to operator --type question --subject help --body help || true
 "$COALMINE_MAIL" send --to coalmine --type dispatch --payload \\
-  '{{"task_id": "help", "spec": "help", "role": "builder", "file_scope": []}}' || true"""
+  '{"task_id": "help", "spec": "help", "role": "builder", "file_scope": []}' || true"""
+
+#: The same, after its work, and after it has broken something.
+GOOD_AND_LOUD, BAD_AND_LOUD = f"{GOOD}; {NOISE}", f"{GOOD}; echo broken > broken.txt; {NOISE}"
 
 #: Issues that are opened at the most; both stories need fewer.
 MOST = 14
@@ -100,6 +103,31 @@ def shadows(made: ShopFleet) -> list[Job]:
     return [job for job in made.parts.jobs.newest(most=100) if job.shadow]
 
 
+def nobody_saw_shadows(made: ShopFleet, sink: SinkServer, *, verdict: str) -> list[Job]:
+    """The shadows of a trial, of which there is no branch, merge, comment, mail, child or notification."""
+    hidden = shadows(made)
+    git = Git(made.repository.path)
+    branches = git("for-each-ref", "--format=%(refname)").split()
+    assert "refs/heads/loud" not in branches
+    assert not [job.id for job in hidden if f"refs/heads/{job.branch}" in branches]
+    landed = git("ls-tree", "--name-only", "HEAD").split()
+    assert not [job.id for job in hidden if f"work-{job.id}.txt" in landed]
+    shown = "".join(file.read_text() for file in made.issues.glob("*"))
+    assert not [job.id for job in hidden if job.id in shown]
+    assert made.parts.post_office.newest(10, recipient="operator") == []
+    everything = made.parts.jobs.newest(most=100)
+    assert [job.id for job in everything if job.parent] == []
+    assert len(everything) == 2 * len(hidden)
+    wait_until(lambda: verdict in notified(sink), description="people are notified of the verdict")
+    delivered = {job.partner for job in hidden}
+    wait_until(
+        lambda: delivered <= notified(sink).get("done", set()),
+        description="people are notified of what was delivered",
+    )
+    assert not [job.id for job in hidden for one in sink.deliveries if job.id.encode() in one.body]
+    return hidden
+
+
 def test_a_bad_canary_is_rolled_back_by_pairs_and_nobody_sees_its_work(tmp_path: Path, url: str) -> None:
     """No branch, merge, comment, mail, child or notification of it; its commits are kept here alone."""
     with (
@@ -107,7 +135,7 @@ def test_a_bad_canary_is_rolled_back_by_pairs_and_nobody_sees_its_work(tmp_path:
         shop(tmp_path, url, GOOD, ci=CI, policy=POLICY, variables=heard(sink)) as made,
     ):
         wait_until(lambda: made.parts.notices.status("webhook"), description="the sink has its place")
-        trial = play(made, LOUD)
+        trial = play(made, BAD_AND_LOUD)
         assert trial.state is TrialState.ROLLED_BACK
         assert made.parts.templates.champion("implementer").number == 1
         assert [event.kind for event in made.parts.events.all()].count(ROLLED_BACK) == 1
@@ -116,25 +144,8 @@ def test_a_bad_canary_is_rolled_back_by_pairs_and_nobody_sees_its_work(tmp_path:
         assert state.counts.champion_only >= 3
         assert (state.counts.canary_only, state.counts.excluded) == (0, 0)
         assert made.parts.harvester.replayed(trial) == state
-        hidden = shadows(made)
-        git = Git(made.repository.path)
-        branches = git("for-each-ref", "--format=%(refname)").split()
-        assert "refs/heads/loud" not in branches
-        assert not [job.id for job in hidden if f"refs/heads/{job.branch}" in branches]
-        assert "broken.txt" not in git("ls-tree", "--name-only", "HEAD").split()
-        shown = "".join(file.read_text() for file in made.issues.glob("*"))
-        assert not [job.id for job in hidden if job.id in shown]
-        assert made.parts.post_office.newest(10, recipient="operator") == []
-        everything = made.parts.jobs.newest(most=100)
-        assert [job.id for job in everything if job.parent] == []
-        assert len(everything) == 2 * len(hidden)
-        wait_until(lambda: "rolled_back" in notified(sink), description="people are notified of the verdict")
-        delivered = {job.partner for job in hidden}
-        wait_until(
-            lambda: delivered <= notified(sink).get("done", set()),
-            description="people are notified of what was delivered",
-        )
-        assert not [job.id for job in hidden for one in sink.deliveries if job.id.encode() in one.body]
+        hidden = nobody_saw_shadows(made, sink, verdict="rolled_back")
+        assert "broken.txt" not in Git(made.repository.path)("ls-tree", "--name-only", "HEAD").split()
         kept = Git(shadows_beside(next((tmp_path / "work").glob("*/.coalmine/mirror.git"))))
         done = [job for job in hidden if job.state is JobState.SUCCEEDED]
         assert len(done) >= 3
@@ -147,17 +158,21 @@ def test_a_bad_canary_is_rolled_back_by_pairs_and_nobody_sees_its_work(tmp_path:
 
 
 def test_a_canary_that_is_as_good_graduates_by_pairs(tmp_path: Path, url: str) -> None:
-    """After a few issues; all that landed is the champion's."""
-    with shop(tmp_path, url, GOOD, ci=CI, policy=POLICY) as made:
-        trial = play(made, GOOD)
+    """After a few issues; all that landed is the champion's, and nobody saw the rest."""
+    with (
+        sink_server() as sink,
+        shop(tmp_path, url, GOOD, ci=CI, policy=POLICY, variables=heard(sink)) as made,
+    ):
+        wait_until(lambda: made.parts.notices.status("webhook"), description="the sink has its place")
+        trial = play(made, GOOD_AND_LOUD)
         assert trial.state is TrialState.GRADUATED
         assert made.parts.templates.champion("implementer").number == 2
         assert [event.kind for event in made.parts.events.all()].count(AUTO_PROMOTED) == 1
         state = made.parts.harvester.evidence(trial)
         assert isinstance(state, PairEvidence)
         assert state.counts.both == state.counts.settled > 3
-        landed = Git(made.repository.path)("ls-tree", "--name-only", "HEAD").split()
-        assert not [job.id for job in shadows(made) if f"work-{job.id}.txt" in landed]
+        assert made.parts.harvester.replayed(trial) == state
+        nobody_saw_shadows(made, sink, verdict="graduated")
 
 
 #: No verdict, whatever becomes of the few pairs of a story.
