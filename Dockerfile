@@ -3,6 +3,8 @@
 ARG PYTHON_IMAGE=python:3.13.9-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
+# The release that is built, as its tag says it without the v; the sources here have no git.
+ARG PROJECT_VERSION=
 WORKDIR /src
 COPY pyproject.toml hatch_build.py constraints.txt coalmine.example.toml README.md LICENSE ./
 COPY routing routing

@@ -1,4 +1,8 @@
-"""What a wheel says of the project: its address, and a README whose links work away from the repository.
+"""What a wheel says of the project: its version and address, and a README whose links work away from it.
+
+The version is that of the newest tag `v1.2.3` at the commit that is built, or what the variable
+PROJECT_VERSION or the source distribution says. A commit without a tag is on its way to the next release:
+NEXT, `.dev0`.
 
 hatchling calls `AddressHook` when it builds. The address is the variable PROJECT_URL, or else where `origin`
 of the clone leads to that is built, or what the source distribution says. Without any, as in a clone of a
@@ -8,6 +12,7 @@ folder, the wheel names none, and links of the README become plain text: an addr
 import os
 import re
 import subprocess
+from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +24,10 @@ _RELATIVE = re.compile(r"(?P<text>!?\[[^\]]*\])\((?!https?:|#|mailto:)(?P<path>[
 
 #: How the files of the main branch are shown, by what the host is called; Gitea and Forgejo are at any other.
 _FILES = {"github": "blob/HEAD", "gitlab": "-/blob/HEAD", "bitbucket": "src/HEAD"}
+
+
+#: The release that comes next.
+NEXT = "0.1.0"
 
 
 class AddressHook(MetadataHookInterface):
@@ -33,6 +42,16 @@ class AddressHook(MetadataHookInterface):
         text = (root / "README.md").read_text(encoding="utf-8")
         metadata["readme"] = {"content-type": "text/markdown", "text": absolute(text, address)}
         metadata["urls"] = urls(address)
+
+
+def version_of(root: Path) -> str:
+    """The version of what is built; hatchling asks for it, see pyproject.toml."""
+    return (
+        os.environ.get("PROJECT_VERSION", "")
+        or _tagged(root)
+        or str(_metadata(root).get("Version", ""))
+        or f"{NEXT}.dev0"
+    )
 
 
 def urls(address: str) -> dict[str, str]:
@@ -83,11 +102,33 @@ def _origin(root: Path) -> str:
     return asked.stdout.strip()
 
 
+def _tagged(root: Path) -> str:
+    """The version of the newest tag at the commit of a clone; "" without one."""
+    if not (root / ".git").exists():
+        return ""
+    command = [
+        "git",
+        "-C",
+        root,
+        "tag",
+        "--points-at",
+        "HEAD",
+        "--sort=-version:refname",
+        "--list",
+        "v[0-9]*",
+    ]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    return next((line.removeprefix("v") for line in asked.stdout.split()), "")
+
+
 def _built(root: Path) -> str:
     """The address in a source distribution's own metadata."""
-    file = root / "PKG-INFO"
-    if not file.is_file():
-        return ""
-    named = Parser().parsestr(file.read_text(encoding="utf-8")).get_all("Project-URL") or []
+    named = _metadata(root).get_all("Project-URL") or []
     found = dict(line.split(", ", 1) for line in named)
     return str(found.get("Repository", ""))
+
+
+def _metadata(root: Path) -> Message:
+    """What a source distribution says of itself; empty in a clone."""
+    file = root / "PKG-INFO"
+    return Parser().parsestr(file.read_text(encoding="utf-8") if file.is_file() else "")

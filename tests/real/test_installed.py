@@ -200,6 +200,23 @@ def test_make_dist_makes_the_same_again(clone: Path, installers: Path, tmp_path:
     assert again.read_bytes() == made[0][again.name]
 
 
+@pytest.mark.timeout(300)
+def test_the_version_is_that_of_the_tag(clone: Path, installers: Path, tmp_path: Path) -> None:
+    """Of the newest at the commit that is built, and of no other name; a source distribution keeps it."""
+    git = Git(clone)
+    assert "-0.1.0.dev0-" in _built(clone, installers, tmp_path / "none", "wheel").name
+    for tag in ("v0.9.0", "v0.10.1", "victory"):
+        git("tag", tag)
+    try:
+        sdist = _built(clone, installers, tmp_path / "tagged", "sdist")
+    finally:
+        git("tag", "--delete", "v0.9.0", "v0.10.1", "victory")
+    assert sdist.name == "coalmine-0.10.1.tar.gz"
+    subprocess.run(["tar", "-xzf", sdist, "-C", tmp_path], check=True, timeout=60)
+    wheel = _built(tmp_path / "coalmine-0.10.1", installers, tmp_path / "again", "wheel")
+    assert wheel.name.startswith("coalmine-0.10.1-")
+
+
 @pytest.mark.timeout(_DEMO_SECONDS + 60)
 def test_the_demonstration_of_a_wheel(clone: Path, installers: Path, tmp_path: Path) -> None:
     """In an environment of its own, with the libraries of this one and nothing of the clone."""
