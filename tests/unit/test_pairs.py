@@ -30,7 +30,7 @@ from routing.forges.local.config import LocalConfig
 from routing.git.remote import Remote
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
-from routing.jobs.signal import Signal, SignalKind, handed_over, judgement
+from routing.jobs.signal import Signal, SignalKind, handed_over, judgement, signal
 from routing.sandbox.profile import NetworkMode, SandboxKind
 from routing.store.jobs.job_store import ClaimRefusal
 from routing.store.judging.judging_store import HandAnswer, HandedWork
@@ -609,9 +609,9 @@ def test_a_shadow_is_marked_where_jobs_are_shown(fake_redis: redis.Redis) -> Non
     assert f'its shadow is job <a class="id" href="/jobs/{canary.id}">' in page
 
 
-@pytest.mark.parametrize("check", ["draws", "limits", "ages"])
+@pytest.mark.parametrize("check", ["draws", "limits", "ages", "exclusions"])
 def test_a_trial_of_pairs_that_hits_one_half_alone_holds_itself(fake_redis: redis.Redis, check: str) -> None:
-    """A coin that falls on one side; waits for accounts, or late work, of one half."""
+    """A coin that falls on one side; waits for accounts, late work, or lost workers, of one half."""
     coins = [0.75, 0.25] if check != "draws" else [0.75]
     policy = PAIRS.model_copy(update={"max_days": 1000.0})
     fleet = on_trial(fake_redis, policy, generator=Cycle(coins))
@@ -622,7 +622,11 @@ def test_a_trial_of_pairs_that_hits_one_half_alone_holds_itself(fake_redis: redi
         judged(fleet, champion, 1.0)
         if check == "ages":
             fleet.clock.forward(PAIRS.settle_deadline_seconds * 0.6)
-        judged(fleet, canary, 1.0)
+        if check == "exclusions":
+            lost = signal(SignalKind.MACHINE_LOST, at=fleet.clock(), note="its worker was lost")
+            fleet.app.signals.add(canary.id, [lost])
+        else:
+            judged(fleet, canary, 1.0)
     fleet.app.harvester.harvest()
     trial = fleet.app.trials.find("implementer-t1")
     assert trial.alarms == (check,)
