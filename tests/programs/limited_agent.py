@@ -31,9 +31,9 @@ def main() -> None:
     recording = json.loads(Path(os.environ[name]).read_text(encoding="utf-8"))
     for _, line in recording["stdout"]:
         sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()  # what it did comes before what ended it
     for _, line in recording["stderr"]:
         sys.stderr.write(f"{line}\n")
-    sys.stdout.flush()
     sys.stderr.flush()
     while not isinstance(recording["rc"], int):  # the real one went on, and was ended
         signal.pause()
