@@ -10,7 +10,7 @@ import redis
 from pydantic import SecretStr
 
 from console.web.api.act_routes import ACTS
-from console.web.api.acting import MOST_BYTES
+from console.web.api.acting import MOST_BYTES, ReasonedAct
 from console.web.people.decision_routes import STEPS, act_of
 from routing.backlog.backlog import Backlog
 from routing.backlog.settings import BacklogSettings
@@ -344,3 +344,12 @@ def test_every_act_is_described(fleet: SteppedFleet) -> None:
         assert {"403", "404", "409", "422", "503"} <= set(each["responses"]), path
         named = [one["name"] for one in each.get("parameters", []) if one["in"] == "path"]
         assert len(named) == path.count("{"), path
+
+
+def test_what_needs_a_reason_says_so_in_its_description() -> None:
+    """Also where a form is of two kinds; the server refuses a call without one."""
+    asked = {path: act.form for path, act in ACTS.items() if issubclass(act.form, ReasonedAct)}
+    assert "/accounts/close" in asked
+    assert [
+        path for path, form in asked.items() if "reason" not in form.model_json_schema()["required"]
+    ] == []

@@ -87,7 +87,7 @@ class AccountAct(Act):
     model: Annotated[str, StringConstraints(max_length=200)] = "*"
 
 
-class ClosingAct(AccountAct, ReasonedAct):
+class ClosingAct(ReasonedAct, AccountAct):
     """An account that is closed until a person reopens it."""
 
 
