@@ -55,6 +55,8 @@ class Explanations:
         """What the evidence that is stored now rests on."""
         kept = self._kept.get(trial.id)
         if kept is not None and kept.revision == trial.revision:
+            with suppress(KeyError):  # another thread took it
+                self._kept.move_to_end(trial.id)
             return kept
         policy = TrialPolicy.from_json(trial.policy)
         test, ledger = deciding_test(policy), self._ledger(trial)

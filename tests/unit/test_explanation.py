@@ -9,7 +9,8 @@ from harvest.draws.draw_ledger import Settlement
 from harvest.evidence.explanation import ExplainedUnit, explain
 from harvest.evidence.policy import Guardrail, TrialPolicy
 from harvest.evidence.trial_test import replay
-from routing.templates.trial import Arm
+from harvest.trials.explanations import Explanations
+from routing.templates.trial import Arm, Trial, TrialState
 from tests.unit.evidence_trials import dispatched, random_ledger, settled
 
 POLICIES = [
@@ -73,3 +74,28 @@ def test_an_explanation_goes_on_from_what_is_known(policy: TrialPolicy, seed: in
         known = explain(DrawEvidence, policy, shorter, known=known)
         assert len(known) == dispatched_by_then
         assert known == explain(DrawEvidence, policy, shorter)
+
+
+def test_those_that_were_asked_for_last_are_kept() -> None:
+    """A page that people look at stays cheap, however many others are looked at once."""
+    read: list[str] = []
+
+    def ledger(trial: Trial) -> list[object]:
+        read.append(trial.id)
+        return []
+
+    explanations = Explanations(ledger, lambda ids: [None for _ in ids])
+    looked_at, *others = [
+        Trial(
+            id=f"t{number}", template="implementer", champion=1, canary=2, policy=TrialPolicy().to_json(),
+            state=TrialState.OPEN, opened_at=1.0, revision=1, share=0.1, strata="none",
+            settle_deadline_seconds=1.0,
+        )
+        for number in range(9)
+    ]  # fmt: skip
+    for other in others:
+        explanations.of(looked_at)
+        explanations.of(other)
+    assert read.count(looked_at.id) == 1
+    explanations.of(others[0])
+    assert read.count(others[0].id) == 2
