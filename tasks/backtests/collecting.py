@@ -154,10 +154,13 @@ class CaseCollector:
         """The change with its change request and the issue that this closes, where its messages name none."""
         if change.job or (change.issue is not None and change.request is not None):
             return change
-        for said in self.requests(change.commit):
-            issue = change.issue or closed_issue(f"{said.title}\n{said.body}", self.own)
-            if issue is not None:
+        brought = list(self.requests(change.commit))
+        for said in brought:
+            issue = closed_issue(f"{said.title}\n{said.body}", self.own)
+            if issue is not None and change.issue in {None, issue}:
                 return replace(change, issue=issue, request=change.request or said.number)
+        if change.issue is not None and brought:
+            return replace(change, request=change.request or brought[0].number)
         return change
 
     def _text_of(self, change: PastChange) -> IssueText | Dropped:
