@@ -14,12 +14,12 @@ TAKEN_OUT = "[link taken out]"
 _SHORTEST = 7
 
 _LINK = re.compile(
-    r"https?://[^\s)>\]]*/(?:pulls?|merge_requests|commits?|compare|releases|blob|tree|raw|archive)/[^\s)>\]]*",
+    r"https?://[^\s)>\]]{0,300}/(?:pulls?|merge_requests|commits?|compare|releases|blob|tree|raw|archive)/[^\s)>\]]*",
     re.IGNORECASE,
 )
 #: The same without its beginning, as people write it: `github.com/a/b/pull/12`, `../commit/3f2a…`.
 _PATH = re.compile(
-    r"(?<![\w/])(?:[\w.~-]*/)+(?:(?:pulls?|merge_requests)/\d+|(?:commits?|compare)/[\w.]*[0-9a-f]{7,})[^\s)>\]]*",
+    r"(?<![\w/.~-])(?:[\w.~-]*/)+(?:(?:pulls?|merge_requests)/\d+|(?:commits?|compare)/[\w.]*[0-9a-f]{7,})[^\s)>\]]*",
     re.IGNORECASE,
 )
 #: What may stand before `#12` or `!12`: a repository, or nothing that makes another word of it.

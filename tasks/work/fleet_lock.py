@@ -1,4 +1,4 @@
-"""One fleet for a repository, and one for a folder of issues: two would do and pay everything twice.
+"""One fleet for a repository, a folder of issues, and a state folder: two would do and pay all twice.
 
 It is a lock of the kernel's on a small file in the git directory of the repository, and on one in the
 folder of issues. So it holds for every spelling of the path, every user and every state folder, and it ends

@@ -76,3 +76,12 @@ def test_a_message_names_its_change_request(message: str) -> None:
 def test_a_message_may_name_none(message: str) -> None:
     """An issue is none, and neither is a number in the middle of a line."""
     assert request_in(message) is None
+
+
+@pytest.mark.parametrize(
+    "piece", ["-", ".", "a", "a/", "/", "../", "http://", "pull/", "commit/", "#", "f", "~a."]
+)
+def test_a_text_takes_time_by_its_length_alone(piece: str) -> None:
+    """Text from outside may repeat anything; with time by the square of its length this would take hours."""
+    text = piece * (400_000 // len(piece))
+    assert without_answer(text, [COMMIT], numbers=[34]) == text
