@@ -34,12 +34,12 @@ lint: $(VENV)/.developed  ## style and types
 test test-real chaos bench bench-quick demo: export PYTHONDONTWRITEBYTECODE =
 
 # Its tests wait more than they compute, so three times as many run at once as the smallest machine has cores.
-test: lint  ## all that is quick and needs nothing but Python, git and make
+test: $(VENV)/.developed  ## all that is quick and needs nothing but Python, git and make
 	$(BIN)/python -m pytest -n 6 --dist loadgroup -m "not long"
 
 test-real: $(VENV)/.developed  ## long stories, and suites that need programs of others (installs them)
 	PYTHON=$(BIN)/python tests/real/install.sh .real
-	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 3 --dist loadgroup -m long tests tests/real
+	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 5 --dist loadgroup -m long tests tests/real
 
 chaos: $(VENV)/.developed  ## a real fleet under faults; ARGS='--seed 1 --jobs 2000 --workers 5 --seconds 120 --report …'
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -106,7 +106,7 @@ def play(copy: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     pytest_of_copy = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     environment["PYTHONPATH"] = str(copy)
-    return run([*pytest_of_copy, *tests], cwd=copy, env=environment, timeout=110)
+    return run([*pytest_of_copy, *tests], cwd=copy, env=environment, timeout=300)
 
 
 @pytest.mark.long

@@ -390,7 +390,7 @@ def test_finished_work_that_nobody_delivers_any_more_is_named(there: Delivering)
 def test_a_cancel_outweighs_a_limit_that_the_turn_met(there: Delivering) -> None:
     """The agent said the limit, and was ended when its job was cancelled: that is not put off."""
     begun = there.folder / "begun"
-    job = there.job(f"echo half > half.txt; {LIMITED}; touch {begun}; exec sleep 60")
+    job = there.job(f"echo half > half.txt; {LIMITED}; touch {begun}; exec sleep 600")
 
     def cancel(stop: StopSignal) -> None:
         wait_until(begun.exists, description="the agent has met its limit")

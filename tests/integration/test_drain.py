@@ -29,7 +29,7 @@ def test_a_warm_shutdown_gives_the_job_back(
     book = Book(tmp_path / "book")
     with fleet(tmp_path, redis_server.url, COALMINE_JOB__DRAIN_GRACE_SECONDS=str(GRACE)) as made:
         parts = made.coalmine()
-        line = f"if [ ! -e {first_done} ]; then touch {first_done}; sleep 60; fi"
+        line = f"if [ ! -e {first_done} ]; then touch {first_done}; sleep 600; fi"
         parts.templates.add("implementer", book.snapshot(line))
         made.worker("w1", pool=pool)
         job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
@@ -73,7 +73,7 @@ def test_a_person_drains_a_worker_by_its_name(
     book = Book(tmp_path / "book")
     with fleet(tmp_path, redis_server.url, COALMINE_JOB__DRAIN_GRACE_SECONDS=str(GRACE)) as made:
         parts = made.coalmine()
-        parts.templates.add("implementer", book.snapshot("sleep 60"))
+        parts.templates.add("implementer", book.snapshot("sleep 600"))
         process = made.worker("w1", queues="champion,canary")
         job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
         book.until_started(job)

@@ -30,7 +30,7 @@ def test_an_emptied_server_ends_no_process(made: tuple[WorkerFleet, PrivateServe
     """
     processes, _ = made
     parts, book = processes.coalmine(), Book(tmp_path / "book")
-    parts.templates.add("implementer", book.snapshot("sleep 60"))
+    parts.templates.add("implementer", book.snapshot("sleep 600"))
     job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
     agent = book.until_started(job)
 

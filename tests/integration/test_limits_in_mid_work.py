@@ -37,7 +37,7 @@ TOOLS = {
 }
 
 #: How the turn ends later, for a reason that has nothing to do with the account.
-FAILS = {"exit 1": Ending.RESULT, "exec sleep 60": Ending.STALL}
+FAILS = {"exit 1": Ending.RESULT, "exec sleep 600": Ending.STALL}
 
 NOW = datetime(2026, 11, 29, 17, 0, tzinfo=UTC).timestamp()
 LIMITS = TurnLimits(time_limit_seconds=30, stall_seconds=1.0, kill_grace_seconds=0.3)

@@ -78,7 +78,7 @@ def test_a_limit_after_the_agent_was_done_takes_nothing_from_its_work(
 ) -> None:
     """It is ended in its silence, as it asks again: the job succeeds, and its account stays open."""
     with LimitedFleet(fake_redis, tmp_path, stall_seconds=1.0) as made:
-        made.template(DONE, LIMIT.replace("exit 1", "exec sleep 60"))
+        made.template(DONE, LIMIT.replace("exit 1", "exec sleep 600"))
         job = made.job()
         assert made.work(job) == "finished"
         assert (made.find(job).state, made.state()) == (JobState.SUCCEEDED, BreakerState.OPEN)

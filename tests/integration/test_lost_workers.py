@@ -61,7 +61,7 @@ def test_a_lost_worker_is_not_a_failing_agent(made: WorkerFleet, book: Book) -> 
     """When the last attempt's worker is lost the job is a dead letter, and no score is made of it."""
     made.variables["COALMINE_JOB__MAX_ATTEMPTS"] = "1"
     parts = made.coalmine()
-    parts.templates.add("implementer", book.snapshot("sleep 60"))
+    parts.templates.add("implementer", book.snapshot("sleep 600"))
     made.worker("w1", queues="champion")
     made.worker("w2", queues="control")
     made.beat()
@@ -80,7 +80,7 @@ def test_what_an_orphan_started_dies_with_it(made: WorkerFleet, book: Book, tmp_
     """A process that left the agent's session and lost its parent is found when the worker is gone."""
     child = tmp_path / "child"
     parts = made.coalmine()
-    line = f'setsid sh -c "echo \\$\\$ > {child}; exec sleep 60" & sleep 60'
+    line = f'setsid sh -c "echo \\$\\$ > {child}; exec sleep 600" & sleep 600'
     parts.templates.add("implementer", book.snapshot(line))
     made.worker("w1")
     made.worker("w2", queues="control")
@@ -143,7 +143,7 @@ def test_a_woken_worker_ends_the_agent_of_a_job_that_it_lost(made: WorkerFleet, 
     """Nobody else runs the job: the worker itself must notice."""
     made.variables["COALMINE_JOB__MAX_ATTEMPTS"] = "1"
     parts = made.coalmine()
-    parts.templates.add("implementer", book.snapshot("sleep 60"))
+    parts.templates.add("implementer", book.snapshot("sleep 600"))
     made.worker("w1", queues="champion")
     made.worker("w2", queues="control")
     made.beat()
@@ -160,7 +160,7 @@ def test_a_woken_worker_ends_the_agent_of_a_job_that_it_lost(made: WorkerFleet, 
 def test_a_worker_whose_places_are_taken_leaves_messages_to_others(made: WorkerFleet, book: Book) -> None:
     """A message that it took would wait for its agents; it takes one as soon as one of them has ended."""
     parts = made.coalmine()
-    parts.templates.add("implementer", book.snapshot("sleep 60"))
+    parts.templates.add("implementer", book.snapshot("sleep 600"))
     made.worker("w1", concurrency=1, queues="champion")
     first = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
     book.until_started(first)

@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 
 #: Leaves a process of its own session behind, says something, and hangs; says more at SIGTERM.
 CLINGING = (
-    "setsid sleep 60 & echo $! > child.pid; trap 'echo more; echo more; exit 1' TERM; echo said; "
+    "setsid sleep 600 & echo $! > child.pid; trap 'echo more; echo more; exit 1' TERM; echo said; "
     "while :; do sleep 0.05; done"
 )
 FAR = TurnLimits(time_limit_seconds=60, stall_seconds=60, kill_grace_seconds=10)
@@ -98,7 +98,7 @@ def test_what_ended_the_turn_first_holds(bench: AgentBench) -> None:
 @pytest.mark.parametrize("given", [None, 3, [TextEvent(text=7)]])  # type: ignore[arg-type]
 def test_what_is_not_an_event_is_a_parser_error_too(bench: AgentBench, given: Any) -> None:
     """Whatever a parser answers, the turn has an end."""
-    runtime = faulty("echo said; sleep 60", "nowhere")
+    runtime = faulty("echo said; sleep 600", "nowhere")
     runtime.parse = lambda _line: given  # type: ignore[method-assign,assignment]
     result = run(bench, runtime)
     assert (result.ended_by, result.clean) == (Ending.PARSER_ERROR, False)
@@ -109,7 +109,7 @@ def test_reason_is_bounded_and_holds_no_secret(bench: AgentBench) -> None:
     """Exceptions often repeat what they were given."""
     bench.secrets = {"API_KEY": "sk-12345678"}
     error = ValueError(f"cannot read\n'\x1b[31msk-12345678 {'x' * 10_000}'")
-    result = run(bench, faulty("echo said; sleep 60", error=error))
+    result = run(bench, faulty("echo said; sleep 600", error=error))
     assert result.reason.startswith("ValueError: cannot read '[API_KEY] xxx")
     assert len(result.reason) <= 500
 
@@ -124,7 +124,7 @@ class Wordless(Exception):  # noqa: N818 - it is not an error of ours
 
 def test_exception_without_words(bench: AgentBench) -> None:
     """The reason names its class."""
-    result = run(bench, faulty("echo said; sleep 60", error=Wordless()))
+    result = run(bench, faulty("echo said; sleep 600", error=Wordless()))
     assert (result.ended_by, result.reason) == (Ending.PARSER_ERROR, "Wordless")
 
 

@@ -26,7 +26,7 @@ COMMIT = "date +%N > work.txt; git add -A; git commit -q -m work"
 IDENTITY = {
     f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
 }
-HANG = "sleep 60"
+HANG = "sleep 600"
 
 
 class SaidDoneShop(AttemptsFleet):

@@ -23,8 +23,11 @@ from tests.waiting import slowdown, wait_until
 
 LEASE = 2.0
 
+#: A line that does not end by itself, however slow the machine.
+HANG = "sleep 600"
+
 #: A line that hangs in the first turn of a conversation and goes on in the next.
-HANG_AT_FIRST = 'if [ -z "$COALMINE_SESSION" ]; then sleep 60; fi'
+HANG_AT_FIRST = f'if [ -z "$COALMINE_SESSION" ]; then {HANG}; fi'
 
 
 class Talk:
@@ -107,11 +110,14 @@ def test_forty_turns_of_one_session_on_two_workers(talk: Talk) -> None:
     talk.made.variables["COALMINE_TIMES__LEASE_SECONDS"] = (
         "10"  # nothing is lost here, however slow the machine
     )
-    talk.template("sleep 0.05")
+    all_wait = talk.folder / "all-wait"
+    talk.template(f"until [ -e {all_wait} ]; do sleep 0.05; done")
     talk.made.worker("w1")
     talk.made.worker("w2")
     talk.made.beat()
     jobs = [talk.job(agent="helper", role="coordinator") for _ in range(40)]
+    wait_until(lambda: talk.events("job.put_off"), description="a job waits for the turn of another one")
+    all_wait.touch()
     for job in jobs:
         assert until_state(talk.parts, job, JobState.SUCCEEDED, timeout=90).attempts == 1
     assert not (talk.folder / "clashes").exists()
@@ -119,7 +125,6 @@ def test_forty_turns_of_one_session_on_two_workers(talk: Talk) -> None:
     record = talk.session("helper")
     assert (record.turns, record.runtime_session, record.state) == (40, "s1", SessionState.BETWEEN_TURNS)
     assert record.cost_usd == pytest.approx(10.0)
-    assert talk.events("job.put_off"), "they did not compete, so this test shows nothing"
     workers = {talk.parts.jobs.find(job).worker for job in jobs}
     assert workers == {"w1@test", "w2@test"}
     assert talk.events("session.lost") == []
@@ -227,7 +232,7 @@ def test_stalled_turn_makes_a_zombie(talk: Talk) -> None:
     """Its parent hears for how long nothing came."""
     talk.made.variables |= {"COALMINE_AGENT__STALL_SECONDS": "0.5", "COALMINE_JOB__MAX_ATTEMPTS": "1"}
     lead = talk.parts.agents.register(role=Role.LEAD, name="lead-1").name
-    talk.template("sleep 60")
+    talk.template("sleep 600")
     talk.made.worker("w1")
     job = talk.job(parent=lead)
     until_state(talk.parts, job, JobState.FAILED)
@@ -258,7 +263,7 @@ SEND_DONE = (
 )
 
 
-@pytest.mark.parametrize("then", ["true", "sleep 60"])
+@pytest.mark.parametrize("then", ["true", "sleep 600"])
 def test_terminal_mail_completes(talk: Talk, then: str) -> None:
     """A clean turn, and one that is cancelled after its terminal mail; no mail reports a death."""
     lead = talk.parts.agents.register(role=Role.LEAD, name="lead-1").name
@@ -323,7 +328,7 @@ def test_watchdog_ends_a_silent_turn(talk: Talk) -> None:
         "COALMINE_TIMES__LEASE_SECONDS": "60",  # it is silent, not lost
         "COALMINE_JOB__MAX_ATTEMPTS": "1",
     }
-    talk.template("sleep 60")
+    talk.template(HANG)
     talk.made.worker("w1")
     talk.made.beat()
     job = talk.job()

@@ -22,7 +22,7 @@ def test_terminated_task_ends_its_agent_and_cancels_its_job(
     """The agent, and a child that left its session, are gone soon; the job does not run again."""
     assert redis_client.ping()
     book, child = Book(tmp_path / "book"), tmp_path / "child"
-    line = f"setsid sh -c 'trap \"\" TERM; echo $$ > {child}; sleep 60; sleep 60' & sleep 60"
+    line = f"setsid sh -c 'trap \"\" TERM; echo $$ > {child}; sleep 600; sleep 600' & sleep 600"
     with fleet(
         tmp_path, redis_server.url,
         COALMINE_AGENT__KILL_GRACE_SECONDS=str(GRACE), COALMINE_JOB__MAX_ATTEMPTS="3",
@@ -61,7 +61,7 @@ def test_job_of_a_terminated_task_runs_again_when_a_person_retries_it(
         COALMINE_AGENT__KILL_GRACE_SECONDS="0.2", COALMINE_JOB__DRAIN_GRACE_SECONDS="0.1",
     ) as made:  # fmt: skip
         parts = made.coalmine()
-        parts.templates.add("implementer", book.snapshot(f"[ -e {marker} ] || sleep 60"))
+        parts.templates.add("implementer", book.snapshot(f"[ -e {marker} ] || sleep 600"))
         made.worker("w1", pool="prefork", concurrency=2)
         made.beat()
         job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job

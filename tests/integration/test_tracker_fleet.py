@@ -25,7 +25,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.xdist_group("tracker-fleet")
 
 #: An agent that does as the issue says; one whose issue says so waits until it is ended.
-AGENT = 'grep -q "Take your time" "$COALMINE_PROMPT_FILE" && exec sleep 60; echo done > done.txt'
+AGENT = 'grep -q "Take your time" "$COALMINE_PROMPT_FILE" && exec sleep 600; echo done > done.txt'
 
 
 @pytest.fixture(scope="module")

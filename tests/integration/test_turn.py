@@ -174,7 +174,7 @@ def test_a_result_is_the_end_of_the_work(bench: AgentBench) -> None:
 def test_a_result_that_says_error_ends_the_turn_as_well(bench: AgentBench) -> None:
     """There is nothing to wait for; the turn is not clean."""
     bench.limits = _limits(failure_grace_seconds=0.2)
-    result = bench.shell("""echo '{"type": "result", "is_error": true}'; exec sleep 60""")
+    result = bench.shell("""echo '{"type": "result", "is_error": true}'; exec sleep 600""")
     assert (result.ended_by, result.exit_code, result.clean) == (Ending.RESULT, None, False)
 
 
@@ -335,7 +335,7 @@ def test_too_much_output_ends_the_turn(bench: AgentBench) -> None:
 def test_spending_too_much_ends_the_turn(bench: AgentBench) -> None:
     """The cost that the agent reports is held against its limit."""
     bench.limits = _limits(cost_usd=1.0)
-    result = bench.shell("""echo '{"type": "usage", "cost_usd": 1.5}'; sleep 60""")
+    result = bench.shell("""echo '{"type": "usage", "cost_usd": 1.5}'; sleep 600""")
     assert (result.ended_by, result.usage.cost_usd) == (Ending.BUDGET, 1.5)
 
 
@@ -412,7 +412,7 @@ def test_an_agent_that_cannot_be_registered_is_killed_before_it_has_its_prompt(b
 
     with pytest.raises(ConnectionError, match="away"):
         run_turn(
-            _runtime("cat > seen; sleep 60"),
+            _runtime("cat > seen; sleep 600"),
             bench.turn_input(),
             stop=StopSignal(),
             table=ProcessTable(),
@@ -431,7 +431,7 @@ def test_a_failing_listener_ends_the_turn_and_its_processes(bench: AgentBench) -
 
     with pytest.raises(ConnectionError):
         run_turn(
-            _runtime("setsid sleep 60 & echo $! > child.pid; echo on; sleep 60"),
+            _runtime("setsid sleep 600 & echo $! > child.pid; echo on; sleep 600"),
             bench.turn_input(),
             stop=StopSignal(),
             table=ProcessTable(),
@@ -449,7 +449,7 @@ def test_no_descriptor_is_left_open(bench: AgentBench) -> None:
 
     runs: list[Callable[[], object]] = [
         lambda: bench.shell("echo done"),
-        lambda: bench.shell("setsid sleep 60 & exit 1"),
+        lambda: bench.shell("setsid sleep 600 & exit 1"),
     ]
     before = count()
     for run in runs:

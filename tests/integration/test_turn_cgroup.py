@@ -68,7 +68,7 @@ def test_what_hides_whose_it_is_dies_where_there_are_cgroups(
     """Without them it escapes, as is documented: nothing shows any longer whose it was."""
     bench = AgentBench(folder=tmp_path, home=home, stop_at="ready")
     before = groups()
-    result = bench.shell(f"{escape_line(pid_file)}; echo ready; sleep 60")
+    result = bench.shell(f"{escape_line(pid_file)}; echo ready; sleep 600")
     assert (result.ended_by, result.survivors) == (Ending.CANCEL, 0)
     assert process_runs(until_escaped(pid_file)) is (home is None)
     assert groups() == before
@@ -89,7 +89,7 @@ def test_it_has_the_grace_period_too(tmp_path: Path, pid_file: Path) -> None:
     last = tmp_path / "last"
     trap = f"trap 'touch {last}; exit' TERM; "
     line = escape_line(pid_file, prefix=trap).replace("exec sleep 300", "while :; do sleep 0.05; done")
-    bench.shell(f"{line}; echo ready; sleep 60")
+    bench.shell(f"{line}; echo ready; sleep 600")
     assert last.exists() is (HOME is not None)
 
 
@@ -138,7 +138,7 @@ def test_program_that_cannot_be_started_is_a_spawn_error(tmp_path: Path, make: o
 
 def test_environment_that_no_shell_hands_on_arrives(tmp_path: Path, pid_file: Path) -> None:
     """Such an agent is moved into its group after its start."""
-    line = f"read go; env; {escape_line(pid_file)}; sleep 60"
+    line = f"read go; env; {escape_line(pid_file)}; sleep 600"
     child = started(
         ["sh", "-c", line], tmp_path, environment={"PATH": "/usr/bin:/bin", "a.b": "1"}, stdin=b"go\n"
     )
@@ -155,7 +155,7 @@ def test_turn_that_another_worker_left_is_ended_with_all_that_hides(
     """By the worker that has won its job or its session; its own worker only finds that it is over."""
     descendants = Descendants(ProcessTable(), HOME)
     child = started(
-        ["sh", "-c", f"{escape_line(pid_file)}; sleep 60"], tmp_path,
+        ["sh", "-c", f"{escape_line(pid_file)}; sleep 600"], tmp_path,
         environment={"PATH": "/usr/bin:/bin", "COALMINE_JOB_ID": "c0ffee00c0ffee00"},
         descendants=descendants,
     )  # fmt: skip
@@ -184,7 +184,7 @@ def test_groups_within_a_group_end_with_it(pid_file: Path) -> None:
         "while True: child.pump(60)\n"
     )
     child = started(
-        [sys.executable, "-c", program, f"{escape_line(pid_file)}; sleep 60"], ROOT,
+        [sys.executable, "-c", program, f"{escape_line(pid_file)}; sleep 600"], ROOT,
         environment={"PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     escaped = until_escaped(pid_file)
@@ -206,7 +206,7 @@ def made(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
 def test_in_a_fleet(made: WorkerFleet, pid_file: Path, fate: str) -> None:
     """A real worker ends it, and after a worker's SIGKILL the next one of the host does."""
     parts, book = made.coalmine(), Book(made.folder / "book")
-    parts.templates.add("implementer", book.snapshot(f"{escape_line(pid_file)}; sleep 60"))
+    parts.templates.add("implementer", book.snapshot(f"{escape_line(pid_file)}; sleep 600"))
     made.worker("w1")
     job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
     escaped = until_escaped(pid_file)
@@ -238,7 +238,7 @@ def test_group_of_a_dead_worker_is_removed(tmp_path: Path, pid_file: Path) -> No
         "time.sleep(60)\n"
     )
     worker = subprocess.Popen(
-        [sys.executable, "-c", program, f"{escape_line(pid_file)}; sleep 60", str(tmp_path)], cwd=ROOT
+        [sys.executable, "-c", program, f"{escape_line(pid_file)}; sleep 600", str(tmp_path)], cwd=ROOT
     )
     escaped = until_escaped(pid_file)
     end_ownerless_turns(ProcessTable(), HOME)

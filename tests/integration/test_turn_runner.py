@@ -178,7 +178,7 @@ def test_prompt_waits_for_the_registration(bench: TurnBench, monkeypatch: pytest
     """While it is being written the process runs and has read no prompt; fail, and it dies at once."""
     bench.store.broken = {"session_run"}
     monkeypatch.setattr(bench.runner, "gives_up_at", lambda _stop: time.monotonic)  # the first refusal holds
-    line = "echo $$ > pid; cat > said; touch said-to-the-end; sleep 60"
+    line = "echo $$ > pid; cat > said; touch said-to-the-end; sleep 600"
     with pytest.raises(StoreAwayError):
         bench.runner.run(bench.order(line), StopSignal())
     if (bench.folder / "pid").exists():
@@ -190,7 +190,7 @@ def test_prompt_waits_for_the_registration(bench: TurnBench, monkeypatch: pytest
 
 def test_stale_turn_is_killed_before_it_reads_its_prompt(bench: TurnBench) -> None:
     """Somebody else has won the session while the process was being started."""
-    order = bench.order("cat > said; sleep 60")
+    order = bench.order("cat > said; sleep 600")
     compose = order.compose
 
     def slow(start: TurnStart) -> TurnInput | None:
@@ -230,7 +230,7 @@ def test_shutdown_is_not_an_attempt_at_delivering_mail(bench: TurnBench) -> None
     for reason in (StopReason.DRAIN, StopReason.CANCEL):
         stop = StopSignal()
         stop.set(reason)
-        assert isinstance(bench.runner.run(bench.order("sleep 60"), stop), TurnRecord)
+        assert isinstance(bench.runner.run(bench.order("sleep 600"), stop), TurnRecord)
         attempts.append(bench.post.find(sent).attempts)
     assert attempts == [0, 1]
 
@@ -258,7 +258,7 @@ def test_store_that_is_away_does_not_keep_the_process(
         bench.store.broken = {"session_end", "session_renew"}
 
     bench.hear = hear
-    record = bench.run("echo $$ > pid; echo hello; setsid sleep 60 & exit 0")
+    record = bench.run("echo $$ > pid; echo hello; setsid sleep 600 & exit 0")
     assert record.result.clean
     assert record.final is None
     assert not process_runs(bench.pid())
@@ -318,7 +318,7 @@ def test_what_a_person_may_want_to_look_at_is_in_the_workers_log(bench: TurnBenc
         "session.terminal_mail_missing",
     ]
     assert (logs[0]["asked"], logs[0]["seen"]) == ("c1", "c2")
-    order = bench.order("sleep 60")
+    order = bench.order("sleep 600")
     with capture_logs() as logs:
         bench.runner.run(replace(order, limits=replace(order.limits, stall_seconds=0.2)), StopSignal())
     assert "session.stalled" in [log["event"] for log in logs]
@@ -337,7 +337,7 @@ def test_lost_lease_writes_nothing(bench: TurnBench) -> None:
 
     bench.hear = hear
     stop = StopSignal()
-    line = "echo hello; sleep 2.2; echo again; sleep 60"  # the second event renews, and finds the lease lost
+    line = "echo hello; sleep 2.2; echo again; sleep 600"  # the second event renews, and finds the lease lost
     record = bench.runner.run(bench.order(line), stop)
     assert isinstance(record, TurnRecord)
     assert stop.reason is StopReason.LEASE_LOST
@@ -411,7 +411,7 @@ def test_agent_that_waits_for_a_person_is_not_stalled(bench: TurnBench) -> None:
         bench.post.send(bench.agent.name, "operator", type_="decision_gate", payload=gate)
 
     endings = []
-    for hear, line in ((ask, "echo asking; sleep 3; exit 1"), (lambda _event: None, "echo on; sleep 60")):
+    for hear, line in ((ask, "echo asking; sleep 3; exit 1"), (lambda _event: None, "echo on; sleep 600")):
         bench.hear = hear
         order = bench.order(line)
         order = replace(order, limits=replace(order.limits, stall_seconds=1.0))
@@ -427,8 +427,8 @@ def test_faulty_runtime_keeps_the_session(bench: TurnBench) -> None:
     """What it could not read is an unclean end: the mail waits again, and the last attempt gives up."""
     sent = bench.post.send(ADA, bench.agent.name)
     for retry, to in ((True, SessionState.BETWEEN_TURNS), (False, SessionState.ZOMBIE)):
-        order = bench.order("echo $$ > pid; echo hello; sleep 60", retry=retry)
-        faulty = Faulty(RuntimeSpec(command="echo $$ > pid; echo hello; sleep 60"), "parse")
+        order = bench.order("echo $$ > pid; echo hello; sleep 600", retry=retry)
+        faulty = Faulty(RuntimeSpec(command="echo $$ > pid; echo hello; sleep 600"), "parse")
         record = bench.runner.run(replace(order, runtime=faulty), StopSignal())
         assert isinstance(record, TurnRecord)
         assert (record.result.ended_by, record.final) == (Ending.PARSER_ERROR, to)
@@ -510,7 +510,7 @@ def test_lost_conversation_is_begun_anew_in_the_same_turn(bench: TurnBench) -> N
 def test_budget_holds_for_both_processes(bench: TurnBench) -> None:
     """What the first one has spent is not there for the second."""
     forgotten(bench)
-    order = bench.order(f"{FORGETFUL}; sleep 60")
+    order = bench.order(f"{FORGETFUL}; sleep 600")
     spent = replace(order, limits=replace(order.limits, cost_usd=0.4))
     record = bench.runner.run(spent, StopSignal())
     assert isinstance(record, TurnRecord)

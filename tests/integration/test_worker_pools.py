@@ -72,7 +72,7 @@ def test_an_agent_that_fails(parts: Coalmine, request: pytest.FixtureRequest, bo
 
 def test_an_agent_that_takes_too_long(parts: Coalmine, request: pytest.FixtureRequest, book: Book) -> None:
     """It is ended at its version's time limit."""
-    job = enqueue(parts, request, book.snapshot("sleep 60", time_limit_seconds=3))
+    job = enqueue(parts, request, book.snapshot("sleep 600", time_limit_seconds=3))
     agent = book.until_started(job)
     done = until_state(parts, job, JobState.FAILED)
     assert "time limit" in done.reason
@@ -82,7 +82,7 @@ def test_an_agent_that_takes_too_long(parts: Coalmine, request: pytest.FixtureRe
 
 def test_an_agent_that_is_cancelled(parts: Coalmine, request: pytest.FixtureRequest, book: Book) -> None:
     """It is gone soon after, and its job counts for nobody."""
-    job = enqueue(parts, request, book.snapshot("sleep 60"))
+    job = enqueue(parts, request, book.snapshot("sleep 600"))
     agent = book.until_started(job)
     parts.jobs.cancel(job, by="ada", at=parts.job_store.now())
     until_gone(agent, timeout=3.0)
@@ -97,7 +97,7 @@ def test_what_an_agent_left_running(
     """A child that left the session dies with the turn."""
     child = tmp_path / "child"
     wait = f"while [ ! -s {child} ]; do sleep 0.02; done"
-    line = f"setsid sh -c 'echo $$ > {child}; exec sleep 60' & {wait}"
+    line = f"setsid sh -c 'echo $$ > {child}; exec sleep 600' & {wait}"
     job = enqueue(parts, request, book.snapshot(line))
     until_state(parts, job, JobState.SUCCEEDED)
     until_gone(int(child.read_text()), timeout=1.0)

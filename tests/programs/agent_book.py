@@ -10,7 +10,7 @@ from tests.servers.private_server import process_runs
 from tests.waiting import wait_until
 
 #: What an agent of a test does when its job is to be lost at the first attempt.
-HANG_AT_FIRST = 'if [ "$COALMINE_ATTEMPT" = 1 ]; then sleep 60; fi'
+HANG_AT_FIRST = 'if [ "$COALMINE_ATTEMPT" = 1 ]; then sleep 600; fi'
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,13 +37,13 @@ FORGER = """\
 cat >/dev/null
 echo bad > bad.txt; git add --all; git commit --quiet --message Bad
 cat > /tmp/forge.py <<'EOF'
-import hashlib, hmac, json, pathlib, sys
+import hashlib, hmac, json, os, pathlib, sys
 state, commit = sys.argv[1:]
 status = {{
     "context": "ci/local", "state": "success", "description": "forged", "url": "",
     "at": "2026-11-30T10:00:00+00:00",
 }}
-for key in pathlib.Path(state).rglob("statuses/.key"):
+for key in (pathlib.Path(folder, ".key") for folder, _, files in os.walk(state) if ".key" in files):
     seal = hmac.new(key.read_bytes(), chr(0).join([commit, *status.values()]).encode(), hashlib.sha256)
     record = {{"schema_version": 1, "commit": commit, "statuses": [status], "seal": seal.hexdigest()}}
     (key.parent / f"{{commit}}.json").write_text(json.dumps(record))
@@ -71,7 +71,8 @@ class Upped:
 
     def verdicts(self) -> dict[str, str]:
         """What CI is believed to have said of each commit that it judged."""
-        files = (self.folder / ".coalmine").rglob("statuses/*.json")
+        # Trees of agents and of CI stand below, and go, so the folder is not walked.
+        files = (self.folder / ".coalmine" / "forge" / "statuses").glob("*.json")
         records = [json.loads(file.read_text()) for file in files]
         return {record["commit"]: status["state"] for record in records for status in record["statuses"]}
 

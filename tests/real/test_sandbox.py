@@ -253,10 +253,10 @@ def test_the_programs_settings_are_there_and_its_folder_is_not_the_users(bench: 
 #: What breaks each limit, and what the turn ends by.
 HUNGRY = {
     "memory": ("python3 -c 'x = bytearray(300 << 20); import time; time.sleep(60)'", Ending.MEMORY_LIMIT),
-    "processes": ("for i in $(seq 60); do setsid sleep 60 & done; wait", Ending.PROCESS_LIMIT),
+    "processes": ("for i in $(seq 60); do setsid sleep 600 & done; wait", Ending.PROCESS_LIMIT),
     "a file": ("exec head -c 30000000 /dev/zero > large", Ending.FILE_LIMIT),
     "the disk": (
-        "for i in 1 2 3 4; do head -c 9000000 /dev/zero > ~/$i; done; sleep 60",
+        "for i in 1 2 3 4; do head -c 9000000 /dev/zero > ~/$i; done; sleep 600",
         Ending.DISK_LIMIT,
     ),
 }
