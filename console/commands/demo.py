@@ -1,15 +1,20 @@
 """`coalmine demo`: the whole story on this machine, in under a minute.
 
 The story itself is in `console.demo`; this file shows it. With `--json` the progress goes to standard error
-and the summary alone to standard output. No setting of the user reaches the story: neither a file, nor a
-variable, nor git's own configuration. It has its own folder and a private server, and refuses options that
-name others. Exit code 5 means that a trial had no verdict in time.
+and the summary alone to standard output. On a terminal its pages stay until somebody has read them.
+
+No setting of the user reaches the story: neither a file, nor a variable, nor git's own configuration. It has
+its own folder and a private server, and refuses options that name others. Exit code 5 means that a trial had
+no verdict in time.
 """
 
 import os
+import select
 import shutil
 import signal
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +27,7 @@ from rich.console import Console
 from rich.live import Live
 
 from console.demo.board import board
-from console.demo.story import NO_GIT_CONFIGURATION, StoryPlan, play
+from console.demo.story import NO_GIT_CONFIGURATION, Played, StoryPlan, play
 from console.demo.summary import document, summary
 from console.invocation import AsJson, examples, started
 from console.output.rendering import Prose
@@ -38,6 +43,8 @@ DEFAULT_SEED = 1
 #: Seconds between two lines about a trial when the output is not a terminal.
 LINE_SECONDS = 5.0
 
+#: Seconds after which the pages end by themselves where nobody ends them.
+STAY_SECONDS = 1_800.0
 
 #: Signals that end the demonstration as Ctrl-C does, so that it leaves nothing.
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -58,20 +65,48 @@ def demo(
         typer.Option(metavar="DIR", help="Keep the repository, issues and logs in this new folder."),
     ] = None,
     *,
+    stay: Annotated[
+        bool | None,
+        typer.Option(
+            "--stay/--no-stay",
+            help="Leave its pages open at the end, until Enter or Ctrl-C. (default: on a terminal)",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Play the whole story: a worse version is rolled back, a better one graduates.
 
     Processes, git repository and CI command are real; only the agent is a script instead of a model.
-    Nothing outside of one new folder is changed.
+    Its pages show both trials as they go on, and their address is printed first. Nothing outside of one new
+    folder is changed.
     """
     started(ctx).refuse_options("the demonstration has settings and a server of its own")
     _forget_settings()
     screen = _Screen(as_json=as_json)
+    is_seen = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
+    stays, terminal = is_seen if stay is None else stay, Terminal(as_json=as_json)
+
+    def show(played: Played) -> None:
+        screen.close()
+        terminal.answer(document(played), summary(played, stays=stays))
+        if stays and played.pages:
+            terminal.note("The pages stay open until you press Enter.")
+            _wait_for_enter(STAY_SECONDS)
+
     with _ended_by_signals(), _folder(keep) as folder, screen:
-        played = play(StoryPlan(folder=folder, seed=seed, agents=agents), watch=screen.watch, say=screen.say)
-    terminal = Terminal(as_json=as_json)
-    terminal.answer(document(played), summary(played))
+        plan = StoryPlan(folder=folder, seed=seed, agents=agents)
+        play(plan, watch=screen.watch, say=screen.say, show=show)
+
+
+def _wait_for_enter(seconds: float) -> None:
+    """Return at a line of standard input, at Ctrl-C, or after so long; its end says nothing."""
+    until = time.monotonic() + seconds
+    try:
+        select.select([sys.stdin], [], [], seconds)
+        if not sys.stdin.readline():  # its end: nobody types there
+            threading.Event().wait(max(0.0, until - time.monotonic()))
+    except KeyboardInterrupt:
+        return  # what it is for
 
 
 def _forget_settings() -> None:
@@ -145,6 +180,10 @@ class _Screen:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the board away, and leave the terminal as it was; a second time does nothing."""
         if self._live is not None:
             self._live.stop()
 

@@ -75,42 +75,63 @@ class Played:
     merges: int
     champion: str  # version id at the end
     seed: int
+    pages: str  # the address of the fleet's pages; "" where none are served
+
+    @property
+    def page(self) -> str:
+        """The address of the page of the last trial; "" where no pages are served."""
+        return page_of(self.pages, self.chapters[-1].trial)
+
+
+def page_of(pages: str, trial: Trial) -> str:
+    """The address of a trial's page; "" where no pages are served."""
+    return f"{pages}/trials/{trial.id}" if pages else ""
 
 
 #: Called a few times a second with the fleet, the chapter's title and its trial.
 Watcher = Callable[[Coalmine, str, Trial], None]
 
 
-def play(plan: StoryPlan, *, watch: Watcher, say: Callable[[str], None]) -> Played:
+def play(
+    plan: StoryPlan, *, watch: Watcher, say: Callable[[str], None], show: Callable[[Played], None]
+) -> None:
     """Play the story; UnavailableError when a trial has no verdict in time. `say` gets each step.
 
-    `watch` and `say` are called in this thread, and hold up the story while they run. The fleet has ended
-    when it returns or raises; everything that it wrote stays in the plan's folder.
+    `show` gets what happened, while the fleet and its pages are still there. It, `watch` and `say` are called
+    in this thread, and hold up the story while they run. The fleet has ended when this returns or raises;
+    everything that it wrote stays in the plan's folder.
     """
     begun = time.monotonic()
     shop = Shop(plan.folder, rules=RULES)
     say("Making a git repository with failing tests, and its issues")
     shop.build()
     with LocalFleet(_fleet_plan(plan, shop)) as fleet:
-        say("Starting a private Redis server, two Celery workers and beat")
-        parts = fleet.coalmine
+        say("Starting a private Redis server, two Celery workers, beat and the pages")
+        parts, pages = fleet.coalmine, "" if fleet.door is None else fleet.door.address
+        if pages:
+            say(f"Look at it in a browser: {pages}")
+        elif fleet.why_no_door:
+            say(f"Its pages are not served: {fleet.why_no_door}.")
         say(sandbox_words(find_bubblewrap(), SandboxKind.AUTO))
         parts.templates.add(TEMPLATE, _snapshot(plan, CHAMPION), note="the version that works today")
-        telling = _Telling(plan=plan, shop=shop, parts=parts, watch=watch, say=say, begun=begun)
+        telling = _Telling(plan=plan, shop=shop, parts=parts, watch=watch, say=say, begun=begun, pages=pages)
         with fleet.programs():
             chapters = (
                 telling.chapter("A hasty prompt", HASTY),
                 telling.chapter("A careful prompt", CAREFUL),
             )
             telling.finish()
-        return Played(
-            chapters=chapters,
-            seconds=time.monotonic() - begun,
-            jobs=sum(job.state.is_final for job in parts.jobs.newest(most=RULES)),
-            merges=shop.merges(),
-            champion=parts.templates.champion(TEMPLATE).id,
-            seed=plan.seed,
-        )
+            show(
+                Played(
+                    chapters=chapters,
+                    seconds=time.monotonic() - begun,
+                    jobs=sum(job.state.is_final for job in parts.jobs.newest(most=RULES)),
+                    merges=shop.merges(),
+                    champion=parts.templates.champion(TEMPLATE).id,
+                    seed=plan.seed,
+                    pages=pages,
+                )
+            )
 
 
 @dataclass(kw_only=True)
@@ -123,6 +144,7 @@ class _Telling:
     watch: Watcher
     say: Callable[[str], None]
     begun: float
+    pages: str  # their address, or ""
 
     def chapter(self, title: str, prompt: str) -> Chapter:
         """Propose a version, open its trial, and file issues until the evidence decides.
@@ -133,6 +155,8 @@ class _Telling:
         policy = self.parts.settings.canary.policy
         trial = self.parts.proposals.open(step.version, policy, by="the demonstration").trial
         self.say(f"{title}: {step.version.id} is tried against {trial.champion_id}, share {policy.share:g}")
+        if page := page_of(self.pages, trial):
+            self.say(f"{title}: its page is {page}")
         while trial.is_open:
             self._file_issues()
             self._look(title, trial)
@@ -203,6 +227,7 @@ def _fleet_plan(plan: StoryPlan, shop: Shop) -> FleetPlan:
         state=plan.folder / "state",
         variables=_variables(plan, shop) | {"COALMINE_CONFIG": str(settings)},
         agents=plan.agents,
+        door=True,
         folder=plan.folder,
         temporary=temporary if len(str(temporary)) < LONGEST_TEMPORARY else None,
     )

@@ -38,8 +38,8 @@ def document(played: Played) -> dict[str, Any]:
     }
 
 
-def summary(played: Played) -> RenderableType:
-    """A summary for people."""
+def summary(played: Played, *, stays: bool) -> RenderableType:
+    """A summary for people; `stays`: the pages are there until somebody ends them."""
     parts = [Text(line) for chapter in played.chapters for line in _chapter(chapter)]
     return Group(
         Text(f"What happened, in {played.seconds:.0f} s", style="bold"),
@@ -49,9 +49,22 @@ def summary(played: Played) -> RenderableType:
             f"The champion is {played.champion} now.\n"
         ),
         *parts,
+        *_look(played, stays=stays),
         Text("What to try next", style="bold"),
         Text("\n".join(f"{own_name()} {words}\n    {meaning}" for words, meaning in _proposals(played))),
     )
+
+
+def _look(played: Played, *, stays: bool) -> list[Text]:
+    """Where the last trial can be looked at; or where it could be, and what keeps the pages open."""
+    if not played.page:
+        return []
+    where = (
+        f"{played.page}\nIn ten seconds: why it was decided, the evidence after each job, and both arms."
+        if stays
+        else f"{played.page}\nThat page has ended with the fleet; `{own_name()} demo --stay` leaves it open."
+    )
+    return [Text("The last trial in a browser", style="bold"), Text(f"{where}\n")]
 
 
 def _proposals(played: Played) -> list[tuple[str, str]]:

@@ -133,15 +133,15 @@ def _issues(parts: Coalmine, asked: str, words: Sequence[str]) -> Iterator[Found
 
 
 def _jobs(parts: Coalmine, asked: str, words: Sequence[str]) -> Iterator[FoundThing]:
-    """The newest; by the beginning of an id more are looked at, as their records are not read."""
-    ids = parts.job_store.newest(IDS_LOOKED_AT if _BEGINNING.fullmatch(asked) else LOOKED_AT)
+    """The newest; by the beginning of an id more are looked at. Only what is found is read whole."""
+    store = parts.job_store
+    ids = store.newest(IDS_LOOKED_AT if _BEGINNING.fullmatch(asked) else LOOKED_AT)
     begun = [job for job in ids if job.startswith(asked)][:MOST_OF_KIND]
     others = [job for job in ids[:LOOKED_AT] if job not in begun]
-    for job in parts.job_store.read_many(begun):
+    found = zip(others, store.words(others), strict=True)
+    named = [job for job, said in found if said is not None and _has(words, *said)]
+    for job in store.read_many([*begun, *named[: MOST_OF_KIND + 1]]):
         if job is not None:
-            yield _of_job(job)
-    for job in parts.job_store.read_many(others):
-        if job is not None and _has(words, job.request.issue, job.request.title, job.version_id, job.reason):
             yield _of_job(job)
 
 

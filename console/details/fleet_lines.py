@@ -70,17 +70,23 @@ class FleetLines:
 
 def read_fleet_lines(parts: Coalmine) -> FleetLines:
     """A few round trips. A broker that does not answer hides nothing of what the store knows."""
-    store, reports = parts.job_store, parts.clocks.reports()
-    queued = [job for job in store.read_many(store.queued(MOST_QUEUED)) if job is not None]
-    waiting: defaultdict[str, list[float]] = defaultdict(list)
-    for job in queued:
-        waiting[job.queue].append(job.created_at)
-    depths = _depths(parts)
+    reports = parts.clocks.reports()
     return FleetLines(
-        at=store.now(),
-        queues=[_queue(name, depths.get(name), waiting[name], reports) for name in QUEUES],
-        processes=_processes(parts, reports),
+        at=parts.job_store.now(), queues=_queues(parts, reports), processes=_processes(parts, reports)
     )
+
+
+def read_queues(parts: Coalmine) -> list[QueueLine]:
+    """The queues alone; nothing of a job is read but where it waits, and since when."""
+    return _queues(parts, parts.clocks.reports())
+
+
+def _queues(parts: Coalmine, reports: Sequence[ClockReport]) -> list[QueueLine]:
+    store, depths = parts.job_store, _depths(parts)
+    waiting: defaultdict[str, list[float]] = defaultdict(list)
+    for job in store.waits(store.queued(MOST_QUEUED)):
+        waiting[job.queue].append(job.created_at)
+    return [_queue(name, depths.get(name), waiting[name], reports) for name in QUEUES]
 
 
 def _depths(parts: Coalmine) -> dict[str, int]:

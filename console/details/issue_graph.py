@@ -11,16 +11,14 @@ from typing import Any
 
 from routing.backlog.item import BacklogItem
 from routing.issues.issue import IssueRef
+from routing.store.backlog.dependency_store import DependencyStore, Edge
 from tasks.composition.composition import Coalmine
 
 #: Dependencies that are read, and issues that are shown at once.
-MOST_EDGES, MOST_SHOWN = 10_000, 200
+MOST_EDGES, MOST_SHOWN = 4_000, 200
 
-#: Steps from an issue whose neighbourhood is asked for.
-STEPS_AROUND = 3
-
-#: From an issue that waits to one that it waits for, by name.
-Edge = tuple[str, str]
+#: Steps from an issue whose neighbourhood is asked for, and dependencies of one issue that are followed.
+STEPS_AROUND, MOST_OF_ISSUE = 3, 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,14 +85,36 @@ class IssueGraph:
 
 
 def read_graph(parts: Coalmine, around: IssueRef | None = None) -> IssueGraph:
-    """Three round trips, and MOST_EDGES dependencies at most, however large the backlog is."""
-    store = parts.backlog_store
-    edges = store.dependencies(MOST_EDGES + 1)
-    done = store.finished_of(list(dict.fromkeys(name for edge in edges for name in edge)))
-    live = [edge for edge in edges[:MOST_EDGES] if edge[0] not in done and edge[1] not in done]
-    found = graph_of(live, around=around, is_cut=len(edges) > MOST_EDGES)
-    known = {item.ref: item for item in store.read_sound([node.ref for node in found.nodes])}
+    """A few round trips in a backlog of any size: MOST_EDGES dependencies, or those around an issue."""
+    store = parts.dependencies
+    if around is not None:
+        found = graph_of(_edges_near(store, str(around)), around=around)
+    else:
+        edges = store.first(MOST_EDGES + 1)
+        found = graph_of(_unfinished(store, edges[:MOST_EDGES]), is_cut=len(edges) > MOST_EDGES)
+    known = {item.ref: item for item in parts.backlog_store.read_sound([node.ref for node in found.nodes])}
     return replace(found, nodes=[replace(node, item=known.get(node.ref)) for node in found.nodes])
+
+
+def _unfinished(store: DependencyStore, edges: Sequence[Edge]) -> list[Edge]:
+    """Those of which neither issue is finished."""
+    done = store.finished_of(list(dict.fromkeys(name for edge in edges for name in edge)))
+    return [edge for edge in edges if edge[0] not in done and edge[1] not in done]
+
+
+def _edges_near(store: DependencyStore, start: str) -> list[Edge]:
+    """Those of the issues within STEPS_AROUND of one, step by step; of each issue MOST_OF_ISSUE a way."""
+    found: dict[Edge, None] = {}
+    seen, frontier = {start}, [start]
+    for _ in range(STEPS_AROUND + 1):
+        edges = _unfinished(store, store.of(frontier, MOST_OF_ISSUE))
+        found |= dict.fromkeys(edges)
+        near = sorted({name for edge in edges for name in edge} - seen)
+        frontier = near[: max(0, MOST_SHOWN - len(seen))]
+        seen |= set(frontier)
+        if not frontier:
+            break
+    return list(found)
 
 
 def graph_of(

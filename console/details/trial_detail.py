@@ -1,12 +1,13 @@
 """A trial with its evidence, and the table that explains it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from console.output.trials.trial_explanation import Groups, explanation_document
 from console.output.trials.trial_status import TrialStatus
 from console.status.fleet_reading import read_trials
+from harvest.evidence.difference import DifferenceStep
 from harvest.evidence.explanation import ExplainedUnit
 from tasks.composition.composition import Coalmine
 
@@ -18,10 +19,12 @@ class TrialExplanation:
     status: TrialStatus
     lines: Sequence[ExplainedUnit]
     groups: Groups  # the differences by repository and by difficulty
+    course: Sequence[DifferenceStep]  # how the difference came to what it is
 
     def document(self) -> dict[str, Any]:
         """For scripts."""
-        return explanation_document(self.status, self.lines, self.groups)
+        course = [asdict(step) for step in self.course]
+        return explanation_document(self.status, self.lines, self.groups) | {"difference_over_units": course}
 
 
 def read_trial(parts: Coalmine, reference: str) -> TrialStatus:
@@ -34,4 +37,4 @@ def read_explanation(parts: Coalmine, reference: str) -> TrialExplanation:
     """The same with its ledger, explained: O(jobs of the trial) where it has moved since the last look."""
     status = read_trial(parts, reference)
     found = parts.explanations.of(status.trial)
-    return TrialExplanation(status=status, lines=found.lines, groups=found.groups)
+    return TrialExplanation(status=status, lines=found.lines, groups=found.groups, course=found.course)

@@ -19,9 +19,11 @@ from console.output.trials.price_words import prices_shown
 from console.output.trials.trial_explanation import NO_GROUPS, Groups, explanation_document
 from console.output.trials.trial_status import TrialStatus, spent_words
 from console.output.trials.trial_words import error_words, questions, state_words
-from console.pages.evidence_plot import evidence_plot
-from console.pages.share_plot import share_plot, share_steps
+from console.pages.pictures.difference_plot import difference_plot, step_words
+from console.pages.pictures.evidence_plot import evidence_plot
+from console.pages.pictures.share_plot import share_plot, share_steps
 from console.pages.trial_checks import health_lines, verdict_needs
+from harvest.evidence.difference import DifferenceStep
 from harvest.evidence.explanation import ExplainedUnit
 
 #: What becomes of a trial when a question is answered.
@@ -69,8 +71,8 @@ def trial_line(status: TrialStatus) -> dict[str, Any]:
 
 
 def trial_page(
-    status: TrialStatus, lines: Sequence[ExplainedUnit], groups: Groups = NO_GROUPS, *, most: int,
-    plan: str = "",
+    status: TrialStatus, lines: Sequence[ExplainedUnit], groups: Groups = NO_GROUPS,
+    course: Sequence[DifferenceStep] = (), *, most: int, plan: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """What the page of a trial shows; its ledger has the last `most` jobs; `plan`: what it will take."""
     trial, asked = status.trial, questions(status.evidence.policy)
@@ -86,6 +88,8 @@ def trial_page(
         "is_held": status.is_held,
         "unread": status.unread if trial.is_open else 0,
         "plot": evidence_plot(lines, status.decision.thresholds, asked),
+        "difference_plot": difference_plot(course, lines, status.evidence.policy.delta),
+        "course": [(each.unit, step_words(each)) for each in course],
         "share_plot": share_plot(lines, trial.share),
         "shares": share_steps(lines, trial.share)[-MOST_SHARES:],
         "needs": verdict_needs(status),

@@ -21,6 +21,11 @@ class AgentAtWork:
     last_line: str  # what the agent said last, or did; "" before it spoke
     spending: Cost | None  # of this turn so far, None while nobody said
 
+    @property
+    def spent(self) -> Cost:
+        """What the job has cost so far, with the turn that runs."""
+        return self.job.cost if self.spending is None else self.job.cost + self.spending
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeldWork:

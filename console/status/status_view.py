@@ -93,8 +93,7 @@ def _agents(status: FleetStatus) -> Iterator[RenderableType]:
 
 def _spent(each: AgentAtWork) -> str:
     """What the job has cost so far, with the turn that runs; `?` where nobody said."""
-    cost = each.job.cost if each.spending is None else each.job.cost + each.spending
-    return "?" if not cost.turns else cost_cell(cost)
+    return cost_cell(each.spent) if each.spent.turns else "?"
 
 
 def _queue(status: FleetStatus) -> Iterator[RenderableType]:

@@ -10,6 +10,7 @@ As evidence is a maximum over the dispatch order, the ends only move towards eac
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -23,6 +24,10 @@ from harvest.evidence.wager import Null, Triple
 
 #: Gaps that are asked for: hundredths, strictly between the ends of the scale.
 _GAPS = tuple(place / 100 for place in range(-99, 100))
+
+#: Gaps of which a course says when they were rejected: tenths; and places of it at which the means are taken.
+_COURSE_GAPS = tuple(place / 10 for place in range(-9, 10))
+_COURSE_PLACES = 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,21 +67,37 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DifferenceStep:
+    """The difference as the units up to one of them show it, by what is known of them now."""
+
+    unit: int  # how many were dispatched, it included
+    value: float | None  # of those that are settled; None before both arms have one
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Units:
     """Units in the order of dispatch: each by its place among the distinct ones with their scores."""
 
     distinct: Sequence[tuple[OpenUnit, float | None]]  # None: open, at its worst
     order: Sequence[int]
+    numbers: Sequence[int]  # of each in `order`: how many were dispatched, it included
+    scored: Sequence[tuple[int, OpenUnit, float]]  # those that are settled, with that number
 
     def reaches(self, null: Null, level: float) -> bool:
         """Whether the evidence against a null ever reached 1/level."""
+        return self.first(null, level) is not None
+
+    def first(self, null: Null, level: float) -> int | None:
+        """After how many dispatches the evidence against a null reached 1/level; None: never."""
         factors: list[Triple] = []
         for unit, score in self.distinct:
             staked = unit.wager(null)
             factors.append(staked.lowest if score is None else staked.ln_factors(score))
         threshold = math.log(1.0 / level)
         first, second, third = ZEROS
-        for place in self.order:
+        for number, place in zip(self.numbers, self.order, strict=True):
             one, two, three = factors[place]
             first += one
             second += two
@@ -84,8 +105,8 @@ class _Units:
             if (first >= threshold or second >= threshold or third >= threshold) and (
                 null.ln_mixture((first, second, third)) >= threshold
             ):
-                return True
-        return False
+                return number
+        return None
 
 
 def difference_of(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[object]) -> Difference:
@@ -94,26 +115,7 @@ def difference_of(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[obj
     Units may be chosen by what was known before their dispatch (their repository), and by nothing else. Costs
     O(units), times the logarithm of the number of gaps.
     """
-    dispatches, settlements = parted(test, ledger)
-    settled = counting(policy, settlements)
-    places: dict[tuple[Any, ...], int] = {}
-    distinct: list[tuple[OpenUnit, float | None]] = []
-    order = []
-    scored = []
-    for line in dispatches:
-        settlement = settled.get(line.index)
-        score = None if settlement is None else test.outcome(policy, settlement).score
-        if settlement is not None and score is None:
-            continue  # it counts for neither arm
-        unit, _ = test.units(policy, line)
-        if score is not None:
-            scored.append((unit, score))
-        key = (*unit.terms, score)
-        if key not in places:
-            places[key] = len(distinct)
-            distinct.append((unit, score))
-        order.append(places[key])
-    units = _Units(distinct=distinct, order=order)
+    units = _units(test, policy, ledger)
 
     def below(gap: float) -> bool:
         """Whether "D is at most the gap" is rejected."""
@@ -123,7 +125,7 @@ def difference_of(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[obj
         """Whether "D is at least the gap" is rejected."""
         return units.reaches(test.not_worse_null(policy, margin=-gap), policy.alpha)
 
-    value, number = test.mean_difference(scored)
+    value, number = test.mean_difference([(unit, score) for _, unit, score in units.scored])
     gaps = sorted({*_GAPS, -policy.delta, -policy.margin or 0.0})
     return Difference(
         value=value,
@@ -133,6 +135,62 @@ def difference_of(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[obj
         alpha=policy.alpha,
         beta=policy.beta,
     )
+
+
+def difference_course(
+    test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[object], end: Difference
+) -> list[DifferenceStep]:
+    """How the difference came to its `end`, with an entry wherever an end of its interval moved by a tenth.
+
+    The interval only becomes narrower, so each gap has one place at which it was rejected: O(units) a gap.
+    """
+    units = _units(test, policy, ledger)
+    if not units.order:
+        return []
+    last = units.numbers[-1]
+    lower, upper = [(1, -1.0)], [(1, 1.0)]
+    for gap in (*(gap for gap in _COURSE_GAPS if gap < end.lower), end.lower):
+        found = units.first(test.worse_null(policy, gap=gap), policy.beta) if gap > -1.0 else None
+        lower += [(found, gap)] if found is not None else []
+    for gap in (*(gap for gap in reversed(_COURSE_GAPS) if gap > end.upper), end.upper):
+        found = units.first(test.not_worse_null(policy, margin=-gap), policy.alpha) if gap < 1.0 else None
+        upper += [(found, gap)] if found is not None else []
+    scored, ends = [(unit, score) for _, unit, score in units.scored], [at for at, _, _ in units.scored]
+    spread = {round(last ** (place / _COURSE_PLACES)) for place in range(_COURSE_PLACES + 1)}
+    places = sorted({number for number, _ in (*lower, *upper)} | spread)
+    return [
+        DifferenceStep(
+            unit=place,
+            value=test.mean_difference(scored[: bisect_right(ends, place)])[0],
+            lower=max(gap for number, gap in lower if number <= place),
+            upper=min(gap for number, gap in upper if number <= place),
+        )
+        for place in places
+    ]
+
+
+def _units(test: type[AnyTest], policy: TrialPolicy, ledger: Iterable[object]) -> _Units:
+    """The units of a ledger that count."""
+    dispatches, settlements = parted(test, ledger)
+    settled = counting(policy, settlements)
+    places: dict[tuple[Any, ...], int] = {}
+    distinct: list[tuple[OpenUnit, float | None]] = []
+    order, numbers, scored = [], [], []
+    for number, line in enumerate(dispatches, start=1):
+        settlement = settled.get(line.index)
+        score = None if settlement is None else test.outcome(policy, settlement).score
+        if settlement is not None and score is None:
+            continue  # it counts for neither arm
+        unit, _ = test.units(policy, line)
+        if score is not None:
+            scored.append((number, unit, score))
+        key = (*unit.terms, score)
+        if key not in places:
+            places[key] = len(distinct)
+            distinct.append((unit, score))
+        order.append(places[key])
+        numbers.append(number)
+    return _Units(distinct=distinct, order=order, numbers=numbers, scored=scored)
 
 
 def _end(gaps: Sequence[float], is_rejected: Callable[[float], bool], outermost: float) -> float:

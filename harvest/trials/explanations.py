@@ -1,6 +1,6 @@
-"""The tables that explain trials, and their differences by group: computed from the ledger, and kept.
+"""The tables that explain trials, and their differences by group and over jobs: from the ledger, and kept.
 
-Both change with a trial's revision alone. What was explained is kept, so that looking again costs nothing,
+All change with a trial's revision alone. What was explained is kept, so that looking again costs nothing,
 and after new outcomes the table goes on from the first unit about which something new is known. Groups of
 which a record has expired meanwhile stay as they were: all of their units were known then.
 """
@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from harvest.evidence.difference import Difference, DifferenceStep, difference_course
 from harvest.evidence.explanation import ExplainedUnit, explain
 from harvest.evidence.group_differences import GroupDifference, group_differences
 from harvest.evidence.policy import TrialPolicy
@@ -33,6 +34,7 @@ class Explanation:
     revision: int  # of the trial
     lines: Sequence[ExplainedUnit]
     groups: Mapping[str, Sequence[GroupDifference]]
+    course: Sequence[DifferenceStep]  # of the difference and its interval
 
 
 class Explanations:
@@ -46,9 +48,11 @@ class Explanations:
         self,
         ledger: Callable[[Trial], Sequence[Any]],
         jobs: Callable[[Sequence[str]], Sequence[Job | None]],
+        difference: Callable[[Trial], Difference],
     ) -> None:
         self._ledger = ledger  # of a trial, as far as its stored state has counted it
         self._jobs = jobs  # records by id, None for one that is no longer there
+        self._difference = difference  # of a trial, as it is now
         self._kept: OrderedDict[str, Explanation] = OrderedDict()
 
     def of(self, trial: Trial) -> Explanation:
@@ -64,6 +68,7 @@ class Explanations:
             revision=trial.revision,
             lines=explain(test, policy, ledger, known=() if kept is None else kept.lines),
             groups=self._groups(policy, ledger),
+            course=difference_course(test, policy, ledger, self._difference(trial)),
         )
         self._kept[trial.id] = found
         self._kept.move_to_end(trial.id)

@@ -310,7 +310,7 @@ class Coalmine(Stores):
         """What the verdicts of trials rest on, for people."""
         from harvest.trials.explanations import Explanations
 
-        return Explanations(self.harvester.counted_ledger, self.job_store.read_many)
+        return Explanations(self.harvester.counted_ledger, self.job_store.read_many, self.differences.of)
 
     @cached_property
     def outcome_prices(self) -> OutcomePrices:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from routing.store.archive.archive_writer import ArchiveWriter
     from routing.store.backlog.backlog_store import BacklogStore
     from routing.store.backlog.delivery_store import DeliveryStore
+    from routing.store.backlog.dependency_store import DependencyStore
     from routing.store.backtests.backtest_store import BacktestStore
     from routing.store.events.decision_store import DecisionStore
     from routing.store.events.event_store import EventStore
@@ -145,6 +146,13 @@ class Stores:
 
         unknown = self.settings.issues.backlog.unknown_blocker
         return BacklogStore(self.redis, self.keys, self.clock, unknown_blocker=unknown)
+
+    @cached_property
+    def dependencies(self) -> DependencyStore:
+        """Which issues wait for which, for views."""
+        from routing.store.backlog.dependency_store import DependencyStore
+
+        return DependencyStore(self.redis, self.keys, self.clock)
 
     @cached_property
     def deliveries(self) -> DeliveryStore:

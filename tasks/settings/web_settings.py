@@ -20,6 +20,10 @@ class WebSettings(BaseModel):
     read_token: Annotated[SecretStr, Field(min_length=16)] | None = None  # that lets people look, not decide
     # Where people reach the pages, for links in notifications: https://coalmine.example.org; "" for none.
     address: Annotated[str, Field(max_length=200, pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$")] = ""
+    # Where people reach Flower, which the page of workers leads to then; "" for none.
+    flower_address: Annotated[str, Field(max_length=200, pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$")] = (
+        ""
+    )
     # What links that answer an agent are signed with, each for a day and one answer; None: no link answers.
     link_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
     # A proxy that signs people in names them in this header; "" for none. Only from these addresses.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -23,6 +24,9 @@ DEMO_SECONDS = 270
 
 #: A line of the demonstration after the first jobs have settled.
 SETTLED = re.compile(rb"[1-9]\d* canary and \d+ champion jobs settled")
+
+#: The line that says where a trial can be looked at.
+PAGE = re.compile(rb"its page is (http://127\.0\.0\.1:\d+/trials/implementer-t\d+)")
 
 
 def hostile(folder: Path) -> dict[str, str]:
@@ -68,6 +72,7 @@ def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None
     assert demo.returncode == 128 + number, log.read_text()
     words = sandbox_words(find_bubblewrap(), SandboxKind.AUTO).split()[:5]
     assert " ".join(words) in " ".join(log.read_text().split()), "it says what its agents run in"
+    assert PAGE.search(log.read_bytes()), "it says where its pages are, and that of the trial"
     assert not list((tmp_path / "tmp").iterdir())
     marked = os.fsencode(tmp_path / "tmp" / "coalmine-demo")
     assert not [pid for pid in psutil.pids() if marked in _arguments(pid)]
@@ -122,13 +127,52 @@ def _arguments(pid: int) -> bytes:
 @pytest.mark.long
 @pytest.mark.timeout(DEMO_SECONDS + 30)
 def test_the_demo_rolls_one_version_back_and_graduates_the_next(tmp_path: Path) -> None:
-    """Both verdicts are reached, with evidence above the threshold, and git agrees with the report."""
+    """Both verdicts are reached, with evidence above the threshold; git and the trials' pages agree.
+
+    The pages are there after the report until Enter, and the story takes nothing from the place it runs in.
+    """
     folder = tmp_path / "story"
-    argv = [sys.executable, "-m", "coalmine", "demo", "--seed", "1", "--keep", str(folder), "--json"]
-    done = run(argv, env=hostile(tmp_path), cwd=tmp_path / "place", timeout=DEMO_SECONDS)
-    assert done.returncode == 0, done.stderr[-3000:]
+    argv = [
+        sys.executable,
+        "-m",
+        "coalmine",
+        "demo",
+        "--seed",
+        "1",
+        "--keep",
+        str(folder),
+        "--json",
+        "--stay",
+    ]
+    log, answer = tmp_path / "log", tmp_path / "answer"
+    with log.open("wb") as said, answer.open("wb") as output:
+        demo = subprocess.Popen(
+            argv, env=hostile(tmp_path), cwd=tmp_path / "place", stdin=subprocess.PIPE, stdout=output,
+            stderr=said, start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_until(
+            lambda: b"until you press Enter" in log.read_bytes() or demo.poll() is not None,
+            description="the story is over",
+            timeout=DEMO_SECONDS,
+        )
+        assert demo.poll() is None, log.read_text()[-3000:]
+        pages = [
+            httpx.get(found.decode(), headers={"Accept": "text/html"}, trust_env=False, timeout=30).text
+            for found in PAGE.findall(log.read_bytes())
+        ]
+        assert ["graduated after" in page for page in pages] == [False, True]
+        assert ["rolled back after" in page for page in pages] == [True, False]
+        assert demo.stdin is not None
+        demo.stdin.write(b"\n")
+        demo.stdin.close()
+        until_ended(demo, timeout=60)
+    finally:
+        demo.terminate()
+        until_ended(demo, timeout=60)
+    assert demo.returncode == 0, log.read_text()[-3000:]
     assert not list((tmp_path / "tmp").iterdir()), "nothing is left among temporary files"
-    report = json.loads(done.stdout)
+    report = json.loads(answer.read_text())
     hasty, careful = report["trials"]
     assert (hasty["state"], careful["state"]) == ("rolled_back", "graduated")
     assert hasty["review"]["evidence"]["worse"] >= 20

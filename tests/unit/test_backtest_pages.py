@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from console.cli import app
 from console.details.backtest_detail import PairFate, PairLine, fate_of, report_of
 from console.output.trials.backtest_views import backtests_view, foretold, later_words, report_document
-from console.pages.pair_squares import MOST_SQUARES, pair_squares, square
+from console.pages.pictures.pair_squares import MOST_SQUARES, pair_squares, square
 from harvest.evidence.policy import TrialPolicy
 from harvest.pairs.pair_ledger import PairSettlement
 from routing.store.backtests.backtest_store import BacktestState

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 
 from console.output.trials.trial_attention import asks_person
-from console.pages.drawing import MOST_POINTS, thinned
 from console.pages.job_log import MOST_CHARACTERS
 from console.pages.needs import needs_of
+from console.pages.pictures.drawing import MOST_POINTS, thinned
 from console.pages.rendering import visible
 from console.pages.trial_page import to_go
 from console.status.fleet_reading import read_status

@@ -12,7 +12,7 @@ import redis
 from console.output.trials.difference_words import difference_cell
 from harvest.draws.draw_evidence import DrawEvidence
 from harvest.draws.draw_ledger import Dispatched, Settlement
-from harvest.evidence.difference import _GAPS, Difference, difference_of
+from harvest.evidence.difference import _GAPS, Difference, difference_course, difference_of
 from harvest.evidence.group_differences import group_differences
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import AnyTest, advance, parted
@@ -105,6 +105,23 @@ def test_the_interval_only_narrows(law: tuple[str, float, float]) -> None:
         assert before.lower <= found.lower
         assert found.upper <= before.upper
         before = found
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_course_says_how_the_difference_came_to_what_it_is(law: tuple[str, float, float]) -> None:
+    """At each of its places it is that of the units up to there, its ends to the tenth; the last is exact."""
+    test, policy, ledger = trial(*law, units=80)
+    end = difference_of(test, policy, ledger)
+    course = difference_course(test, policy, ledger, end)
+    assert [step.unit for step in course] == sorted({step.unit for step in course})
+    assert (course[0].unit, course[-1].unit) == (1, 80)
+    assert (course[-1].value, course[-1].lower, course[-1].upper) == (end.value, end.lower, end.upper)
+    for step in course[::6]:
+        found = difference_of(test, policy, ledger[: 2 * step.unit])
+        assert step.value == found.value
+        assert step.lower <= found.lower < step.lower + 0.101
+        assert step.upper >= found.upper > step.upper - 0.101
+    assert difference_course(test, policy, [], end) == []
 
 
 @pytest.mark.parametrize("law", LAWS)

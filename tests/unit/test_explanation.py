@@ -6,6 +6,7 @@ import pytest
 
 from harvest.draws.draw_evidence import DrawEvidence
 from harvest.draws.draw_ledger import Settlement
+from harvest.evidence.difference import difference_of
 from harvest.evidence.explanation import ExplainedUnit, explain
 from harvest.evidence.policy import Guardrail, TrialPolicy
 from harvest.evidence.trial_test import replay
@@ -84,7 +85,8 @@ def test_those_that_were_asked_for_last_are_kept() -> None:
         read.append(trial.id)
         return []
 
-    explanations = Explanations(ledger, lambda ids: [None for _ in ids])
+    nothing = difference_of(DrawEvidence, TrialPolicy(), [])
+    explanations = Explanations(ledger, lambda ids: [None for _ in ids], lambda _: nothing)
     looked_at, *others = [
         Trial(
             id=f"t{number}", template="implementer", champion=1, canary=2, policy=TrialPolicy().to_json(),

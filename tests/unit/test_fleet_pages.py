@@ -72,6 +72,18 @@ def test_queues_and_workers_have_their_page(fleet: SteppedFleet) -> None:
     assert document["versions"] == ["1.2.3", "1.2.4"]
 
 
+def test_flower_is_linked_where_its_address_is_known(fake_redis: redis.Redis) -> None:
+    """From the page of workers, when there are some; nowhere without the setting."""
+    for address in ("", "https://flower.example.org/tasks"):
+        made = SteppedFleet(fake_redis, web=WebSettings(flower_address=address))
+        made.app.clocks.report("w1", 0.25, version="1.2.3", queues=["champion"])
+        page = made.web.get("/workers", Accept="text/html").text
+        assert ('<a href="https://flower.example.org/tasks">Flower</a>' in page) == bool(address)
+    for wrong in ("javascript:alert(1)", "https://a b", "flower"):
+        with pytest.raises(ValueError, match="flower_address"):
+            WebSettings(flower_address=wrong)
+
+
 def test_a_broker_that_is_away_hides_nothing_else(fleet: SteppedFleet) -> None:
     """How many messages it has is unknown then, and not none."""
     fleet.broker.down = True

@@ -157,7 +157,13 @@ KNOWS = {
     ),
     "console/details": ("console/output", "console/output/trials", "console/status"),
     "console/metrics": ("console/output", "console/output/trials"),
-    "console/pages": ("console/details", "console/output", "console/output/trials", "console/status"),
+    "console/pages": (
+        "console/details", "console/output", "console/output/trials", "console/pages/pictures",
+        "console/status",
+    ),
+    "console/pages/pictures": (
+        "console/details", "console/output", "console/output/trials", "console/pages",
+    ),
     "console/web": (
         "console/details", "console/doctor", "console/metrics", "console/output", "console/web/api",
         "console/web/people",
@@ -168,7 +174,7 @@ KNOWS = {
     ),
     "console/web/people": (
         "console/decisions", "console/details", "console/doctor", "console/output", "console/output/trials",
-        "console/pages", "console/status", "console/web",
+        "console/pages", "console/pages/pictures", "console/status", "console/web",
     ),
     "console/local": ("console/output", "console/web"),
     "console/doctor": ("console",),
@@ -189,7 +195,6 @@ LARGE_ROOMS = {
     "routing/forges": "the protocol of forges, a file for each thing that it speaks of",
     "tasks/issues": "the way of an issue, a file for each step of its ticks",
     "routing/forges/local": "a whole forge: issues, branches, merges and CI, each in its own file",
-    "console/pages": "what pages show: a file for each picture, beside what makes pages of it",
     "console/commands": "one file for each command or group of commands, as the help lists them",
 }
 
@@ -198,8 +203,8 @@ SMALL_FILES = {
     "console/decisions/version_decisions.py": "one file for each thing that people decide about",
     "console/decisions/worker_decisions.py": "one file for each thing that people decide about",
     "console/pages/markdown.py": "what an issue may become on a page: one rule, apart from the templates",
-    "console/pages/pair_squares.py": "a picture, as `evidence_plot` is",
-    "console/pages/share_plot.py": "a picture, as `evidence_plot` is",
+    "console/pages/pictures/pair_squares.py": "a picture, as `evidence_plot` is",
+    "console/pages/pictures/share_plot.py": "a picture, as `evidence_plot` is",
     "console/web/api/trial_api_routes.py": "what the API says of trials, as their page shows them",
     "console/web/api/backtest_api_routes.py": "what the API says of backtests, as their page shows them",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",

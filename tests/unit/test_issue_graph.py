@@ -6,12 +6,13 @@ import re
 import pytest
 import redis
 
-from console.details.issue_graph import MOST_SHOWN, Edge, IssueGraph, graph_of, layered, read_graph
-from console.pages.graph_picture import graph_picture
+from console.details.issue_graph import MOST_EDGES, MOST_SHOWN, IssueGraph, graph_of, layered, read_graph
+from console.pages.pictures.graph_picture import graph_picture
 from routing.backlog.backlog import Backlog
 from routing.backlog.item import BacklogState
 from routing.backlog.settings import BacklogSettings
 from routing.issues.issue import IssueRef
+from routing.store.backlog.dependency_store import Edge
 from tests.fakes.issues import IssueForge, issue
 from tests.fleets.stepped_fleet import SteppedFleet
 
@@ -144,3 +145,25 @@ def test_what_is_finished_is_left_out(fleet: SteppedFleet) -> None:
     moved = store.move(ref(1), BacklogState.COMPLETED, allowed=list(BacklogState), reason="merged")
     assert moved.done
     assert read_graph(fleet.app).nodes == []
+
+
+def test_what_is_around_an_issue_is_found_in_a_backlog_of_any_size(fleet: SteppedFleet) -> None:
+    """The picture of all has the first dependencies, and says so; that around an issue has all of its."""
+    pairs = edges(*((number + 1, number) for number in range(10_000, 10_000 + MOST_EDGES + 500)))
+    stored = {f"{way}{one} {other} {pair[0]}": 0 for pair in pairs for way, (one, other) in _both(pair)}
+    fleet.redis.zadd(fleet.app.keys("backlog_edges"), stored)
+    last = 10_000 + MOST_EDGES + 500
+    near = read_graph(fleet.app, ref(last))
+    assert sorted(node.ref.number for node in near.nodes) == [last - 3, last - 2, last - 1, last]
+    assert (len(near.edges), near.hidden, near.is_cut) == (3, 1, False)
+    every = read_graph(fleet.app)
+    assert every.is_cut
+    assert len(every.nodes) <= MOST_SHOWN
+    assert "There are more dependencies than a page reads" in fleet.web.get(
+        "/issues/graph", Accept="text/html"
+    ).text  # fmt: skip
+
+
+def _both(pair: Edge) -> tuple[tuple[str, Edge], tuple[str, Edge]]:
+    """The two forms in which an edge is stored: from either of its issues."""
+    return ("<", pair), (">", (pair[1], pair[0]))

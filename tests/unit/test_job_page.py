@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from console.details.job_timeline import MomentKind, timeline_of
 from console.pages.job_log import MOST_ENTRIES, folded, shown_log
-from console.pages.timeline_plot import timeline_plot
+from console.pages.pictures.timeline_plot import timeline_plot
 from routing.jobs.job import Job
 from routing.jobs.signal import SignalKind
 from routing.store.jobs.log_store import LogLine

@@ -6,8 +6,8 @@ import pytest
 import redis
 
 from console.decisions.job_decisions import cancel_job, retry_job
-from console.pages.drawing import even_steps
-from console.pages.outcome_bars import PATTERNS, outcome_bars
+from console.pages.pictures.drawing import even_steps
+from console.pages.pictures.outcome_bars import PATTERNS, outcome_bars
 from harvest.evidence.policy import TrialPolicy
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind

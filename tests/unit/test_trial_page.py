@@ -5,7 +5,7 @@ import re
 import pytest
 import redis
 
-from console.pages.share_plot import share_plot, share_steps
+from console.pages.pictures.share_plot import share_plot, share_steps
 from console.pages.trial_checks import health_lines, verdict_needs
 from console.status.fleet_reading import read_open_trials
 from harvest.draws.draw_ledger import Dispatched
@@ -64,6 +64,26 @@ def test_every_check_of_its_health_has_its_counts(fleet: SteppedFleet) -> None:
     fleet.app.trials.resume(status.trial, by="ada", reason="the forge was down")
     (status,), _ = read_open_trials(fleet.app, fleet.clock())
     assert health_lines(status)[1].state is Status.WARNING
+
+
+def test_the_difference_is_drawn_over_jobs(fleet: SteppedFleet) -> None:
+    """A band that becomes narrower, a line whose dots lead to jobs, a table of the same; in the API too."""
+    assert 'class="band"' not in fleet.web.get("/trials/implementer", Accept="text/html").text
+    work(fleet, 60, canary=SignalKind.FINISHED, champion=SignalKind.AGENT_ERRORED)
+    page = fleet.web.get("/trials/implementer", Accept="text/html").text
+    drawn = re.search(r'<svg class="plot course".*?</svg>', page, re.DOTALL)
+    assert drawn is not None
+    assert re.search(r'<a href="/jobs/[0-9a-f]{16}" aria-label="after 60: \+1\.00 \[', drawn[0])
+    band = re.search(r'class="band" points="([^"]*)"', drawn[0])
+    assert band is not None
+    heights = [float(point.split(",")[1]) for point in band[1].split()]
+    half = len(heights) // 2
+    assert heights[:half] == sorted(heights[:half]), "the upper end only falls"
+    assert heights[half:] == sorted(heights[half:]), "the lower end only rises; it is drawn from its end"
+    rows = fleet.web.get("/trials/implementer?csv=Difference over jobs", Accept="text/html").text.splitlines()
+    steps = fleet.web.get("/api/v1/trials/implementer/explanation").json()["difference_over_units"]
+    assert len(rows) == len(steps) + 1
+    assert (steps[-1]["unit"], steps[-1]["value"], steps[0]["lower"]) == (60, 1.0, -1.0)
 
 
 def unit(index: int, share: float) -> ExplainedUnit:

@@ -7,7 +7,7 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from console.pages.version_plot import VersionReading, version_plot
+from console.pages.pictures.version_plot import VersionReading, version_plot
 from harvest.settling.outcome_price import LEVEL, mean_score
 from routing.jobs.signal import SignalKind
 from tasks.settings.web_settings import WebSettings

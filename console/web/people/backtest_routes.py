@@ -11,7 +11,7 @@ from console.output.rendering import duration, evidence, number
 from console.output.trials.backtest_views import TONES, VERDICTS, remarks
 from console.output.trials.difference_words import difference_words
 from console.output.trials.trial_explanation import unit_document
-from console.pages.pair_squares import MOST_SQUARES, pair_squares, square
+from console.pages.pictures.pair_squares import MOST_SQUARES, pair_squares, square
 from console.pages.trial_page import progress
 from console.web.people.page_answers import rows_of, shown
 from tasks.backtests.report import MOST_LOST, ArmCost, explained

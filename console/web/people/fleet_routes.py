@@ -75,7 +75,13 @@ def fleet_routes(parts: Coalmine, board: HealthBoard, source: SettingsSource) ->
 
 def _workers(parts: Coalmine) -> dict[str, Any]:
     found = read_fleet_lines(parts)
-    return {"now": found.at, "fleet": found, "grace": parts.settings.job.drain_grace_seconds}
+    settings = parts.settings
+    return {
+        "now": found.at,
+        "fleet": found,
+        "grace": settings.job.drain_grace_seconds,
+        "flower": settings.web.flower_address,
+    }
 
 
 def _mail(parts: Coalmine, of: str, most: int) -> dict[str, Any]:

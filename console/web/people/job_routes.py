@@ -10,8 +10,8 @@ from console.details.branch_changes import read_branch
 from console.details.job_detail import read_job
 from console.output.job_views import JOB
 from console.pages.job_log import shown_log
+from console.pages.pictures.timeline_plot import timeline_plot
 from console.pages.rendering import fact_rows
-from console.pages.timeline_plot import timeline_plot
 from console.web.people.page_answers import rows_of, shown
 from routing.jobs.job import JobState
 from routing.store.jobs.job_page import JobFilter

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from console.details.account_lines import account_lines
-from console.details.fleet_lines import read_fleet_lines
+from console.details.fleet_lines import read_queues
 from console.details.gate_lines import shut_gates
 from console.details.issue_graph import read_graph
 from console.details.issue_reasons import read_reasons
@@ -30,12 +30,12 @@ from console.output.trials.difference_words import difference_cell
 from console.output.trials.price_words import prices_shown
 from console.output.trials.trial_attention import awaits_person
 from console.output.trials.trial_replay import figures, replayed
-from console.pages.graph_picture import graph_picture
 from console.pages.needs import needs_of
-from console.pages.outcome_bars import PATTERNS, outcome_bars, swatch
+from console.pages.pictures.graph_picture import graph_picture
+from console.pages.pictures.outcome_bars import PATTERNS, outcome_bars, swatch
+from console.pages.pictures.version_plot import price_readings, score_readings, version_plot
 from console.pages.rendering import STATIC, fact_rows
 from console.pages.trial_page import trial_line, trial_page
-from console.pages.version_plot import price_readings, score_readings, version_plot
 from console.status.fleet_reading import read_status
 from console.web.people.page_answers import rows_of
 from console.web.people.page_answers import shown as shown_page
@@ -151,19 +151,20 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
 
 
 def _home(parts: Coalmine) -> dict[str, Any]:
-    status = read_status(parts)
+    status, queues = read_status(parts), read_queues(parts)
     last = [trial for name in parts.templates.names() if (trial := _last_trial(parts, name)) is not None]
     undecided = {trial.id for trial in last if awaits_person(parts, trial)}
     return {
         "now": status.at,
         "status": status,
+        "queues": queues,
         "needs": needs_of(
             status,
             last,
             undecided,
             status.damaged_trials,
             gates=shut_gates(parts),
-            queues=read_fleet_lines(parts).queues,
+            queues=queues,
             backtests=parts.backtest_opening.running(),
         ),
         "trials": [trial_line(each) for each in status.trials],
@@ -237,7 +238,7 @@ def _all_trials(parts: Coalmine) -> dict[str, Any]:
 def _trial(parts: Coalmine, reference: str, *, most: int) -> dict[str, Any]:
     found = read_explanation(parts, reference)
     most, plan = min(most, len(found.lines)), said_of_trial(parts, found.status.trial)
-    return trial_page(found.status, found.lines, found.groups, most=most, plan=plan)
+    return trial_page(found.status, found.lines, found.groups, found.course, most=most, plan=plan)
 
 
 def _replay(parts: Coalmine, reference: str) -> dict[str, Any]:

@@ -341,29 +341,6 @@ class BacklogStore(Store):
         """The issues that wait for this one."""
         return self._neighbours(">", ref)
 
-    def dependencies(self, most: int) -> list[tuple[str, str]]:
-        """At most so many pairs of a blocked issue and its blocker, by name, each once, finished ones too."""
-        with redis_errors("reading the dependencies of the backlog"):
-            members = self.redis.zrangebylex(self.keys("backlog_edges"), "[<", "(=", start=0, num=most)
-        parted = (member[1:].split(" ") for member in members)
-        return list(dict.fromkeys((blocked, blocker) for blocked, blocker, *_ in parted))
-
-    def finished_of(self, names: Sequence[str]) -> set[str]:
-        """Those of some issues for which nobody waits: finished items, and what its forge says is closed."""
-        if not names:
-            return set()
-        with redis_errors("reading which issues are finished"):
-            pipeline = self.redis.pipeline(transaction=False)
-            pipeline.zmscore(self.keys("backlog_open"), names)
-            pipeline.hmget(self.keys("backlog"), names)
-            pipeline.hmget(self.keys("backlog_outside"), names)
-            is_open, items, said = pipeline.execute()
-        return {
-            name
-            for name, score, item, answer in zip(names, is_open, items, said, strict=True)
-            if score is None and (item is not None or answer == "closed")
-        }
-
     def _neighbours(self, direction: str, ref: IssueRef) -> list[IssueRef]:
         """The issues at the other ends of edges, each once; `_backlog.lua` says how they are stored."""
         with redis_errors(f"reading the dependencies of issue {ref}"):

@@ -24,6 +24,22 @@ class JobKind(NamedTuple):
     parent: str
 
 
+class JobWords(NamedTuple):
+    """What a job is found by, as it is stored; "" for what it has not."""
+
+    issue: str
+    title: str
+    version: str  # `implementer@v3`
+    reason: str
+
+
+class JobWait(NamedTuple):
+    """Where a queued job waits, and since when."""
+
+    queue: str
+    created_at: float
+
+
 class JobReader(Store):
     """What is known of jobs, for views and ticks; `JobStore` adds the steps. One round trip a question.
 
@@ -160,12 +176,27 @@ class JobReader(Store):
 
     def kinds(self, jobs: Sequence[str]) -> list[JobKind]:
         """What lists are filtered by, of several jobs in one round trip; "" for what is not there."""
+        return [JobKind(*fields) for fields in self._some(jobs, "state", "template", "parent")]
+
+    def words(self, jobs: Sequence[str]) -> list[JobWords | None]:
+        """What jobs are found by, in one round trip, not reading them whole; None for one that is gone."""
+        found = self._some(jobs, "request", "template", "version", "reason")
+        return [_words(*fields) for fields in found]
+
+    def waits(self, jobs: Sequence[str]) -> list[JobWait]:
+        """Where queued jobs wait, in one round trip; without those that are gone or damaged."""
+        found = self._some(jobs, "queue", "created_at")
+        read = [(queue or "champion", _seconds(at)) for queue, at in found]
+        return [JobWait(queue, at) for queue, at in read if at is not None]
+
+    def _some(self, jobs: Sequence[str], *names: str) -> list[list[str]]:
+        """Some fields of several jobs; "" for what is not there."""
         with redis_errors("reading jobs"):
             pipeline = self.redis.pipeline(transaction=False)
             for job in jobs:
-                pipeline.hmget(self.keys.job(job), ["state", "template", "parent"])
+                pipeline.hmget(self.keys.job(job), names)
             found = pipeline.execute()
-        return [JobKind(*(field or "" for field in fields)) for fields in found]
+        return [[field or "" for field in fields] for fields in found]
 
     def active_on(self, issues: Sequence[str]) -> list[tuple[str, int]]:
         """For each issue the job at work on it ('' for none) and the number of jobs that ended on it."""
@@ -209,4 +240,21 @@ def _readable(job: str, fields: dict[str, str]) -> Job | None:
         return parsed_job(job, fields)
     except CorruptRecordError as error:
         _log.error("job.unreadable", job=job, reason=str(error))
+        return None
+
+
+def _words(request: str, template: str, version: str, reason: str) -> JobWords | None:
+    """From the stored fields; None for a record that has no request, or one that cannot be read."""
+    try:
+        asked = json.loads(request)
+        issue, title = str(asked.get("issue") or ""), str(asked.get("title") or "")
+    except (ValueError, AttributeError):
+        return None
+    return JobWords(issue=issue, title=title, version=f"{template}@v{version}", reason=reason)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:  # "" for a record that is gone, or one that cannot be read
         return None

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from console.pages.drawing import label, plot, stroke, thinned
+from console.pages.pictures.drawing import label, plot, stroke, thinned
 from harvest.evidence.explanation import ExplainedUnit
 
 #: The size of the picture in its own units, and the room for axes.

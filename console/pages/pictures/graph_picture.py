@@ -10,7 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from console.details.issue_graph import IssueGraph, IssueNode
-from console.pages.drawing import plot, titled
+from console.pages.pictures.drawing import plot, titled
 from console.pages.rendering import visible
 
 #: The size of a box, and the room between columns and rows.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from console.output.trials.price_words import price_cell
-from console.pages.drawing import label, plot, stroke, titled
+from console.pages.pictures.drawing import label, plot, stroke, titled
 from harvest.settling.outcome_price import OutcomePrice
 
 #: The size of the picture in its own units, and the room for words.

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from console.details.job_timeline import Moment, MomentKind
 from console.output.rendering import duration
-from console.pages.drawing import box, label, plot, stroke, titled
+from console.pages.pictures.drawing import box, label, plot, stroke, titled
 
 #: The width of the picture in its own units, the height of a row, and the room for words and the axis.
 WIDTH, ROW = 720, 34

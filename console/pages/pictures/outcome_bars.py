@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from console.pages.drawing import box, even_steps, label, plot, stroke
+from console.pages.pictures.drawing import box, even_steps, label, plot, stroke
 from routing.jobs.job import JobState
 from routing.store.jobs.outcome_store import HourOutcomes
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from console.pages.drawing import label, plot, stroke
+from console.pages.pictures.drawing import label, plot, stroke
 from harvest.evidence.explanation import ExplainedUnit
 
 #: The size of the picture in its own units, and the room for axes.
