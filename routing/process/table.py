@@ -43,7 +43,16 @@ class _Known:
     start_ticks: int
     since: float  # by the monotonic clock: the first reading that had it
     marker: str
-    is_settled: bool  # whether that was read when the process had been there for long
+    read_at: float  # when its environment was read last
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether that was when the process had been there for long."""
+        return self.read_at - self.since >= SETTLED_SECONDS
+
+    def is_due(self, now: float) -> bool:
+        """Whether one who looks often reads it again: at the next look, then whenever it is twice as old."""
+        return not self.is_settled and now - self.since >= 2 * (self.read_at - self.since)
 
 
 class ProcessTable:
@@ -81,10 +90,11 @@ class ProcessTable:
                 }
             return self._entries
 
-    def has_turns(self) -> bool:
-        """Whether any live process is marked.
+    def has_turns(self, wanted: Callable[[str], bool], *, looks_often: bool = False) -> bool:
+        """Whether any process has a marker that is wanted; one that has ended counts until it is collected.
 
-        A fraction of `read`: who was there for long without a marker is not looked at again.
+        A fraction of `read`: who was there for long is not looked at again, and for one who looks often,
+        every few seconds, who is young is looked at now and then.
         """
         with self._lock:
             now = self._monotonic()
@@ -93,21 +103,22 @@ class ProcessTable:
             known = {}
             for pid in _pids():
                 before = self._known.get(pid)
-                if is_fresh and before is not None and before.is_settled and not before.marker:
+                if (
+                    is_fresh
+                    and before is not None
+                    and not (before.is_due(now) if looks_often else not before.is_settled)
+                ):
                     known[pid] = before
                 elif (entry := _read_stat(pid)) is not None:
                     known[pid] = self._look_at(entry, now)
             self._known = known
-            return any(each.marker for each in known.values())
+            return any(map(wanted, {each.marker for each in known.values()} - {""}))
 
     def _look_at(self, entry: ProcessEntry, now: float) -> _Known:
         before = self._known.get(entry.pid)
         if before is None or before.start_ticks != entry.start_ticks:  # a pid is used again
-            return _Known(entry.start_ticks, now, _marker(entry.pid), is_settled=False)
-        if before.is_settled:
-            return before
-        is_old = now - before.since >= SETTLED_SECONDS
-        return _Known(entry.start_ticks, before.since, _marker(entry.pid), is_settled=is_old)
+            return _Known(entry.start_ticks, now, _marker(entry.pid), read_at=now)
+        return before if before.is_settled else replace(before, marker=_marker(entry.pid), read_at=now)
 
 
 def family(entries: Mapping[int, ProcessEntry], *, leader: int, marker: str) -> list[ProcessEntry]:

@@ -70,24 +70,67 @@ def test_a_pid_that_is_used_again_is_another_process(proc: Proc) -> None:
     assert read()[7].marker == "job two"
 
 
-def test_who_has_no_marker_for_long_is_not_looked_at_for_turns(proc: Proc) -> None:
+def any_turn(_marker: str) -> bool:
+    """Whatever turn it is of."""
+    return True
+
+
+@pytest.mark.parametrize("looks_often", [False, True])
+def test_who_has_no_marker_for_long_is_not_looked_at_for_turns(proc: Proc, looks_often: bool) -> None:  # noqa: FBT001 - a column
     """A process that is new, or gets the marker with its program, is seen; the old ones are not read."""
     table = ProcessTable(monotonic=lambda: proc.now)
+
+    def has_turns() -> bool:
+        return table.has_turns(any_turn, looks_often=looks_often)
+
     proc.put(7, marker="")
-    assert not table.has_turns()
+    assert not has_turns()
     proc.now += SETTLED_SECONDS
-    assert not table.has_turns()
+    assert not has_turns()
     (proc.folder / "7" / "stat").unlink()
     proc.now += 1
-    assert not table.has_turns()
+    assert not has_turns()
     proc.put(8, marker="")
-    assert not table.has_turns()
+    assert not has_turns()
     proc.put(8, marker="job one")
     proc.now += 1
-    assert table.has_turns()
+    assert has_turns()
     proc.put(8, marker="job one", state="Z")
+    proc.now += 2
+    assert not has_turns()
+
+
+def test_turns_of_others_are_none(proc: Proc) -> None:
+    """Only whom the caller means counts, and who was there for long is not read for it."""
+    table = ProcessTable(monotonic=lambda: proc.now)
+    proc.put(7, marker="job one")
+    for passes in (0, SETTLED_SECONDS):
+        proc.now += passes
+        assert not table.has_turns(lambda marker: marker == "job two")
+    (proc.folder / "7" / "stat").unlink()
     proc.now += 1
-    assert not table.has_turns()
+    assert table.has_turns(lambda marker: marker == "job one")
+
+
+def test_one_who_looks_often_sees_a_young_process_soon(proc: Proc) -> None:
+    """It is read at the next look, and then whenever it is twice as old; others read it each time."""
+    table = ProcessTable(monotonic=lambda: proc.now)
+    proc.put(7, marker="")
+    for _ in range(3):
+        assert not table.has_turns(any_turn, looks_often=True)
+        proc.now += 2
+    proc.put(7, marker="job one")
+    seen = []
+    for _ in range(2):
+        seen.append(table.has_turns(any_turn, looks_often=True))
+        proc.now += 2
+    assert seen == [False, True]
+    proc.put(8, marker="")
+    assert not table.has_turns(lambda marker: marker == "job two")
+    proc.now += 0.1
+    assert not table.has_turns(lambda marker: marker == "job two")
+    proc.put(8, marker="job two")
+    assert table.has_turns(lambda marker: marker == "job two")
 
 
 def test_a_pid_that_was_not_looked_at_for_long_may_be_another_process(proc: Proc) -> None:
@@ -96,7 +139,7 @@ def test_a_pid_that_was_not_looked_at_for_long_may_be_another_process(proc: Proc
     proc.put(7, marker="")
     for passes in (0, SETTLED_SECONDS):
         proc.now += passes
-        assert not table.has_turns()
+        assert not table.has_turns(any_turn)
     proc.put(7, marker="job two", start=9)
     proc.now += REUSE_SECONDS
-    assert table.has_turns()
+    assert table.has_turns(any_turn)

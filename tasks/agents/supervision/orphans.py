@@ -24,8 +24,12 @@ _LOOK_SECONDS = 0.02
 
 
 def end_ownerless_turns(table: ProcessTable, home: CgroupHome | None = None) -> int:
-    """End what agents of dead worker processes left; returns how many processes that were."""
-    return _end(table, home, lambda marker: not marker.owner_lives, why="their worker has ended")
+    """End what agents of dead worker processes left; returns how many processes that were.
+
+    For one who does so every few seconds.
+    """
+    why = "their worker has ended"
+    return _end(table, home, lambda marker: not marker.owner_lives, why=why, looks_often=True)
 
 
 def end_turns_of(job_id: str, table: ProcessTable, home: CgroupHome | None = None) -> int:
@@ -44,10 +48,11 @@ def end_left_turn(marker_text: str, table: ProcessTable, home: CgroupHome | None
 
 
 def _end(
-    table: ProcessTable, home: CgroupHome | None, is_theirs: Callable[[TurnMarker], bool], *, why: str
-) -> int:
+    table: ProcessTable, home: CgroupHome | None, is_theirs: Callable[[TurnMarker], bool], *, why: str,
+    looks_often: bool = False,
+) -> int:  # fmt: skip
     ended = _end_cgroups(home, is_theirs)
-    if table.has_turns():
+    if table.has_turns(lambda text: _is_meant(text, is_theirs), looks_often=looks_often):
         ended |= _end_marked(table, is_theirs)
     if ended:
         _log.warning("orphans.ended", processes=len(ended), reason=why)
@@ -85,14 +90,20 @@ def _processes(
     entries: Mapping[int, ProcessEntry], is_theirs: Callable[[TurnMarker], bool]
 ) -> list[ProcessEntry]:
     """The marked processes, their sessions, and all their descendants."""
-    turns = set()
-    for entry in entries.values():
-        marker = TurnMarker.parse(entry.marker) if entry.marker else None
-        if marker is not None and marker.is_ours and is_theirs(marker):
-            turns.add((entry.session, entry.marker))
+    turns = {
+        (entry.session, entry.marker)
+        for entry in entries.values()
+        if entry.marker and _is_meant(entry.marker, is_theirs)
+    }
     found = {
         entry.pid: entry
         for session, marker_text in turns
         for entry in family(entries, leader=session, marker=marker_text)
     }
     return list(found.values())
+
+
+def _is_meant(marker_text: str, is_theirs: Callable[[TurnMarker], bool]) -> bool:
+    """Whether a process with that marker is one of a turn that is to end."""
+    marker = TurnMarker.parse(marker_text)
+    return marker is not None and marker.is_ours and is_theirs(marker)
