@@ -7,8 +7,8 @@ could not send. Here a tick is due by a clock that nobody can set, and nothing i
 ticks are due at its start. The next tick does the work of those that were dropped.
 
 The sweep is the tick of every second, and work that was pushed is looked at every fifth. While nothing waits
-that they look after, most are left out: to ask whether anything does is one round trip, and a tick is some
-twenty.
+that they look after, most are left out: to ask whether anything does is one round trip, and a tick takes
+several, and two processes.
 """
 
 import time

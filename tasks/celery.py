@@ -39,8 +39,8 @@ from tasks.broker import (
 )
 from tasks.composition.composition import compose, redis_url
 from tasks.composition.forge_parts import ForgeParts
-from tasks.composition.pair_parts import harvest_tick
 from tasks.composition.telemetry_parts import tracer_of
+from tasks.composition.ticks import harvest_tick
 from tasks.logs import configure_logs
 from tasks.secrecy import hide_secrets
 from tasks.settings.settings import Settings, load_settings
@@ -50,9 +50,11 @@ from tasks.work.fleet_lock import other_fleet
 from tasks.work.host_keeper import HostKeeper
 from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.remote_lock import other_remote_fleet
-from tasks.work.tick import is_late, store_chore
+from tasks.work.tick import store_chore, useful_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tasks.composition.worker import Worker
 
 
@@ -106,12 +108,15 @@ class TickTask(Task[..., Any]):
     send_events = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run, unless it is too late. Does not raise what a tick may meet."""
+        """Run. Does not raise what a tick may meet."""
         with LogAndContinue("tick.failed", tick=str(self.name).removeprefix("tasks.")):
-            if is_late(self.request.headers, now=worker().coalmine.now()):
-                return None
             return super().__call__(*args, **kwargs)
         return None
+
+    def alone(self, name: str, tick: Callable[[], Any], **given: float) -> Any:
+        """Run a tick where no other process is at it, and it is not too late; returns its answer, or None."""
+        until = useful_until(self.request.headers)
+        return worker().coalmine.ticks.run_alone(name, tick, until=until, **given)
 
 
 @app.task(name=WORK, bind=True)
@@ -124,8 +129,7 @@ def work(self: Any, job_id: str) -> str:
 def sweep() -> None:
     """Queue jobs of lost workers again, publish what was not, and forget what need not be kept."""
     with LogAndContinue("tick.failed", tick="sweep"):
-        parts = worker()
-        parts.coalmine.ticks.run_alone("sweep", parts.sweep, lease_seconds=SWEEP_SECONDS)
+        sweep.alone("sweep", worker().sweep, lease_seconds=SWEEP_SECONDS)
 
 
 @app.task(name=HARVEST, base=TickTask)
@@ -135,7 +139,7 @@ def harvest() -> None:
     parts = here.coalmine
 
     with LogAndContinue("tick.failed", tick="harvest"):
-        parts.ticks.run_alone("harvest", lambda: harvest_tick(parts, here.tick_requests))
+        harvest.alone("harvest", lambda: harvest_tick(parts, here.tick_requests))
 
 
 @app.task(name=WATCH, base=TickTask)
@@ -143,7 +147,7 @@ def watch() -> None:
     """Look at pushed work; what became known is harvested at once, and a place that is free is filled."""
     with LogAndContinue("tick.failed", tick="watch"):
         parts = worker()
-        if parts.coalmine.ticks.run_alone("watch", parts.forges.watcher.tick):
+        if watch.alone("watch", parts.forges.watcher.tick):
             parts.tick_requests.send(HARVEST)
             parts.tick_requests.ask(DISPATCH)
 
@@ -153,7 +157,7 @@ def land() -> None:
     """Look at what people do with pushed work: merges, reviews, reverts."""
     with LogAndContinue("tick.failed", tick="land"):
         parts = worker()
-        if parts.coalmine.ticks.run_alone("land", parts.forges.watcher.land):
+        if land.alone("land", parts.forges.watcher.land):
             parts.tick_requests.send(HARVEST)
 
 
@@ -161,25 +165,22 @@ def land() -> None:
 def watchdog() -> None:
     """End turns that are lost or silent, and agents whose job has ended."""
     with LogAndContinue("tick.failed", tick="watchdog"):
-        parts = worker().coalmine
-        parts.ticks.run_alone("watchdog", parts.watchdog.tick)
+        watchdog.alone("watchdog", worker().coalmine.watchdog.tick)
 
 
 @app.task(name=NOTIFY, base=TickTask)
 def notify() -> None:
     """Send notifications; while one sink is slow, the next tick sends to the others."""
-    parts = worker()
-    for notifier in parts.notifiers:
+    for notifier in worker().notifiers:
         with LogAndContinue("tick.failed", tick=f"notify-{notifier.name}"):
-            parts.coalmine.ticks.run_alone(f"notify-{notifier.name}", notifier.tick)
+            notify.alone(f"notify-{notifier.name}", notifier.tick)
 
 
 @app.task(name=TRACE, base=TickTask)
 def trace() -> None:
     """Send spans of what has happened."""
     with LogAndContinue("tick.failed", tick="trace"):
-        parts = worker().coalmine
-        parts.ticks.run_alone("trace", tracer_of(parts).tick)
+        trace.alone("trace", tracer_of(worker().coalmine).tick)
 
 
 @app.task(name=POLL, base=TickTask)
@@ -187,7 +188,7 @@ def poll(forge: str) -> None:
     """Compare the backlog with what a forge lists, then dispatch."""
     with LogAndContinue("tick.failed", tick="poll"):
         parts = worker()
-        parts.coalmine.ticks.run_alone(f"poll-{forge}", lambda: parts.poll(forge))
+        poll.alone(f"poll-{forge}", lambda: parts.poll(forge))
         parts.tick_requests.ask(DISPATCH)
 
 
@@ -196,7 +197,7 @@ def dispatch() -> None:
     """Read the issues that webhooks named, and turn those that are ready into jobs."""
     with LogAndContinue("tick.failed", tick="dispatch"):
         parts = worker()
-        parts.coalmine.ticks.run_alone("dispatch", parts.dispatch)
+        dispatch.alone("dispatch", parts.dispatch)
 
 
 @app.task(name=CI)

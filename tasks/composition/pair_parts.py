@@ -1,4 +1,4 @@
-"""What a worker has for pairs, wired: where both jobs begin, how they are judged, and the harvest's tick."""
+"""What a worker has for pairs, wired: where both jobs begin, and how they are judged."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,7 +19,6 @@ from tasks.agents.turn.stop_signal import StopReason
 from tasks.broker import HARVEST, JUDGE
 from tasks.composition.judges import judge_of_case, judge_of_repository
 from tasks.work.lease_keeper import LeaseKeeper, LeaseKind
-from tasks.work.log_and_continue import LogAndContinue
 from tasks.work.tick import TickRequests
 
 if TYPE_CHECKING:
@@ -74,22 +73,6 @@ def ask_judges(parts: "Coalmine", requests: TickRequests) -> None:
     for pair in parts.judging.take():
         job = parts.job_store.read(pair)
         requests.send(JUDGE, pair, queue="backtest" if job and job.case else "control")
-
-
-def harvest_tick(parts: "Coalmine", requests: TickRequests) -> None:
-    """Settle, have pairs judged, open trials that wait, and go on with backtests.
-
-    What fails in one of them is logged, and keeps none of the others from its turn.
-    """
-    steps: dict[str, Callable[[], object]] = {
-        "harvest": parts.harvester.harvest,
-        "proposals": parts.proposals.open_all_waiting,
-        "backtests": parts.backtest_runs.tick,
-        "judges": lambda: ask_judges(parts, requests),  # of the pairs that the others found ready
-    }
-    for name, step in steps.items():
-        with LogAndContinue("tick.failed", tick="harvest", step=name):
-            step()
 
 
 def pair_judging_of(

@@ -1,7 +1,7 @@
 """What a worker process is made of, beside the parts that every process has.
 
 Besides wiring, this is where the parts of several rooms meet: which tick follows an attempt (`follow_up`),
-what a sweep does (`sweep`), which chores a host has. No part knows of the others.
+which chores a host has. No part knows of the others.
 """
 
 import os
@@ -42,7 +42,8 @@ from tasks.broker import CI, DISPATCH, HARVEST, SWEEP, WATCH
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 from tasks.composition.notify_parts import notifiers_of
-from tasks.composition.pair_parts import ask_judges, pair_judging_of, pair_work_of
+from tasks.composition.pair_parts import pair_judging_of, pair_work_of
+from tasks.composition.ticks import sweep_tick
 from tasks.issues.site import place_of
 from tasks.notify.notifier import Notifier
 from tasks.work.delivery import DeliveryLimits
@@ -60,14 +61,11 @@ _log = structlog.get_logger(__name__)
 #: What a person has to look at who gave the token; a repository that is gone may be one that it may not see.
 TOKENS = frozenset({HindranceKind.TOKEN, HindranceKind.GONE})
 
-#: Seconds between two looks for work trees that nobody needs any more, and for index entries to trim.
+#: Seconds between two looks for work trees that nobody needs any more.
 TIDY_SECONDS = 60.0
 
 #: Seconds between two looks for mirrors of this host with many small objects and packs.
 REPACK_LOOK_SECONDS = 600.0
-
-#: Agents with mail that one sweep looks at.
-MOST_WOKEN = 500
 
 #: Seconds between two looks for agents whose worker process is gone.
 ORPHAN_SECONDS = 2.0
@@ -372,28 +370,5 @@ class Worker:
         return wanted
 
     def sweep(self) -> None:
-        """One tick: expired leases, mail that is awaited, the outbox, and what the index need not keep.
-
-        The parts are independent: one that fails is logged, and the others run.
-        """
-        parts: list[Callable[[], object]] = [
-            self.coalmine.ticks.beat,
-            lambda: self.coalmine.jobs.reap(at=self.coalmine.now()),
-            lambda: self.coalmine.jobs.see_to_children(at=self.coalmine.now()),
-            lambda: self.coalmine.waking.wake(self.coalmine.post_office.agents_with_mail(MOST_WOKEN)),
-            self.coalmine.relay.relay,
-            lambda: ask_judges(self.coalmine, self.tick_requests),
-            self.coalmine.job_store.say_limits,
-            self.coalmine.switch.say_settings,
-            self._trim,
-        ]
-        for part in parts:
-            with LogAndContinue("sweep.failed"):
-                part()
-
-    def _trim(self) -> None:
-        """Forget finished jobs and issues whose time is over: once a minute over all hosts, a page each."""
-        if self.coalmine.ticks.is_first("trimmed", seconds=TIDY_SECONDS):
-            retention = self.coalmine.settings.retention_seconds
-            self.coalmine.job_store.trim(before=self.coalmine.now() - retention)
-            self.forges.backlog.trim()
+        """One tick: expired leases, mail that is awaited, the outbox, and what the index need not keep."""
+        sweep_tick(self.coalmine, self.tick_requests, lambda: self.forges.backlog)

@@ -13,7 +13,7 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from routing.errors import UnavailableError
-from routing.store.fleet.tick_store import TickStore, Turn
+from routing.store.fleet.tick_store import TickEnd, TickStore, TickTurn
 from tasks.work.host_keeper import Chore
 from tasks.work.log_and_continue import LogAndContinue
 
@@ -45,14 +45,16 @@ ASKED_SECONDS = 5
 REST_SECONDS = 0.1
 
 
-def is_late(headers: Mapping[str, Any] | None, *, now: float) -> bool:
-    """Whether a tick's message waited until the next one does its work; `now` is the server's time.
+def useful_until(headers: Mapping[str, Any] | None) -> float | None:
+    """Until when, by the server's clock, a tick's message is of use: then the next one does its work.
 
-    Celery's own `expires` compares the clocks of two machines, and drops every tick where they differ. A
-    message that does not say when it was sent is never late.
+    None for a message that does not say when it was sent. Celery's own `expires` compares the clocks of two
+    machines, and drops every tick where they differ.
     """
     sent_at, useful = ((headers or {}).get(name) for name in (SENT_AT, USEFUL_SECONDS))
-    return isinstance(sent_at, (int, float)) and isinstance(useful, (int, float)) and now - sent_at > useful
+    if isinstance(sent_at, (int, float)) and isinstance(useful, (int, float)):
+        return sent_at + useful
+    return None
 
 
 class Ticks:
@@ -68,26 +70,41 @@ class Ticks:
         self._mark = ""  # of the store, as this process has seen it last
 
     def run_alone(
-        self, name: str, tick: Callable[[], Any], *, lease_seconds: float = TICK_LEASE_SECONDS
-    ) -> Any:
+        self, name: str, tick: Callable[[], Any], *, lease_seconds: float = TICK_LEASE_SECONDS,
+        until: float | None = None,
+    ) -> Any:  # fmt: skip
         """Run the tick; when another process is at it, have that one run it once more, and return None.
 
-        `lease_seconds` is how long the tick stands still when the process that runs it dies.
+        `lease_seconds` is how long the tick stands still when the process that runs it dies. After `until`,
+        by the server's clock, nothing is done.
         """
-        self._store.wish(name)
         answer = None
-        while (turn := self._store.begin(name, lease_seconds=lease_seconds)) is not None:
+        turn = self._store.begin(name, lease_seconds=lease_seconds, until=until)
+        while turn is not None:
+            end = partial(self._end, turn)
             try:
                 with self._kept(turn, every_seconds=lease_seconds / 3):
                     answer = tick()
-            finally:
-                if not self._store.end(name, turn):  # ticks are idempotent, so no harm was done
-                    reason = f"it took longer than {TICK_SECONDS:.0f} s, or its process stood still"
-                    _log.warning("tick.overran", tick=name, reason=reason)
+            except BaseException:
+                end()
+                raise
+            turn = end(goes_on=True)
         return answer
 
+    def _end(self, turn: TickTurn, *, goes_on: bool = False) -> TickTurn | None:
+        """End a turn, unless it goes on; returns the turn of the next run that somebody wished for."""
+        ended = self._store.end(turn, goes_on=goes_on)
+        if ended is TickEnd.GOES_ON:
+            return turn
+        if ended is TickEnd.RAN_OUT:  # ticks are idempotent, so no harm was done
+            reason = f"it took longer than {TICK_SECONDS:.0f} s, or its process stood still"
+            _log.warning("tick.overran", tick=turn.name, reason=reason)
+        if ended is TickEnd.RAN_OUT and goes_on:
+            return self._store.begin(turn.name, lease_seconds=turn.lease_seconds, only_wished=True)
+        return None
+
     @contextmanager
-    def _kept(self, turn: Turn, *, every_seconds: float) -> Iterator[None]:
+    def _kept(self, turn: TickTurn, *, every_seconds: float) -> Iterator[None]:
         """Renew the lease of a turn while the block runs, for TICK_SECONDS at most."""
         ended = Event()
 
@@ -105,9 +122,14 @@ class Ticks:
         finally:
             ended.set()
 
-    def beat(self) -> None:
-        """A sweep begins: after a time without any, leases that ran out meanwhile are not lost yet."""
-        self._compare(self._store.beat())
+    def beat(self) -> bool:
+        """A sweep begins: after a time without any, leases that ran out meanwhile are not lost yet.
+
+        Returns whether nothing waits that the sweep looks after.
+        """
+        pulse = self._store.beat()
+        self._compare(pulse.mark)
+        return pulse.is_idle
 
     def look(self) -> None:
         """See which store it is; while it does not answer, nothing is known.
@@ -115,7 +137,7 @@ class Ticks:
         A store that was never swept counts as swept now: a first sweep that is late takes no lease away.
         """
         with suppress(UnavailableError):
-            self._compare(self._store.mark() or self._store.beat())
+            self._compare(self._store.mark() or self._store.beat().mark)
 
     def _compare(self, mark: str) -> None:
         """A store with another mark has lost everything that was in it, which one process says."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from routing.jobs.job import Job, JobState
-from routing.store.fleet.tick_store import TickStore
+from routing.store.fleet.tick_store import TickStore, TickTurn
 from routing.store.jobs.correction_store import CorrectionStore
 from routing.store.jobs.job_store import JobStore
 from routing.store.jobs.move import Move
@@ -156,23 +156,21 @@ def _other(recorder: Recorder, call: Any, what: str) -> Any:
 
 
 def _begin(recorder: Recorder, call: Any) -> Any:
-    def begin(self: TickStore, name: str, *, lease_seconds: float) -> Any:
+    def begin(self: TickStore, name: str, *, lease_seconds: float, **given: Any) -> Any:
         number = recorder.asked(f"tick {name}", "begin", {"lease_seconds": lease_seconds})
-        turn = call(self, name, lease_seconds=lease_seconds)
-        token = turn.local.token if turn is not None else b""
-        recorder.answered(number, token.decode() if isinstance(token, bytes) else str(token))
+        turn = call(self, name, lease_seconds=lease_seconds, **given)
+        recorder.answered(number, "" if turn is None else turn.token)
         return turn
 
     return begin
 
 
 def _end(recorder: Recorder, call: Any) -> Any:
-    def end(self: TickStore, name: str, turn: Any) -> Any:
-        token = turn.local.token
-        asked = {"token": token.decode() if isinstance(token, bytes) else str(token)}
-        number = recorder.asked(f"tick {name}", "end", asked)
-        found = call(self, name, turn)
-        recorder.answered(number, found)
+    def end(self: TickStore, turn: TickTurn, **given: Any) -> Any:
+        asked = {"token": turn.token, "lease_seconds": turn.lease_seconds}
+        number = recorder.asked(f"tick {turn.name}", "end", asked)
+        found = call(self, turn, **given)
+        recorder.answered(number, found.value)
         return found
 
     return end

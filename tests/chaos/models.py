@@ -125,9 +125,11 @@ def lock(state: Any, step: HistoryStep) -> Iterable[LockState]:
             yield state
     else:
         holds = state.holder == step.asked["token"]
-        if (step.is_pending or step.answer) and holds:
+        if (step.is_pending or step.answer == "given back") and holds:
             yield LockState()
-        if step.is_pending or not step.answer:
+        if (step.is_pending or step.answer == "goes on") and holds:
+            yield LockState(step.asked["token"], step.begun_at + step.asked["lease_seconds"])
+        if step.is_pending or step.answer == "ran out":
             yield state
 
 

@@ -4,12 +4,10 @@ A mutation changes the product in the processes of a chaos fleet alone, in memor
 which script the guard stands, and fails at once where that text is not there any more.
 """
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from routing.store.fleet.tick_store import TickStore
 from routing.store.redis import scripts
 
 #: What may be found when a guard is missing: names of checks, see `conservation`.
@@ -21,8 +19,8 @@ class Mutation:
     """One guard that is missing."""
 
     removes: str  # in words
-    script: str = ""  # whose text is changed, "" where it is not a script
-    text: str = ""  # the guard
+    script: str  # whose text is changed
+    text: str  # the guard
     instead: str = ""
     found_by: Checks  # checks of which at least one must find a fault
 
@@ -55,6 +53,9 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "single-flight": Mutation(
         removes="a tick runs in several processes at once",
+        script="tick_begin",
+        text="redis.call('SET', tick, token, 'NX', 'PX', lease_milliseconds)",
+        instead="redis.call('SET', tick, token, 'PX', lease_milliseconds)",
         found_by=frozenset({"history"}),
     ),
     "pair": Mutation(
@@ -74,10 +75,7 @@ class GuardMovedError(RuntimeError):
 def apply(name: str) -> None:
     """Take a guard out of this process, and of those that it forks."""
     mutation = MUTATIONS[name]
-    if mutation.script:
-        scripts.lua_source = _without(mutation, scripts.lua_source)
-    else:
-        TickStore.begin = _always  # type: ignore[method-assign]
+    scripts.lua_source = _without(mutation, scripts.lua_source)
 
 
 def _without(mutation: Mutation, read: Callable[[str], str]) -> Any:
@@ -91,14 +89,3 @@ def _without(mutation: Mutation, read: Callable[[str], str]) -> Any:
         return text.replace(mutation.text, mutation.instead)
 
     return source
-
-
-def _always(self: TickStore, name: str, *, lease_seconds: float) -> Any:
-    """A turn at a tick, whether or not another process is at it."""
-    if not self.redis.exists(self.keys.tick(f"{name}:again")):
-        return None
-    lock = self.redis.lock(self.keys.tick(name), timeout=lease_seconds, blocking=False)
-    lock.local.token = secrets.token_hex(8).encode()
-    self.redis.set(lock.name, lock.local.token, px=int(lease_seconds * 1000))
-    self.redis.delete(self.keys.tick(f"{name}:again"))
-    return lock

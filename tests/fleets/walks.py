@@ -15,7 +15,7 @@ from routing.templates.step import StepKind
 from routing.templates.templates import ProposalPolicy
 from routing.templates.version import Version, VersionState
 from tasks.backtests.case_folder import CaseFolder
-from tasks.composition.pair_parts import harvest_tick
+from tasks.composition.ticks import harvest_tick
 from tasks.settings.backtest_settings import BacktestSettings
 from tasks.settings.settings import JudgeSettings
 from tests.fleets.backtests import some_cases

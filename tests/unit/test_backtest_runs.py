@@ -17,7 +17,7 @@ from routing.templates.trial import Arm
 from routing.templates.version import VersionState
 from tasks.backtests.opening import BacktestOrder, drawn
 from tasks.backtests.running import evidence_of
-from tasks.composition.pair_parts import harvest_tick
+from tasks.composition.ticks import harvest_tick
 from tasks.settings.backtest_settings import BacktestSettings
 from tasks.settings.settings import JudgeSettings
 from tasks.work.tick import TickRequests

@@ -12,7 +12,7 @@ from routing.errors import UnavailableError
 from tasks.beat import PatientScheduler
 from tasks.broker import HARVEST, LAND, POLL, SWEEP, WATCH, make_app
 from tasks.settings.settings import Settings
-from tasks.work.tick import SENT_AT, USEFUL_SECONDS, is_late
+from tasks.work.tick import SENT_AT, USEFUL_SECONDS, useful_until
 
 
 class BeatClock:
@@ -192,20 +192,18 @@ def test_each_forge_is_polled_at_its_own_interval(clock: BeatClock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "late"),
+    ("headers", "until"),
     [
-        (None, False),
-        ({}, False),
-        ({SENT_AT: 100.0}, False),
-        ({SENT_AT: 100.0, USEFUL_SECONDS: 10.0}, False),
-        ({SENT_AT: 89.0, USEFUL_SECONDS: 10.0}, True),
-        ({SENT_AT: 9_000.0, USEFUL_SECONDS: 10.0}, False),
-        ({SENT_AT: "yesterday", USEFUL_SECONDS: 10.0}, False),
+        (None, None),
+        ({}, None),
+        ({SENT_AT: 100.0}, None),
+        ({SENT_AT: 89.0, USEFUL_SECONDS: 10.0}, 99.0),
+        ({SENT_AT: "yesterday", USEFUL_SECONDS: 10.0}, None),
     ],
 )
-def test_tick_that_waited_too_long_is_late(headers: dict[str, Any] | None, late: bool) -> None:  # noqa: FBT001 - a column
-    """Both times are the server's; one that says nothing, or comes from the future, runs."""
-    assert is_late(headers, now=100.0) is late
+def test_a_message_says_until_when_it_is_of_use(headers: dict[str, Any] | None, until: float | None) -> None:
+    """By the server's clock; one that does not say when it was sent is always of use."""
+    assert useful_until(headers) == until
 
 
 def test_an_interval_counts_from_when_a_tick_was_due(beat: NotedScheduler, clock: BeatClock) -> None:

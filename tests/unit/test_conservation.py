@@ -147,7 +147,7 @@ def test_recovery_is_counted_from_the_loss_to_the_next_claim() -> None:
     assert times(found, lease_seconds=0.5).late == ["j1"]
 
 
-@pytest.mark.parametrize("name", [name for name, mutation in MUTATIONS.items() if mutation.script])
+@pytest.mark.parametrize("name", MUTATIONS)
 def test_the_guard_of_a_mutation_stands_in_its_script(name: str) -> None:
     """A run without a guard that had moved would show nothing."""
     mutation = MUTATIONS[name]

@@ -179,3 +179,13 @@ def test_two_steps_of_one_revision_are_impossible() -> None:
     ]
     assert check([turns[0], turns[2]], model, initial).verdict is Verdict.LINEARIZABLE
     assert check(turns[:2], model, initial).verdict is Verdict.IMPOSSIBLE
+    end = HistoryStep(
+        name="end",
+        asked={"token": "a", "lease_seconds": 3.0},
+        answer="goes on",
+        begun_at=0.4,
+        ended_at=0.5,
+    )
+    assert check([turns[0], end, turns[1]], model, initial).verdict is Verdict.IMPOSSIBLE
+    ended = replace(end, answer="given back")
+    assert check([turns[0], ended, turns[1]], model, initial).verdict is Verdict.LINEARIZABLE

@@ -20,7 +20,7 @@ from routing.templates.version import VersionState
 from routing.templates.way import StepTakenError, Way, WayMove
 from tasks.backtests.case_folder import CaseFolder
 from tasks.backtests.opening import BacktestOrder
-from tasks.composition.pair_parts import harvest_tick
+from tasks.composition.ticks import harvest_tick
 from tasks.notify.translation import translated
 from tasks.settings.settings import JudgeSettings
 from tests.fleets.backtests import hold, some_cases

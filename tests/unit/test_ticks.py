@@ -9,7 +9,7 @@ from celery import Celery
 from structlog.testing import capture_logs
 
 from routing.errors import UnavailableError
-from routing.store.fleet.tick_store import LOOKED_AFTER, TickStore
+from routing.store.fleet.tick_store import LOOKED_AFTER, TickEnd, TickStore, TickTurn
 from routing.store.redis.keys import Keys
 from tasks.work.tick import REST_SECONDS, TICK_LEASE_SECONDS, TickRequests, Ticks
 from tests.fleets.stepped_fleet import SteppedFleet
@@ -21,6 +21,13 @@ from tests.waiting import wait_until
 def store(fake_redis: redis.Redis) -> TickStore:
     """Where the turns are kept."""
     return TickStore(fake_redis, Keys())
+
+
+def begun(store: TickStore) -> TickTurn:
+    """A turn at the sweep."""
+    turn = store.begin("sweep", lease_seconds=60)
+    assert turn is not None
+    return turn
 
 
 def test_tick_runs_and_answers(store: TickStore) -> None:
@@ -68,8 +75,7 @@ def test_lease_of_a_tick_is_short_and_renewed(store: TickStore) -> None:
 
 def test_lease_that_is_lost_is_not_renewed(store: TickStore) -> None:
     """A frozen process that goes on takes nothing from the one that has the turn now."""
-    store.wish("sweep")
-    late = store.begin("sweep", lease_seconds=60)
+    late = begun(store)
     store.redis.set(store.keys.tick("sweep"), "another's", ex=5)
     assert not store.renew(late)
     assert store.redis.ttl(store.keys.tick("sweep")) <= 5
@@ -77,13 +83,36 @@ def test_lease_that_is_lost_is_not_renewed(store: TickStore) -> None:
 
 def test_turn_that_took_too_long_is_no_longer_given_back(store: TickStore) -> None:
     """Its lease ran out, and another process has the turn, which it keeps."""
-    store.wish("sweep")
-    late = store.begin("sweep", lease_seconds=60)
+    late = begun(store)
     store.redis.delete(store.keys.tick("sweep"))
-    store.wish("sweep")
-    other = store.begin("sweep", lease_seconds=60)
-    assert not store.end("sweep", late)
-    assert store.end("sweep", other)
+    other = begun(store)
+    assert store.end(late, goes_on=True) is TickEnd.RAN_OUT
+    assert store.end(other) is TickEnd.GIVEN_BACK
+
+
+def test_wish_for_a_turn_that_was_lost_is_fulfilled(store: TickStore) -> None:
+    """Its process runs the tick again when nobody else is at it, and once."""
+    ticks, runs = Ticks(store), list[str]()
+
+    def tick() -> None:
+        runs.append("ran")
+        if len(runs) == 1:
+            assert store.begin("sweep", lease_seconds=60) is None
+            store.redis.delete(store.keys.tick("sweep"))
+
+    with capture_logs() as logs:
+        ticks.run_alone("sweep", tick)
+    assert (len(runs), [line["event"] for line in logs]) == (2, ["tick.overran"])
+
+
+def test_tick_that_waited_too_long_is_not_run(fake_redis: redis.Redis) -> None:
+    """Not after the time at which the next one does its work, by the server's clock; nor is one asked for."""
+    store = TickStore(fake_redis, Keys(), lambda: 100.0)
+    ticks, runs = Ticks(store), list[str]()
+    ticks.run_alone("sweep", lambda: runs.append("late"), until=99.9)
+    assert store.begin("sweep", lease_seconds=60, only_wished=True) is None
+    ticks.run_alone("sweep", lambda: runs.append("in time"), until=100.0)
+    assert runs == ["in time"]
 
 
 def test_first_within_a_time_is_one(store: TickStore) -> None:
@@ -124,15 +153,14 @@ def test_a_store_that_was_never_swept_is_not_an_emptied_one(store: TickStore) ->
 def test_message_is_not_asked_for_twice(store: TickStore) -> None:
     """Not before a run has begun since, which sees whatever happened before."""
     assert [store.ask("sweep", seconds=5) for _ in range(2)] == [True, False]
-    store.wish("sweep")
+    begun(store)
     assert store.ask("sweep", seconds=5)
 
 
 def test_keys_of_ticks_expire(store: TickStore) -> None:
     """A process that dies at a tick leaves nothing for ever."""
-    store.wish("sweep")
-    store.begin("sweep", lease_seconds=60)
-    store.wish("sweep")
+    begun(store)
+    assert store.begin("sweep", lease_seconds=60) is None
     store.ask("sweep", seconds=5)
     store.is_first("trimmed", seconds=60)
     assert leaks(store.redis, store.keys) == []
@@ -198,9 +226,11 @@ def test_whatever_a_tick_looks_after_keeps_it_from_resting(store: TickStore, tic
     """One entry in any of its lists; an empty list is none."""
     ticks, key = Ticks(store), Keys()(kind)
     assert ticks.is_idle(tick)
+    assert store.beat().is_idle
     add, remove = ("sadd", "srem") if kind in {"bereaved", "effects", "looks"} else ("zadd", "zrem")
     getattr(store.redis, add)(key, "one" if add == "sadd" else {"one": 1})
     assert not ticks.is_idle(tick)
+    assert store.beat().is_idle is (kind not in LOOKED_AFTER["sweep"])
     getattr(store.redis, remove)(key, "one")
     assert ticks.is_idle(tick)
 

@@ -1,18 +1,43 @@
 """Ticks in Redis: which process runs one, and whether another run was requested."""
 
 import secrets
-from typing import Any
-
-from redis.exceptions import LockError
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
 
 from routing.store.redis.faults import redis_errors
 from routing.store.redis.scripts import Script
 from routing.store.redis.store import Store
 
-#: A turn at a tick, from `begin` to `end`.
-Turn = Any  # the driver's lock
 
-_PULSE = Script("lease_pulse", str, indexes="pulse", args="mark")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TickTurn:
+    """A turn at a tick, from `begin` to `end`."""
+
+    name: str
+    token: str  # nobody else's
+    lease_seconds: float
+
+    @property
+    def lease_milliseconds(self) -> int:
+        """As the server counts it."""
+        return round(self.lease_seconds * 1000)
+
+
+class TickEnd(StrEnum):
+    """What became of a turn that was to end."""
+
+    GIVEN_BACK = "given back"
+    GOES_ON = "goes on"  # it goes on with another run, which somebody wished for meanwhile
+    RAN_OUT = "ran out"  # its lease had run out, so that another process may be at the tick too
+
+
+class Pulse(NamedTuple):
+    """What a sweep learns at its beginning."""
+
+    mark: str  # of the store, which the first sweep gave it
+    is_idle: bool  # nothing waits that the sweep looks after
+
 
 #: What ticks look after that have nothing to do without it; a list that is empty has no key.
 LOOKED_AFTER = {
@@ -24,51 +49,56 @@ LOOKED_AFTER = {
 #: Seconds for which a wish is remembered that nobody fulfils.
 WISH_SECONDS = 120
 
+_BEGIN = Script(
+    "tick_begin", bool, keys="tick wish asked", args="token lease_milliseconds wish_seconds useful_until",
+    flags="only_wished",
+)  # fmt: skip
+_RENEW = Script("tick_renew", bool, keys="tick", args="token lease_milliseconds")
+_END = Script("tick_end", TickEnd, keys="tick wish", args="token lease_milliseconds", flags="goes_on")
+_PULSE = Script(
+    "lease_pulse",
+    lambda found: Pulse(mark=found[0], is_idle=not found[1]),
+    indexes=f"pulse {' '.join(LOOKED_AFTER['sweep'])}",
+    args="mark",
+)
+
 
 class TickStore(Store):
-    """Every key but the pulse expires.
+    """Every key but the pulse expires. `begin`, then `end` until that no longer answers GOES_ON.
 
-    The order of calls is `wish`, then `begin` and `end` until `begin` answers None.
-
-    A wish is written before the lock is tried and read after it was given back, so whatever happened before
-    `wish` is seen by a run that begins after it: by the caller's, or by one more of the process at work.
+    Whatever happened before `begin` is seen by a run that begins after it: by the caller's, or by one more of
+    the process at work.
     """
 
-    def wish(self, name: str) -> None:
-        """Ask for a run that begins after this call."""
-        with redis_errors(f"asking for a run of the tick {name}"):
-            self.redis.delete(self._asked(name))
-            self.redis.set(self._wish(name), "1", ex=WISH_SECONDS)
+    def begin(
+        self, name: str, *, lease_seconds: float, until: float | None = None, only_wished: bool = False
+    ) -> TickTurn | None:
+        """Take a turn at the tick; None when another process is at it, which then runs it once more.
 
-    def begin(self, name: str, *, lease_seconds: float) -> Turn | None:
-        """Take a turn at the tick; None when nobody wishes for one, or another process is at it."""
-        # Not bound to a thread: another one renews it.
-        lock = self.redis.lock(
-            self.keys.tick(name), timeout=lease_seconds, blocking=False, thread_local=False
-        )
-        with redis_errors(f"taking the tick {name}"):
-            if not self.redis.exists(self._wish(name)) or not lock.acquire():
-                return None
-            self.redis.delete(self._wish(name))
-        return lock
+        Nothing is done after `until`, by the server's clock. `only_wished`: not unless a wish was left.
+        """
+        turn = TickTurn(name=name, token=secrets.token_hex(16), lease_seconds=lease_seconds)
+        begun = self.call(
+            _BEGIN, tick=self.keys.tick(name), wish=self._wish(name), asked=self._asked(name),
+            token=turn.token, lease_milliseconds=turn.lease_milliseconds, wish_seconds=WISH_SECONDS,
+            useful_until=until, only_wished=only_wished, doing=f"taking the tick {name}",
+        )  # fmt: skip
+        return turn if begun else None
 
-    def renew(self, turn: Turn) -> bool:
+    def renew(self, turn: TickTurn) -> bool:
         """Let the lease of a turn run from now on; False when it had run out, or the turn was given back."""
-        with redis_errors("renewing a tick"):
-            try:
-                turn.reacquire()
-            except LockError:
-                return False
-        return True
+        return self.call(
+            _RENEW, tick=self.keys.tick(turn.name), token=turn.token,
+            lease_milliseconds=turn.lease_milliseconds, doing=f"renewing the tick {turn.name}",
+        )  # fmt: skip
 
-    def end(self, name: str, turn: Turn) -> bool:
-        """Give the turn back; False when its lease had run out, so that another process may be at it too."""
-        with redis_errors(f"giving the tick {name} back"):
-            try:
-                turn.release()
-            except LockError:
-                return False
-        return True
+    def end(self, turn: TickTurn, *, goes_on: bool = False) -> TickEnd:
+        """Give the turn back; with `goes_on` it is kept for another run, where one was wished for."""
+        return self.call(
+            _END, tick=self.keys.tick(turn.name), wish=self._wish(turn.name), token=turn.token,
+            lease_milliseconds=turn.lease_milliseconds, goes_on=goes_on,
+            doing=f"giving the tick {turn.name} back",
+        )  # fmt: skip
 
     def ask(self, name: str, *, seconds: int) -> bool:
         """Whether a message for the tick is needed: False when one was sent within the last seconds."""
@@ -79,11 +109,8 @@ class TickStore(Store):
         with redis_errors("asking whether anything waits"):
             return not self.redis.exists(*(self.keys(each) for each in LOOKED_AFTER[name]))
 
-    def beat(self) -> str:
-        """A sweep begins; returns the store's mark, which the first one gave it.
-
-        After some seconds without one, holders of leases get time to renew them first.
-        """
+    def beat(self) -> Pulse:
+        """A sweep begins. After some seconds without one, holders of leases get time to renew them first."""
         return self.call(_PULSE, mark=secrets.token_hex(8), doing="noting that the sweep runs")
 
     def mark(self) -> str | None:
