@@ -9,7 +9,7 @@ import base64
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
 from typing import Any, Protocol
@@ -88,6 +88,9 @@ class Publisher(Protocol):
     def depth(self, queue: str) -> int:
         """Messages that wait in a queue of the broker, or raise UnavailableError."""
 
+    def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """The same of several queues, over one connection."""
+
     def heads(self, queue: str) -> Mapping[Priority, str] | None:
         """The job whose message is taken next, of each priority in which messages wait in a queue.
 
@@ -129,16 +132,23 @@ class CeleryPublisher:
 
     def depth(self, queue: str) -> int:
         """Messages that wait in a queue, which is declared as a worker does if it is not there (yet)."""
+        return self.depths([queue])[queue]
+
+    def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """The same of several: to connect costs far more than to ask."""
+        found: dict[str, int] = {}
         try:
             with self._app.connection_for_write() as connection:
                 channel: Any = connection.default_channel
-                # Not passive: with a key prefix kombu's Redis transport reports every queue as missing.
-                name = self._app.amqp.queues[queue].name  # with the namespace where the broker needs it
-                declared = channel.queue_declare(name, durable=True, exclusive=False, auto_delete=False)
-                return int(declared.message_count)
+                for queue in queues:
+                    # Not passive: with a key prefix kombu's Redis transport reports every queue as missing.
+                    name = self._app.amqp.queues[queue].name  # with the namespace where the broker needs it
+                    declared = channel.queue_declare(name, durable=True, exclusive=False, auto_delete=False)
+                    found[queue] = int(declared.message_count)
         except _FAULTS as error:
-            message = f"the broker did not say how many messages wait in {queue}: {error}"
+            message = f"the broker did not say how many messages wait in {', '.join(queues)}: {error}"
             raise UnavailableError(message) from error
+        return found
 
     def heads(self, queue: str) -> Mapping[Priority, str] | None:
         """Of a Redis broker, by a look at the end of its lists from which workers take."""

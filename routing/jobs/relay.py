@@ -75,7 +75,7 @@ class Relay:
     def _lost(self, unclaimed: list[str]) -> list[str]:
         if not unclaimed:
             return []
-        depths = {queue: self._publisher.depth(queue) for queue in ("champion", "canary", "backtest")}
+        depths = self._publisher.depths(["champion", "canary", "backtest"])
         jobs = sorted(self._queued(unclaimed), key=_sent_at)
         alone = [job.id for job in jobs if not depths[job.queue]]
         gone = self._gone([job for job in jobs if depths[job.queue]])

@@ -180,7 +180,7 @@ def backtest_runs_of(parts: Coalmine) -> BacktestRuns:
         """Whether real work waits for a worker, for room or for an account."""
         used = parts.job_store.occupancy()
         queues = ("champion", "canary")
-        return used.held + used.limited > 0 or any(parts.publisher.depth(queue) for queue in queues)
+        return used.held + used.limited > 0 or any(parts.publisher.depths(queues).values())
 
     return BacktestRuns(
         store=parts.backtest_store, signals=parts.signals, publisher=parts.publisher,

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -45,6 +45,10 @@ class BrokenBroker:
         del queue
         message = "the broker is away"
         raise UnavailableError(message)
+
+    def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """Fail."""
+        return {queue: self.depth(queue) for queue in queues}
 
     def heads(self, queue: str) -> Mapping[Priority, str] | None:
         """Fail."""

@@ -92,6 +92,10 @@ class MemoryPublisher:
             raise UnavailableError(message)
         return len(self.queues.get(queue, ()))
 
+    def depths(self, queues: Sequence[str]) -> dict[str, int]:
+        """The same of several queues."""
+        return {queue: self.depth(queue) for queue in queues}
+
     def heads(self, queue: str) -> Mapping[Priority, str] | None:
         """The first job of each priority."""
         if not self.shows_heads:

@@ -70,6 +70,14 @@ def paths(fleet: SteppedFleet) -> list[str]:
     ]  # fmt: skip
 
 
+#: Pictures that are small enough to be seen whole, and are wider than their place.
+_HIDDEN_PARTS = """
+return [...document.querySelectorAll("figure .scroll")]
+  .filter((each) => each.scrollWidth > each.clientWidth + 1)
+  .map((each) => each.ariaLabel);
+"""
+
+
 def test_every_page_is_whole_at_any_width(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
     """No word of the browser's against it, nothing asked of another host, no script run, nothing cut off."""
     host = urlsplit(web.address).netloc
@@ -83,6 +91,7 @@ def test_every_page_is_whole_at_any_width(web: Console, fleet: SteppedFleet, bro
                 browser.open(web.address + path)
                 wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth")
                 assert wide <= 0, f"{path} is {wide} px too wide for a {width}"
+                assert browser.run(_HIDDEN_PARTS) == [], f"{path}: a part of a small picture is hidden"
                 scripts = browser.run("return [...document.scripts].map(each => each.src)")
                 assert set(scripts) <= {f"{web.address}/static/live.js"}
                 assert browser.run("return document.images.length") == 0

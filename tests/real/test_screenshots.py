@@ -7,6 +7,7 @@ import os
 import random
 import struct
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,10 @@ from tasks.agents.mail.letter import Letter
 from tasks.agents.mail.role import Role
 from tests.fakes.issues import IssueForge, issue
 from tests.fleets.stepped_fleet import SteppedFleet
-from tests.programs.browser import chromium
+from tests.programs.browser import Chromium, chromium
 from tests.programs.web_process import console
 from tests.source import ROOT
+from tests.waiting import wait_until
 
 KEPT = ROOT / "docs" / "screenshots"
 SIZES = {"phone": (360, 780), "desktop": (1440, 900)}
@@ -96,6 +98,12 @@ def fleet(redis_client: redis.Redis) -> SteppedFleet:
     return made
 
 
+def shows(browser: Chromium, address: str) -> bool:
+    """Open a page; whether it is the page, and not what a busy machine had to say instead."""
+    browser.open(address)
+    return bool(browser.run("return performance.getEntriesByType('navigation')[0].responseStatus") == 200)
+
+
 def test_the_pictures_are_of_the_pages_that_there_are(
     redis_server: PrivateServer, fleet: SteppedFleet, tmp_path: Path
 ) -> None:
@@ -105,6 +113,7 @@ def test_the_pictures_are_of_the_pages_that_there_are(
     pages = {
         "home": "/",
         "trial": "/trials/implementer",
+        "template": "/templates/implementer",
         "job": f"/jobs/{fleet.app.jobs.newest(most=1, states=frozenset([JobState.SUCCEEDED]))[0].id}",
         "gate": f"/mail/{fleet.app.post_office.newest(1)[0].id}",
     }
@@ -114,7 +123,7 @@ def test_the_pictures_are_of_the_pages_that_there_are(
             for colours in ("light", "dark"):
                 browser.colours(colours)
                 for name, path in pages.items():
-                    browser.open(web.address + path)
+                    wait_until(partial(shows, browser, web.address + path), description=f"{path} is shown")
                     browser.screenshot(folder / f"{name}-{size}-{colours}.png")
     made = {file.name: file.read_bytes() for file in folder.glob("*.png")}
     assert {file.name for file in KEPT.glob("*.png")} == set(made)

@@ -8,6 +8,7 @@ import redis
 from pydantic import SecretStr
 
 from console.pages.pictures.version_plot import VersionReading, version_plot
+from console.pages.rendering import STATIC
 from harvest.settling.outcome_price import LEVEL, mean_score
 from routing.jobs.signal import SignalKind
 from tasks.settings.web_settings import WebSettings
@@ -82,6 +83,14 @@ def test_a_plot_has_a_dot_and_its_interval_for_each_version() -> None:
     assert drawn.count('class="whisker"') == 2
     assert re.findall(r'href="/versions/([^"]*)"', drawn) == ["i@v1", "i@v2", "i@v3"]
     assert version_plot([], "USD") == ""
+
+
+def test_what_is_said_of_all_pictures_comes_before_what_is_said_of_some() -> None:
+    """Rules of the style sheet that weigh the same count by their order: a small picture stays small."""
+    sheet = STATIC["coalmine.css"][1].decode()
+    rules = [match[1] for match in re.finditer(r"svg\.(\w+)[^{}]*\{[^}]*m(?:in|ax)-width", sheet)]
+    assert {"plot", "versions", "graph"} == set(rules)
+    assert rules == sorted(rules, key=lambda name: name != "plot")
 
 
 def test_a_template_shows_its_versions_beside_each_other(fleet: SteppedFleet) -> None:

@@ -52,7 +52,7 @@ def difference_plot(
     parts.append(_shape("polygon", "band", [*above, *reversed(below)]))
     valued = [(each, each.value) for each in course if each.value is not None]
     parts.append(
-        _shape("polyline", "line series1", [(across(each.unit), up(value)) for each, value in valued])
+        _shape("polyline", "line series0", [(across(each.unit), up(value)) for each, value in valued])
     )
     parts += [_dot(each, lines, (across(each.unit), up(value))) for each, value in valued]
     said = f"The canary's mean score less the champion's after {count} jobs: {step_words(course[-1])}"
@@ -73,5 +73,5 @@ def _shape(name: str, kind: str, points: Sequence[tuple[float, float]]) -> Marku
 def _dot(step: DifferenceStep, lines: Sequence[ExplainedUnit], at: tuple[float, float]) -> Markup:
     words = f"after {step.unit}: {step_words(step)}"
     return Markup(
-        '<a href="/jobs/{}" aria-label="{}">{}<circle class="dot series1 done" cx="{}" cy="{}" r="3"/></a>'
+        '<a href="/jobs/{}" aria-label="{}">{}<circle class="dot series0 done" cx="{}" cy="{}" r="3"/></a>'
     ).format(lines[step.unit - 1].dispatched.subject, words, titled(words), *at)
