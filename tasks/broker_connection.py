@@ -74,6 +74,26 @@ class HintQoS(virtual.QoS):
         return []
 
 
+class FewClients:
+    """Comes before a Redis channel of kombu's among the bases of a class: it publishes with one client.
+
+    kombu's makes a new one for each message, which takes longer than to send it. A client keeps nothing but
+    its pool of connections, so threads may share it.
+    """
+
+    _publisher: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's
+        """The client of the pool; another one for those who wait for messages, which keep a connection."""
+        ours: Any = super()
+        if asynchronous:
+            return ours._create_client(asynchronous)  # noqa: SLF001 - kombu's
+        here: Any = self
+        if self._publisher is None or self._publisher.connection_pool is not here.pool:
+            self._publisher = ours._create_client()  # noqa: SLF001 - kombu's
+        return self._publisher
+
+
 class ExactTopics:
     """Comes before a Redis channel of kombu's among the bases of a class."""
 
@@ -126,7 +146,7 @@ class ExactTopics:
             client.unsubscribe(*ours._get_subscribe_topics(queue))  # noqa: SLF001 - kombu's
 
 
-class HintChannel(ExactTopics, redis.Channel):
+class HintChannel(FewClients, ExactTopics, redis.Channel):
     """A channel whose messages are taken from their queue for good."""
 
     ack_emulation = False
@@ -136,7 +156,7 @@ class HintChannel(ExactTopics, redis.Channel):
         self.QoS: Any = HintQoS  # kombu's constructor has set its own
 
 
-class HintSentinelChannel(ExactTopics, redis.SentinelChannel):
+class HintSentinelChannel(FewClients, ExactTopics, redis.SentinelChannel):
     """The same where Sentinels say which server is the master."""
 
     ack_emulation = False

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.broker_connection import HintQoS, put_back
+from tasks.broker_connection import FewClients, HintQoS, put_back
 
 
 class StoredQueue:
@@ -69,3 +69,38 @@ def test_what_cannot_go_back_waits_for_the_next_connection() -> None:
     put_back(after)
     put_back(after)
     assert sorted(map(id, after.restored)) == sorted(map(id, messages))
+
+
+class ClientOf:
+    """A client, as far as it has a pool of connections."""
+
+    def __init__(self, pool: object) -> None:
+        self.connection_pool = pool
+
+
+class PooledChannel:
+    """A channel that makes a client whenever it is asked, and another pool after a lost connection."""
+
+    def __init__(self) -> None:
+        self.pool = object()
+
+    def _create_client(self, asynchronous: bool = False) -> ClientOf:  # noqa: FBT001, FBT002 - kombu's
+        return ClientOf("its own" if asynchronous else self.pool)
+
+    def publishes_with(self, *, waits: bool = False) -> ClientOf:
+        """The client for a message, or for one who waits for messages."""
+        return self._create_client(waits)
+
+
+class FrugalChannel(FewClients, PooledChannel):
+    """The same, with few clients."""
+
+
+def test_what_is_published_goes_by_one_client() -> None:
+    """As long as its pool of connections is the channel's; who waits for messages has another one each."""
+    channel = FrugalChannel()
+    first = channel.publishes_with()
+    assert channel.publishes_with() is first
+    assert channel.publishes_with(waits=True) is not channel.publishes_with(waits=True)
+    channel.pool = object()
+    assert channel.publishes_with().connection_pool is channel.pool
