@@ -7,7 +7,7 @@ and event are one step; publishing may fail, and the relay repeats it.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
@@ -277,13 +277,21 @@ class Mailbox:
             message=message,
         )
 
-    def _write(self, drawn: list[_Drawn]) -> Iterator[Accepted]:
+    def _write(self, drawn: list[_Drawn]) -> Iterable[Accepted]:
         """For each request, in turn, the answer of the step that was to accept it."""
+        if (
+            len(drawn) == 1 and drawn[0].chosen.shadow is None
+        ):  # most are alone: sorting costs more than a step
+            return self._jobs.accept(self._step(drawn[0].defaults, drawn))
+        return self._write_many(drawn)
+
+    def _write_many(self, drawn: list[_Drawn]) -> Iterator[Accepted]:
         for is_pair, run in groupby(drawn, key=lambda each: each.chosen.shadow is not None):
             if is_pair:
                 yield from (self._jobs.accept_pair(self._pair(each)) for each in run)
             else:
-                yield from self._write_jobs(list(run))
+                steps = (self._step(defaults, part) for defaults, part in _runs(list(run)))
+                yield from chain.from_iterable(self._jobs.accept_many(steps))
 
     def _pair(self, each: _Drawn) -> PairAcceptance:
         item, defaults, chosen = each
@@ -299,11 +307,6 @@ class Mailbox:
             terms=terms, champion=champion, canary_id=item.shadow, canary_queue_key=queue_key,
             canary_message=message, first="champion" if item.first is Arm.CHAMPION else "canary",
         )  # fmt: skip
-
-    def _write_jobs(self, drawn: list[_Drawn]) -> Iterator[Accepted]:
-        steps = (self._step(defaults, run) for defaults, run in _runs(drawn))
-        answers = [self._jobs.accept(next(steps))] if len(drawn) == 1 else self._jobs.accept_many(steps)
-        return chain.from_iterable(answers)
 
     def _publish(self, accepted: list[_Drawn]) -> None:
         """Publish what no script has pushed. A failure is logged, not raised: the relay publishes later."""

@@ -40,8 +40,16 @@ class AcceptAnswer(StrEnum):
 Accepted = tuple[AcceptAnswer, str]
 
 
-def _accepted(words: Sequence[str]) -> list[Accepted]:
-    return [(AcceptAnswer(word), job) for word, job in zip(words[::2], words[1::2], strict=True)]
+_OK: Accepted = (AcceptAnswer.OK, "")
+
+
+def _accepted(text: str) -> list[Accepted]:
+    return [_OK if line == _OK[0].value else _other(line) for line in text.split("\n")]
+
+
+def _other(line: str) -> Accepted:
+    word, _, job = line.partition(":")
+    return AcceptAnswer(word), job
 
 
 JOB_ENQUEUE = Script(
