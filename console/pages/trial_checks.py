@@ -8,6 +8,7 @@ from console.output.rendering import evidence as evidence_words
 from console.output.trials.trial_status import TrialStatus
 from harvest.evidence.health import LEVEL, Balance, HealthCheck, released_checks
 from routing.store.redis.health import Status
+from routing.templates.trial import Mode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,16 +62,18 @@ _WATCHED = {
     HealthCheck.DRAWS: "draws against the recorded share",
     HealthCheck.EXCLUSIONS: "jobs that were left out, by arm",
     HealthCheck.LIMITS: "jobs that waited for a limit of their account, by arm",
+    HealthCheck.PAIRED: "issues for both versions against the recorded share",
     HealthCheck.AGES: "jobs that are late with their score, by arm",
 }
 
 
 def health_lines(status: TrialStatus) -> list[HealthLine]:
-    """All checks; one that nothing happened to has counted nothing."""
+    """All checks of its mode; one that nothing happened to has counted nothing."""
     released = released_checks(status.trial)
     return [
         _line(check, status.evidence.health.balances.get(check, Balance()), is_released=check in released)
         for check in HealthCheck
+        if check is not HealthCheck.PAIRED or status.trial.mode is Mode.SHADOW
     ]
 
 

@@ -16,11 +16,11 @@ from harvest.draws.draw_ledger import Dispatched, Settlement
 from harvest.draws.draw_wager import OpenJob, draw_not_worse
 from harvest.evidence.arm_counts import ArmCounts
 from harvest.evidence.evidence import Evidence
-from harvest.evidence.health import LATE_PART, HealthCheck, TrialHealth
+from harvest.evidence.health import HealthCheck, TrialHealth
 from harvest.evidence.policy import TrialPolicy, next_share, progress
 from harvest.evidence.trial_test import Outcome, TrialTest
 from harvest.evidence.wager import Null
-from routing.templates.trial import Arm, Bet
+from routing.templates.trial import LATE_PART, Arm, Bet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,14 +178,15 @@ class DrawEvidence(TrialTest[OpenJob, Dispatched, Settlement]):
     def _watched(self, line: Settlement) -> TrialHealth:
         """What the end of an open job says about the trial's health. A rerouted job has left the trial."""
         if line.kind == "rerouted":
-            return self.health
-        job, age = self.worse.unit(line.index), line.age_seconds
-        events = {
-            HealthCheck.EXCLUSIONS: line.kind == "excluded",
-            HealthCheck.LIMITS: line.waited,
-            HealthCheck.AGES: age is not None and age >= LATE_PART * self.policy.settle_deadline_seconds,
-        }
-        health = self.health
+            return self.health.closed(line.index)
+        job, health = self.worse.unit(line.index), self._aged(line)
+        events = {HealthCheck.EXCLUSIONS: line.kind == "excluded", HealthCheck.LIMITS: line.waited}
         for check in (check for check, happened in events.items() if happened):
             health = health.add(check, job.arm, job.share)
-        return health
+        return health.closed(line.index)
+
+    def _aged(self, line: Settlement) -> TrialHealth:
+        job, age = self.worse.unit(line.index), line.age_seconds
+        if age is None or age < LATE_PART * self.policy.settle_deadline_seconds:
+            return self.health
+        return self.health.add_late(line.index, job.arm, job.share)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from harvest.evidence.ledger_line import AGED_KIND
 from harvest.evidence.policy import Amount, Fraction, Index, Score
 from routing.templates.trial import Arm, Bet
 
@@ -73,16 +74,19 @@ class Dispatched(BaseModel):
 
 
 class Settlement(BaseModel):
-    """What became of a job. Only a `provisional` one may be followed by another that counts."""
+    """What became of a job. Only a `provisional` or an `aged` one may be followed by another that counts.
+
+    An `aged` one has no score: the job is open, and its trial's health counts it as late.
+    """
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     v: Literal[1] = 1  # form of this record
     index: Index  # of the job, in the order of dispatch
-    kind: Literal["settled", "provisional", "excluded", "rerouted"]
-    score: Score | None = None  # None when excluded or rerouted
+    kind: Literal["settled", "provisional", "excluded", "rerouted", "aged"]
+    score: Score | None = None  # None when excluded, rerouted or aged
     guardrails: dict[str, Amount] = Field(default_factory=dict)  # spent: USD, seconds or turns, by guardrail
-    age_seconds: Amount | None = None  # of the job when it was settled; None in records of before
+    age_seconds: Amount | None = None  # of the job when this was written; None in records of before
     waited: bool = False  # whether it had to wait for a limit of its account
     reason: str = ""  # the signal that settled it, in words
     at: Annotated[float, Field(allow_inf_nan=False)] = 0.0  # seconds since the epoch
@@ -102,7 +106,7 @@ class Settlement(BaseModel):
     @property
     def final(self) -> bool:
         """Whether the job is closed by it."""
-        return self.kind != "provisional"
+        return self.kind not in {"provisional", AGED_KIND}
 
 
 #: A line of the ledger.

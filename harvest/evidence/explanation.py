@@ -11,9 +11,10 @@ from itertools import takewhile
 from typing import Any
 
 from harvest.evidence.evidence import OpenUnit
+from harvest.evidence.ledger_line import AGED_KIND, SettlementLine
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.segment import ZEROS, plus
-from harvest.evidence.trial_test import AnyTest, Outcome, SettlementLine, parted
+from harvest.evidence.trial_test import AnyTest, Outcome, parted
 from harvest.evidence.wager import Null, Triple
 
 _GUARDRAIL = "guardrail:"
@@ -93,11 +94,11 @@ def _questions(test: type[AnyTest], policy: TrialPolicy) -> dict[str, Null]:
 def counting(policy: TrialPolicy, settlements: Iterable[SettlementLine]) -> dict[int, SettlementLine]:
     """By unit, the settlement that counts: the first final one, else the last provisional one.
 
-    Strict policies ignore provisional ones.
+    Strict policies ignore provisional ones; that a unit is late settles nothing.
     """
     found: dict[int, SettlementLine] = {}
     for line in settlements:
-        if not line.final and policy.strict:
+        if line.kind == AGED_KIND or (not line.final and policy.strict):
             continue
         if line.index not in found or not found[line.index].final:
             found[line.index] = line

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harvest.evidence.difference import Difference, difference_of
+from harvest.evidence.ledger_line import DispatchLine, SettlementLine
 from harvest.evidence.policy import TrialPolicy
-from harvest.evidence.trial_test import AnyTest, DispatchLine, SettlementLine, parted
+from harvest.evidence.trial_test import AnyTest, parted
 
 #: Groups that are shown: the largest.
 MOST_GROUPS = 12

@@ -26,17 +26,15 @@ LEVEL = 0.001
 #: What is bet on: the odds of a canary, in times of what the share says.
 _ODDS = (1 / 8, 1 / 4, 1 / 2, 2.0, 4.0, 8.0)
 
-#: The part of the settle deadline from which on a job that has no score is late.
-LATE_PART = 0.5
-
 
 class HealthCheck(StrEnum):
     """What is watched. The values are stored."""
 
     DRAWS = "draws"  # each draw
+    PAIRED = "paired"  # each issue that could be given to both versions
     EXCLUSIONS = "exclusions"  # each job that was excluded
     LIMITS = "limits"  # each job that had to wait for a limit of its account
-    AGES = "ages"  # each job that was late with its score
+    AGES = "ages"  # each job that is late with its score, from when it is
 
     @property
     def holds_rollback(self) -> bool:
@@ -54,15 +52,19 @@ class HealthCheck(StrEnum):
 
 _FINDINGS = {
     HealthCheck.DRAWS: "jobs were not drawn with the recorded share",
+    HealthCheck.PAIRED: "issues were not given to both versions with the recorded share",
     HealthCheck.EXCLUSIONS: "excluded jobs are not spread over the arms as the draws are",
     HealthCheck.LIMITS: "jobs that waited for a limit of their account are not spread as the draws are",
-    HealthCheck.AGES: "jobs that were late with their score are not spread over the arms as the draws are",
+    HealthCheck.AGES: "jobs that are late with their score are not spread over the arms as the draws are",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Balance:
-    """One check: how often its event hit each arm, and the evidence that it happened for a reason."""
+    """One check: how often its event hit each arm, and the evidence that it happened for a reason.
+
+    Of `paired` the canary's are the issues that both versions got, and the champion's the others.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -108,9 +110,10 @@ class Alarm:
     def sentence(self) -> str:
         """For people: what is wrong, with the counts."""
         events = self.champion + self.canary
+        whose = "went to both" if self.check is HealthCheck.PAIRED else "are the canary's"
         return (
             f"Something is wrong with the trial itself: {self.check.finding} "
-            f"({self.canary} of {events} are the canary's, about {self.expected:.3g} were to be expected)."
+            f"({self.canary} of {events} {whose}, about {self.expected:.3g} were to be expected)."
         )
 
 
@@ -121,11 +124,22 @@ class TrialHealth:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     balances: Mapping[HealthCheck, Balance] = field(default_factory=dict)  # those that had an event
+    late: tuple[NonNegativeInt, ...] = ()  # open units that were counted as late already
 
     def add(self, check: HealthCheck, arm: Arm, share: float) -> "TrialHealth":
         """Count an event."""
         balance = self.balances.get(check, Balance()).add(arm, share)
         return replace(self, balances={**self.balances, check: balance})
+
+    def add_late(self, index: int, arm: Arm, share: float) -> "TrialHealth":
+        """Count a unit as late, once: when it has become so, or when it ends."""
+        if index in self.late:
+            return self
+        return replace(self.add(HealthCheck.AGES, arm, share), late=(*self.late, index))
+
+    def closed(self, index: int) -> "TrialHealth":
+        """A unit has ended, and is counted no more."""
+        return replace(self, late=tuple(other for other in self.late if other != index))
 
     def alarms(self, *, released: Collection[HealthCheck] = ()) -> tuple[Alarm, ...]:
         """The checks that have fired and that no person has released."""

@@ -12,56 +12,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from harvest.evidence.arm_counts import ArmCounts
 from harvest.evidence.evidence import Evidence, Unit
 from harvest.evidence.health import HealthCheck, TrialHealth
+from harvest.evidence.ledger_line import AGED_KIND, DispatchLine, SettlementLine
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.verdict import Decision, Readings, Verdict, decide
 from harvest.evidence.wager import Null
 from routing.cost import NO_COST, Cost
 from routing.errors import CorruptRecordError
 from routing.templates.trial import TrialHold
-
-
-class DispatchLine(Protocol):
-    """A line of the ledger: a unit was dispatched, with its frozen bet."""
-
-    @property
-    def index(self) -> int:
-        """Place in the order of dispatch, from 0."""
-
-    @property
-    def subject(self) -> str:
-        """Id of the job to look at."""
-
-    @property
-    def words(self) -> str:
-        """What it is, for people."""
-
-
-class SettlementLine(Protocol):
-    """A line of the ledger: what became of a unit."""
-
-    @property
-    def index(self) -> int:
-        """Of the unit, in the order of dispatch."""
-
-    @property
-    def kind(self) -> str:
-        """What became of it, in a word."""
-
-    @property
-    def final(self) -> bool:
-        """Whether the unit is closed by it."""
-
-    @property
-    def at(self) -> float:
-        """When, in seconds since the epoch."""
-
 
 Dispatch = TypeVar("Dispatch", bound=DispatchLine)
 Settled = TypeVar("Settled", bound=SettlementLine)
@@ -152,6 +116,10 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
     def _counting_settlement(self, line: Settled, outcome: Outcome) -> Self:
         """This state with the end of an open unit among its counts."""
 
+    @abstractmethod
+    def _aged(self, line: Settled) -> TrialHealth:
+        """Its health with an open unit counted as late, if by its age it is."""
+
     @property
     @abstractmethod
     def champion(self) -> ArmCounts:
@@ -240,7 +208,12 @@ class TrialTest(ABC, Generic[Unit, Dispatch, Settled]):
         )
 
     def settle(self, line: Settled) -> Self:
-        """Count the settlement of an open unit. Strict policies do nothing about provisional ones."""
+        """Count the settlement of an open unit. Strict policies do nothing about provisional ones.
+
+        That a unit is late says something to the trial's health alone.
+        """
+        if line.kind == AGED_KIND:
+            return replace(self, health=self._aged(line))
         outcome = self.outcome(self.policy, line)
         if not line.final:
             return self if self.policy.strict else self._provisional(line.index, outcome)
@@ -320,7 +293,6 @@ def _form(test: type[TrialTest[Any, Any, Any]]) -> TypeAdapter[Any]:
 #: A test of any kind: all that the harvester knows of one.
 AnyTest = TrialTest[Any, Any, Any]
 Test = TypeVar("Test", bound=AnyTest)
-Line = TypeVar("Line", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -349,7 +321,7 @@ def advance(
             )
         if state.worse.is_open(settlement.index):
             state = state.settle(settlement)
-        else:
+        elif settlement.kind != AGED_KIND:
             late.append(settlement)
     return Advance(state=state, late=tuple(late))
 
@@ -377,20 +349,9 @@ def still_supported(
     latest: dict[int, SettlementLine] = {}
     dispatches, settlements = parted(test, ledger)
     for line in settlements:
-        if line.final or line.index not in latest or not latest[line.index].final:
+        if line.kind != AGED_KIND and (
+            line.final or line.index not in latest or not latest[line.index].final
+        ):
             latest[line.index] = line
     state = advance(test.begin(policy), dispatches, latest.values()).state
     return state.decide(elapsed_days=0.0, released=tuple(HealthCheck)).verdict is verdict
-
-
-def parsed_lines(form: type[Line], texts: Iterable[str], *, of: str, first: int = 0) -> list[Line]:
-    """Lines of a ledger as they are stored, `of` a list that starts at `first`; or CorruptRecordError."""
-    found = []
-    for place, text in enumerate(texts, start=first):
-        try:
-            found.append(form.model_validate_json(text))
-        except ValidationError as error:
-            why = f"{error.error_count()} fault(s), the first: {error.errors()[0]['msg']}"
-            message = f"line {place} of {of} cannot be read ({why}); restore it from a backup"
-            raise CorruptRecordError(message) from error
-    return found

@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 
 from harvest.evidence.arm_counts import ArmCounts
 from harvest.evidence.evidence import Evidence
-from harvest.evidence.health import LATE_PART, HealthCheck, TrialHealth
+from harvest.evidence.health import Balance, HealthCheck, TrialHealth
 from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import Outcome, TrialTest
 from harvest.evidence.wager import Null
@@ -21,7 +21,7 @@ from harvest.pairs.pair_counts import Discordance, PairCounts
 from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
 from harvest.pairs.pair_rule import PairRule
 from harvest.pairs.pair_wager import OpenPair
-from routing.templates.trial import Arm, PairBet
+from routing.templates.trial import LATE_PART, Arm, PairBet
 
 #: The chance of either half, where a coin chooses, or where nothing but chance should.
 _COIN = 0.5
@@ -134,8 +134,18 @@ class PairEvidence(TrialTest[OpenPair, PairDispatched, PairSettlement]):
         return self.dispatched > 0 and not self.health.balances
 
     def _counting_dispatch(self, line: PairDispatched) -> Self:
-        health = self.health.add(HealthCheck.DRAWS, line.first, _COIN)
+        health = self._chosen(line).add(HealthCheck.DRAWS, line.first, _COIN)
         return replace(self, counts=self.counts.add_dispatched(), health=health)
+
+    def _chosen(self, line: PairDispatched) -> TrialHealth:
+        """What the choice of this issue for a pair says, and that of those since the last pair for none."""
+        if line.unpaired is None:
+            return self.health
+        health, share = self.health, self.policy.pair_share
+        known = health.balances.get(HealthCheck.PAIRED, Balance()).champion
+        for _ in range(line.unpaired - known):
+            health = health.add(HealthCheck.PAIRED, Arm.CHAMPION, share)
+        return health.add(HealthCheck.PAIRED, Arm.CANARY, share)
 
     def _watched(self, line: PairSettlement) -> TrialHealth:
         """What the end of a pair says about the trial's health: what hit one of its halves alone.
@@ -143,14 +153,19 @@ class PairEvidence(TrialTest[OpenPair, PairDispatched, PairSettlement]):
         If all is well that is either half, with the same chance. An exclusion leaves out both, but one of
         them may be why: left out where it would have lost, a version would pass for a better one.
         """
-        health, late = self.health, LATE_PART * self.policy.settle_deadline_seconds
+        health = self._aged(line)
         if line.excluded_by is not None:
             health = health.add(HealthCheck.EXCLUSIONS, line.excluded_by, _COIN)
         if len(line.waited) == 1:
             health = health.add(HealthCheck.LIMITS, line.waited[0], _COIN)
+        return health.closed(line.index)
+
+    def _aged(self, line: PairSettlement) -> TrialHealth:
+        """An open pair comes here when it is known that one half alone is late; so does each that ends."""
+        late = LATE_PART * self.policy.settle_deadline_seconds
         ages = {Arm.CHAMPION: line.champion_age_seconds, Arm.CANARY: line.canary_age_seconds}
         aged = [arm for arm, age in ages.items() if age is not None and age >= late]
-        return health.add(HealthCheck.AGES, aged[0], _COIN) if len(aged) == 1 else health
+        return self.health.add_late(line.index, aged[0], _COIN) if len(aged) == 1 else self.health
 
     def _counting_settlement(self, line: PairSettlement, outcome: Outcome) -> Self:
         if outcome.score is None or line.champion is None or line.canary is None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from harvest.evidence.ledger_line import AGED_KIND
 from harvest.evidence.policy import Amount, Index, Score
 from routing.templates.trial import Arm, PairBet
 
@@ -29,6 +30,9 @@ class PairDispatched(BaseModel):
     first: Arm  # which of the two was started first, by a coin of the injected generator
     discordance: Discordance
     guardrail_discordances: dict[str, Discordance] = Field(default_factory=dict)  # by guardrail
+    unpaired: Index | None = (
+        None  # issues that the coin had left to the champion alone by then; None: unknown
+    )
 
     @property
     def subject(self) -> str:
@@ -47,14 +51,17 @@ class PairDispatched(BaseModel):
 
 
 class PairSettlement(BaseModel):
-    """What became of a pair, once: both scores, or that it says nothing about either version."""
+    """What became of a pair, once: both scores, or that it says nothing about either version.
+
+    Before that an `aged` one may come, where one half alone is late: it has both ages, and no scores.
+    """
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     v: Literal[1, 2] = 2  # form of this record; under 1 dollars that nobody knew may stand as 0
     index: Index  # of the pair, in the order of dispatch
-    kind: Literal["settled", "excluded"]
-    champion: Score | None = None  # None when excluded, like the next
+    kind: Literal["settled", "excluded", "aged"]
+    champion: Score | None = None  # None unless settled, like the next
     canary: Score | None = None
     champion_spent: dict[str, Amount] = Field(default_factory=dict)  # USD, seconds or turns, by guardrail
     canary_spent: dict[str, Amount] = Field(default_factory=dict)
@@ -75,8 +82,8 @@ class PairSettlement(BaseModel):
 
     @property
     def final(self) -> bool:
-        """A pair is settled once."""
-        return True
+        """Whether the pair is closed by it."""
+        return self.kind != AGED_KIND
 
 
 #: A line of the ledger.

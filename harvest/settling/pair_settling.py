@@ -42,10 +42,15 @@ class Half:
     worth: Score
     excluding: Signal | None = None  # the fact that leaves it out, if there is one
 
+    @property
+    def ended_at(self) -> float | None:
+        """When it had work or had ended, as far as its age goes; None: it is at work."""
+        kinds = _WORK | FAILURES | EXCLUSIONS
+        return next((fact.at for fact in self.signals if fact.kind in kinds), None)
+
     def age(self, now: float) -> float:
         """Seconds from its dispatch until it had work or had ended, less what it waited for accounts."""
-        kinds = _WORK | FAILURES | EXCLUSIONS
-        ended = next((fact.at for fact in self.signals if fact.kind in kinds), now)
+        ended = now if self.ended_at is None else self.ended_at
         return max(ended - self.job.created_at - self.waited(ended), 0.0)
 
     @property
@@ -138,6 +143,22 @@ def pair_scoring(
     return _written(
         line, champion=champion.job.id, canary=canary.job.id, trial=canary.job.trial,
         champion_seen=len(champion.signals), canary_seen=len(canary.signals),
+    )  # fmt: skip
+
+
+def late_alone(halves: tuple[Half, Half], *, now: float, late_seconds: float) -> Half | None:
+    """The half that alone is late, as soon as that is certain: the other one was in time, and has ended."""
+    late = [each for each in halves if each.age(now) >= late_seconds]
+    others = [each for each in halves if each not in late]
+    return late[0] if len(late) == 1 and others[0].ended_at is not None else None
+
+
+def aged_line(halves: tuple[Half, Half], *, index: int, now: float) -> PairSettlement:
+    """What the ledger is told of a pair that is open, and of which one half alone is late."""
+    champion, canary = halves
+    return PairSettlement(
+        index=index, kind="aged", champion_age_seconds=champion.age(now),
+        canary_age_seconds=canary.age(now), reason="one half alone is late", at=now,
     )  # fmt: skip
 
 

@@ -14,7 +14,15 @@ import structlog
 from harvest.draws.draw_ledger import Settlement
 from harvest.evidence.policy import TrialPolicy
 from harvest.settling.case_settling import case_worth
-from harvest.settling.pair_settling import Half, awaits_judge, half, lone_scoring, pair_scoring
+from harvest.settling.pair_settling import (
+    Half,
+    aged_line,
+    awaits_judge,
+    half,
+    late_alone,
+    lone_scoring,
+    pair_scoring,
+)
 from harvest.settling.score import Score, ScorePolicy, ScoreRules, ScoreStatus, score
 from routing.errors import ConflictError, CorruptRecordError, NotFoundError
 from routing.generator import Generator
@@ -23,7 +31,7 @@ from routing.jobs.signal import Signal
 from routing.store.judging.judging_store import JudgingStore
 from routing.store.signals.signal_store import ScoreAnswer, Scoring, ScoringKind, SignalStore
 from routing.store.trials.trial_store import TrialStore
-from routing.templates.trial import Arm
+from routing.templates.trial import LATE_PART, Arm
 
 #: Jobs that are read and written in one round trip.
 BATCH = 500
@@ -51,6 +59,7 @@ class _PairLook:
 
     settled: bool = False  # whether its line was written
     until: float | None = None  # when it is to be looked at again; None: never, as it is settled
+    aged: Scoring | None = None  # what its ledger is told of it, if one half alone is late
 
 
 class Settling:
@@ -95,6 +104,7 @@ class Settling:
             try:
                 look = self._settle_pair(job, signals, now) if job.partner else _PairLook()
                 pairs_settled += look.settled
+                scorings += [look.aged] if look.aged else []
                 facts = JobFacts(job=job, signals=signals)
                 scorings.append(_due_until(scoring(facts, now=now, rules=self.rules(job)), look.until))
             except CorruptRecordError as error:  # of its trial: the jobs of others are settled
@@ -116,7 +126,7 @@ class Settling:
         if not found:  # it cannot be read now
             return _PairLook(until=now + DAMAGED_SECONDS)
         _, partner, facts = found[0]
-        until = None
+        until, aged = None, None
         if partner is None:
             step = (
                 lone_scoring(job, seen=len(signals), partner_seen=len(facts), now=now) if job.trial else None
@@ -126,12 +136,23 @@ class Settling:
             rules = self.rules(both[True][0])  # a shadow never leaves its trial
             champion, canary = (half(*both[shadow], now=now, rules=rules) for shadow in (False, True))
             step = pair_scoring((champion, canary), now=now, amounts=(amounts(champion), amounts(canary)))
-            times = (each.worth.until for each in (champion, canary))
+            late_seconds = LATE_PART * rules.settle_deadline_seconds
+            times = [each.worth.until for each in (champion, canary)]
+            times += [_late_from(each.job, now, late_seconds) for each in (champion, canary)]
             until = min((time for time in times if time is not None), default=None)
+            late = (
+                late_alone((champion, canary), now=now, late_seconds=late_seconds) if step is None else None
+            )
+            if late is not None and not late.job.aged:
+                line = aged_line((champion, canary), index=late.job.pair or 0, now=now)
+                aged = Scoring(
+                    job=late.job.id, seen=len(late.signals), what=ScoringKind.AGED, trial=late.job.trial,
+                    settlement=line.model_dump_json(), look_again_at=until,
+                )  # fmt: skip
             if step is None and awaits_judge((champion, canary)):
                 self._have_judged(champion, canary)
         if step is None:
-            return _PairLook(until=until)
+            return _PairLook(until=until, aged=aged)
         answer = self._signals.settle_pair(step)
         if answer is not ScoreAnswer.OK:
             return _PairLook(until=now if answer is ScoreAnswer.STALE else None)
@@ -178,16 +199,27 @@ def scoring(facts: JobFacts, *, now: float, rules: ScoreRules) -> Scoring:
     if job.settled_at is not None:
         return _late(facts, worth, now)
     again = max(worth.until, now + 0.001) if worth.until is not None else None
+    what = ScoringKind.DEFER if worth.status is ScoreStatus.OPEN else ScoringKind(worth.status.value)
+    if _ledger_of(job) and job.sequence is not None and worth.status is ScoreStatus.OPEN and not job.aged:
+        late_from = _late_from(job, now, LATE_PART * rules.settle_deadline_seconds)
+        again = min((time for time in (again, late_from) if time is not None), default=None)
+        what = ScoringKind.AGED if late_from is None else what
     return Scoring(
         job=job.id,
         seen=len(facts.signals),
-        what=ScoringKind.DEFER if worth.status is ScoreStatus.OPEN else ScoringKind(worth.status.value),
+        what=what,
         score=worth.value,
         reason=worth.reason,
         trial=_ledger_of(job),
-        settlement=_settlement(facts, worth, now),
+        settlement="" if what is ScoringKind.DEFER else _settlement(facts, worth, now),
         look_again_at=again,
     )
+
+
+def _late_from(job: Job, now: float, late_seconds: float) -> float | None:
+    """When a job becomes late, should it wait for no account until then; None: it is."""
+    late_from = job.created_at + job.waited(now) + late_seconds
+    return late_from if late_from > now else None
 
 
 def _due_until(found: Scoring, until: float | None) -> Scoring:
@@ -219,13 +251,13 @@ def _ledger_of(job: Job) -> str:
 
 
 def _settlement(facts: JobFacts, worth: Score, now: float) -> str:
-    """The line of the trial's ledger, as JSON; "" for a job that counts in no trial, and while it is open."""
+    """The line of the trial's ledger, as JSON, of an open job that it is late; "" for one in no trial."""
     job = facts.job
-    if not job.trial or job.sequence is None or worth.status is ScoreStatus.OPEN:
+    if not job.trial or job.sequence is None:
         return ""
     return Settlement(
         index=job.sequence,
-        kind=worth.status,
+        kind="aged" if worth.status is ScoreStatus.OPEN else worth.status.value,
         score=worth.value,
         guardrails=spent(job) if worth.value is not None else {},
         age_seconds=max(now - job.created_at - job.waited(now), 0.0),

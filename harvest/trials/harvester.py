@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harvest.evidence.difference import Difference, difference_of
 from harvest.evidence.health import HealthCheck, released_checks
+from harvest.evidence.ledger_line import parsed_lines
 from harvest.evidence.policy import TrialPolicy
-from harvest.evidence.trial_test import AnyTest, advance, parsed_lines, replay, still_supported
+from harvest.evidence.trial_test import AnyTest, advance, replay, still_supported
 from harvest.evidence.verdict import Decision, Verdict
 from harvest.settling.settling import Settling
 from harvest.trials.modes import deciding_test

@@ -87,7 +87,7 @@ class OutcomePrices:
 
     def _paired(self, ledger: Sequence[Any]) -> dict[Arm, OutcomePrice]:
         pairs = [line for line in ledger if isinstance(line, PairDispatched)]
-        settled = {line.index: line for line in ledger if isinstance(line, PairSettlement)}
+        settled = {line.index: line for line in ledger if isinstance(line, PairSettlement) and line.final}
         return {
             arm: outcome_price([_half(settled.get(pair.index), arm) for pair in pairs], self._measured)
             for arm in Arm

@@ -10,7 +10,7 @@ from routing.jobs.job import Job
 from routing.store.jobs.acceptance import AcceptanceTerms, Family, sides_json
 from routing.store.jobs.record import FORM
 from routing.templates.route import Draw, Route, draw, draws
-from routing.templates.trial import Arm, Mode, Trial
+from routing.templates.trial import LATE_PART, Arm, Mode, Trial
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +55,8 @@ class RouteDefaults:
                 sides=sides_json(_side(each, route=route, policy=policy) for each in chosen),
                 trial=trial.id if trial else "",
                 share=repr(trial.share) if trial else "",
-                settle_seconds=trial.settle_deadline_seconds if trial else policy.settle_deadline_seconds,
+                unpaired_in=pair.id if pair else "",
+                settle_seconds=_first_look(trial) if trial else policy.settle_deadline_seconds,
                 retention_seconds=policy.retention_seconds,
             ),
         )
@@ -101,9 +102,14 @@ def _pair_terms(route: Route, trial: Trial, policy: MailboxPolicy) -> Acceptance
         sides=sides_json(_side(each, route=route, policy=policy) for each in (champion, shadow)),
         trial=trial.id,
         share=repr(trial.share),
-        settle_seconds=trial.settle_deadline_seconds,
+        settle_seconds=_first_look(trial),
         retention_seconds=policy.retention_seconds,
     )
+
+
+def _first_look(trial: Trial) -> float:
+    """Seconds after which a job of a trial is looked at without any signal: it is late then."""
+    return LATE_PART * trial.settle_deadline_seconds
 
 
 def _queue_of(arm: Arm | None) -> str:

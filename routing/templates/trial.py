@@ -71,6 +71,10 @@ class PairBet:
     guardrail_discordances: Mapping[str, float] = field(default_factory=dict)  # the same per guardrail
 
 
+#: The part of the settle deadline from which on a job that has no score is late.
+LATE_PART = 0.5
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
     """What a trial is opened with. This floor reads all of it but the policy, which `harvest` reads."""

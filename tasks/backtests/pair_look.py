@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from harvest.backtests.case_pair import CasePair, CaseResult, HalfResult, settled
 from harvest.pairs.pair_ledger import PairSettlement
 from harvest.settling.case_settling import case_half
-from harvest.settling.pair_settling import AWAITS_JUDGE
+from harvest.settling.pair_settling import AWAITS_JUDGE, Half, aged_line, late_alone
 from harvest.settling.score import ScoreRules, ScoreStatus
 from harvest.settling.settling import spent
 from routing.jobs.job import Job
 from routing.jobs.signal import Signal, SignalKind
+from routing.templates.trial import LATE_PART
 
 #: A job with its facts, by its id; None for the job: its record has expired.
 Found = Mapping[str, tuple[Job | None, Sequence[Signal]]]
@@ -24,6 +25,7 @@ class Side:
     overdue: bool = False  # whether its judge was ended at the time limit
     awaits: bool = False  # whether its work waits for the judge, and nothing else is missing
     seen: int = 0  # signals of its job that this was decided from
+    half: Half | None = None  # its job with its facts, once a worker has taken it
 
     @property
     def is_left_out(self) -> bool:
@@ -38,6 +40,7 @@ class PairLook:
     line: PairSettlement | None  # what became of it; None while one side goes on
     awaits_judge: bool  # whether the judge's word is all that is missing
     seen: tuple[int, int]  # signals of champion and canary that this was decided from
+    aged: PairSettlement | None = None  # says that one side alone is late, while the pair is open
 
 
 def look_at(pair: CasePair, found: Found, *, now: float, rules: ScoreRules) -> PairLook:
@@ -51,12 +54,23 @@ def look_at(pair: CasePair, found: Found, *, now: float, rules: ScoreRules) -> P
     have_ended = all(side.result is not None or side.awaits for side in sides)
     awaits = have_ended and any(side.awaits for side in sides)
     if not have_ended or (awaits and not any(side.is_left_out for side in sides)):
-        return PairLook(line=None, awaits_judge=awaits, seen=seen)
+        return PairLook(line=None, awaits_judge=awaits, seen=seen, aged=_aged(pair, sides, now, rules))
     results = [side.result or HalfResult(score=None, reason="") for side in sides]
     if all(side.overdue for side in sides):
         results = [replace(each, score=None, reason="the judge took too long on both") for each in results]
     line = settled(pair, results[0], results[1], at=now)
     return PairLook(line=line, awaits_judge=False, seen=seen)
+
+
+def _aged(pair: CasePair, sides: tuple[Side, Side], now: float, rules: ScoreRules) -> PairSettlement | None:
+    """Says that one side alone is late; None where that is not certain, or nothing is to be compared."""
+    halves = (sides[0].half, sides[1].half)
+    if halves[0] is None or halves[1] is None:
+        return None
+    late_seconds = LATE_PART * rules.settle_deadline_seconds
+    if late_alone((halves[0], halves[1]), now=now, late_seconds=late_seconds) is None:
+        return None
+    return aged_line((halves[0], halves[1]), index=pair.index, now=now)
 
 
 def spent_of(job: Job) -> dict[str, float]:
@@ -80,7 +94,8 @@ def _side(found: tuple[Job | None, Sequence[Signal]] | None, now: float, rules: 
     half = case_half(job, facts, now=now, rules=rules)
     worth = half.worth
     if worth.status is ScoreStatus.OPEN:
-        return Side(awaits=worth.reason == AWAITS_JUDGE, seen=len(facts))
+        begun = half if job.begun_at is not None else None
+        return Side(awaits=worth.reason == AWAITS_JUDGE, seen=len(facts), half=begun)
     score = None if job.fell_back else worth.value
     reason = "used a fallback's model" if job.fell_back else worth.reason
     overdue = any(fact.kind is SignalKind.JUDGED and fact.overdue for fact in facts)
@@ -88,4 +103,4 @@ def _side(found: tuple[Job | None, Sequence[Signal]] | None, now: float, rules: 
         score=score, reason=reason, spent=spent_of(job), age_seconds=half.age(now),
         waited=half.waited(now) > 0, is_cause=score is None and (job.fell_back or half.is_cause),
     )  # fmt: skip
-    return Side(result=result, overdue=overdue, seen=len(facts))
+    return Side(result=result, overdue=overdue, seen=len(facts), half=half)

@@ -1,13 +1,14 @@
 """What a backtest came to, for people and scripts: who solved what, its cost, where the canary lost."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harvest.backtests.case_pair import CasePair
 from harvest.evidence.difference import Difference, difference_of
 from harvest.evidence.explanation import ExplainedUnit, explain
+from harvest.evidence.ledger_line import parsed_lines
 from harvest.evidence.policy import TrialPolicy
-from harvest.evidence.trial_test import parsed_lines, replay
+from harvest.evidence.trial_test import replay
 from harvest.pairs.pair_counts import SOLVED
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairSettlement
@@ -105,6 +106,8 @@ def read_report(
     champion = canary = ArmCost()
     lost: list[LostCase] = []
     for line in lines:
+        if not line.final:
+            continue
         pair = by_index[line.index]
         canary = canary.add(line.canary_spent)
         champion = champion if pair.kept else champion.add(line.champion_spent)
@@ -118,7 +121,7 @@ def read_report(
         pairs=pairs, champion=champion, canary=canary,
         kept=sum(pair.kept is not None for pair in pairs), lost=lost,
         unconfined=sum(reach == _MACHINE for reach in reaches.values()), looked=len(reaches),
-        lines=lines, beyond=_beyond(reaches.values()),
+        lines=[line for line in lines if line.final], beyond=_beyond(reaches.values()),
         later=[
             LaterTrial(trial=one, difference=difference(one))
             for one in trials
@@ -145,10 +148,20 @@ def replayed(store: BacktestStore, run: Backtest, stored: PairEvidence | None) -
     )
     if stored is not None:
         pairs = pairs[: stored.dispatched]
-        lines = lines[: stored.counts.settled + stored.counts.excluded] if run.is_running else lines
+        lines = list(_counted(lines, stored)) if run.is_running else lines
     policy = TrialPolicy.from_json(run.policy)
     state = replay(PairEvidence, policy, [*(pair.dispatched for pair in pairs), *lines]).state
     return replace(state, health=stored.health) if stored is not None and stored.lacks_health else state
+
+
+def _counted(lines: Sequence[PairSettlement], stored: PairEvidence) -> Iterator[PairSettlement]:
+    """The first lines, as far as a state counts them: what is aged and open stands in its health."""
+    left = stored.counts.settled + stored.counts.excluded
+    for line in lines:
+        if left == 0 and (line.final or line.index not in stored.health.late):
+            return
+        left -= line.final
+        yield line
 
 
 def _beyond(reaches: Iterable[str]) -> list[str]:

@@ -192,12 +192,15 @@ class BacktestRuns:
             if decision.verdict is not Verdict.HOLD:
                 break  # the verdict comes with the pair that decides it
             look = look_at(pair, found, now=now, rules=self._rules.scores)
-            if look.line is None:
-                if look.awaits_judge:
-                    self._have_judged(pair, look)
+            line = look.line
+            if line is None and look.awaits_judge:
+                self._have_judged(pair, look)
+            if line is None and look.aged is not None and pair.index not in state.health.late:
+                line = look.aged
+            if line is None:
                 continue
-            lines.append(look.line)
-            state = advance(state, [], [look.line]).state
+            lines.append(line)
+            state = advance(state, [], [line]).state
             decision = state.decide(elapsed_days=days, released=released)
         alarms = alarms_of(run, state)
         fired = tuple(alarm.check.value for alarm in alarms)
@@ -213,6 +216,7 @@ class BacktestRuns:
         )  # fmt: skip
         if answer is not BacktestAnswer.OK:
             return None  # another process was faster: the next tick goes on from what it left
+        lines = [line for line in lines if line.final]
         self._keep(seen, lines)
         done = {line.index for line in lines}
         self._judging.drop([pair.id for pair in seen.open if end is not None or pair.index in done])

@@ -8,8 +8,9 @@ import pytest
 
 from harvest.evidence.difference import difference_of
 from harvest.evidence.explanation import explain
+from harvest.evidence.ledger_line import parsed_lines
 from harvest.evidence.policy import Guardrail, TrialPolicy
-from harvest.evidence.trial_test import advance, parsed_lines, parted, replay
+from harvest.evidence.trial_test import advance, parted, replay
 from harvest.evidence.wager import WEIGHTS
 from harvest.pairs.pair_evidence import PairEvidence
 from harvest.pairs.pair_ledger import PairDispatched, PairEntry, PairSettlement

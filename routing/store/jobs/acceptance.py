@@ -58,7 +58,7 @@ JOB_ENQUEUE = Script(
     keys="template trial_record dispatches parent",
     indexes="outbox unclaimed jobs due events children",
     args="revision trial share sides look_seconds settle_seconds retention_seconds",
-    flags="pushed",
+    flags="pushed unpaired",
     each_keys="job once issue queue",
     each_args="id side request issue_name max_attempts draw stratum message",
 )
@@ -116,6 +116,7 @@ class AcceptanceTerms:
     sides: str  # JSON made by `sides_json`
     trial: str = ""
     share: str = ""
+    unpaired_in: str = ""  # id of the trial of pairs that counts those that its draw has left to the champion
     parent: str = ""  # id of the job whose child the only one is; a child is in no trial
     settle_seconds: float = 604_800.0
     retention_seconds: int = 2_592_000
@@ -137,10 +138,10 @@ class Acceptance:
 @lru_cache(maxsize=256)
 def _common(keys: Keys, time: str, terms: AcceptanceTerms, *, pushed: bool) -> Packed:
     """What the calls for one route have in common."""
-    template = keys.template(terms.template)
+    template, counting = keys.template(terms.template), terms.trial or terms.unpaired_in
     values = {
         "template": template,
-        "trial_record": keys.trial(terms.trial) if terms.trial else template,
+        "trial_record": keys.trial(counting) if counting else template,
         "dispatches": keys.dispatches(terms.trial) if terms.trial else template,
         "parent": keys.job(terms.parent) if terms.parent else template,
         "revision": terms.revision,
@@ -151,6 +152,7 @@ def _common(keys: Keys, time: str, terms: AcceptanceTerms, *, pushed: bool) -> P
         "settle_seconds": terms.settle_seconds,
         "retention_seconds": terms.retention_seconds,
         "pushed": pushed,
+        "unpaired": bool(terms.unpaired_in),
     }
     return JOB_ENQUEUE.packed(keys, time, values)
 

@@ -7,11 +7,12 @@
 -- ARGV  revision: of the route as read  trial: its id, or ''  share: '' outside trials
 --       sides: JSON list of what the jobs of one arm have in common: fields (names and values in turn), arm, data,
 --         which is the event's JSON without its end, and a child's family: parent, most and deepest
---       look_seconds: until the relay looks at the jobs  settle_seconds: the deadline
+--       look_seconds: until the relay looks at the jobs  settle_seconds: until the first look at its score
 --       retention_seconds: for which idempotency keys and issues are kept
 --       and for each job  id  side: place of its arm in the list, from 1  request: JSON  issue_name: or ''
 --       max_attempts: '' for the side's  draw: or ''  stratum  message: to push, or ''
 -- FLAGS pushed: the messages are pushed here, so the jobs wait to be claimed, not to be published
+--       unpaired: jobs with a draw are those that a trial of pairs, whose record is given, has left to the champion
 -- Returns a line for each job  'ok' | 'same:' and a job's id | 'active:' and a job's id | 'stale' | 'collision'
 --         for a child also  'no parent' | 'parent ended' | 'parent cancelled' | 'depth' | 'children'
 --         in one text, as the server looks at a table seven times before it answers with it
@@ -79,6 +80,7 @@ local function accept(job, once, issue, queue, id, side, request, issue_name, ma
     append(fields, 'draw', draw)
     data = data .. ', "draw": ' .. draw
   end
+  if unpaired and draw ~= '' then redis.call('HINCRBY', trial_record, 'unpaired', 1) end
   if trial ~= '' then dispatch(fields, id, side.arm, draw, stratum) end
   redis.call('HSET', job, unpack(fields))
   created = append(created, at, id)

@@ -6,7 +6,7 @@
 --       outbox, unclaimed, jobs, due, events
 -- ARGV  revision: of the route as read
 --       sides: JSON list of what the jobs of champion and canary have in common, see job_enqueue
---       look_seconds: until the relay looks at the jobs  settle_seconds: the deadline
+--       look_seconds: until the relay looks at the jobs  settle_seconds: until the first look at their scores
 --       retention_seconds: for which idempotency keys and issues are kept
 --       champion_id, canary_id  request: JSON  issue_name: or ''  max_attempts: '' for the sides'
 --       draw: that chose the issue for a pair  first: 'champion' or 'canary', whose message is pushed first
@@ -23,11 +23,11 @@ if active then return {'active', active} end
 if redis.call('HGET', template, 'revision') ~= revision then return {'stale', ''} end
 if redis.call('EXISTS', champion, canary) > 0 then return {'collision', ''} end
 
-local frozen = redis.call('HMGET', trial_record, 'discordance', 'guardrail_discordances')
+local frozen = redis.call('HMGET', trial_record, 'discordance', 'guardrail_discordances', 'unpaired')
 local index = string.format('%d', redis.call('LLEN', dispatches))
 redis.call('RPUSH', dispatches, '{"v":1,"index":' .. index .. ',"champion_job":"' .. champion_id
   .. '","canary_job":"' .. canary_id .. '","first":"' .. first .. '","discordance":' .. frozen[1]
-  .. ',"guardrail_discordances":' .. frozen[2] .. '}')
+  .. ',"guardrail_discordances":' .. frozen[2] .. ',"unpaired":' .. (frozen[3] or '0') .. '}')
 
 local function accept(job, id, partner, side, shadow)
   local fields = {'created_at', at, 'request', request, 'pair', index, 'partner', partner, 'draw', draw,

@@ -1,7 +1,7 @@
 -- Write what a job is worth, once, and hand it to its trial; or put the job off until it can change by time alone.
 -- KEYS  job, signals, settlements: of its trial (or the job again), due, trials_moved, events
 -- ARGV  id: of the job  seen: number of signals that the score was computed from
---       what: 'settled', 'excluded', 'provisional', 'late' or 'defer'  score: or ''  reason
+--       what: 'settled', 'excluded', 'provisional', 'late', 'aged' or 'defer'  score: or ''  reason
 --       settlement: JSON, or ''  trial: its id, or ''  look_again_at: time of the next look, or '' for none
 --       data: of the event, as JSON
 -- Returns 'ok'|'stale' (newer signals, or it left its trial; the job stays due)|'already'|'missing'
@@ -22,6 +22,7 @@ if what == 'settled' or what == 'excluded' then
 end
 if what == 'provisional' then redis.call('HSET', job, 'provisional', score) end
 if what == 'late' then redis.call('HSET', job, 'late', score) end
+if what == 'aged' and redis.call('HSET', job, 'aged', '1') == 0 then return 'already' end
 if trial ~= '' then
   redis.call('RPUSH', settlements, settlement)
   redis.call('SADD', trials_moved, trial)

@@ -34,6 +34,7 @@ class ScoringKind(StrEnum):
     EXCLUDED = "excluded"  # the same, without a score
     PROVISIONAL = "provisional"  # may change
     LATE = "late"  # what signals after the final score would make of it
+    AGED = "aged"  # it has none yet, and is late with it: noted once
     DEFER = "defer"  # no score, only the time of the next look
 
 
