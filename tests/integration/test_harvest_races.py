@@ -19,8 +19,13 @@ from harvest.pairs.pair_ledger import PairDispatched, PairSettlement
 from routing.embedded.private_server import PrivateServer
 from routing.events import PAIR_SETTLED
 from routing.jobs.signal import SignalKind, judgement
-from routing.templates.trial import Mode
+from routing.store.backtests.backtest_store import BacktestState
+from routing.templates.trial import Arm, Mode
+from routing.templates.version import VersionState
+from tasks.backtests.report import replayed
+from tasks.backtests.running import evidence_of
 from tasks.settings.settings import JudgeSettings
+from tests.fleets.backtests import SteppedBacktest
 from tests.fleets.forked_celery import preloaded
 from tests.fleets.stepped_fleet import SteppedFleet, request
 from tests.integration import racers
@@ -127,6 +132,36 @@ def test_ten_processes_decide_a_trial_of_pairs_once(
     assert fleet.app.harvester.replayed(trial) == fleet.app.harvester.evidence(trial)
     before = fleet.everything()
     assert processes.race(racers.harvest, redis_server.url, *[()] * RACERS) == [[]] * RACERS
+    assert fleet.everything() == before
+
+
+@pytest.mark.long
+def test_ten_processes_tick_a_backtest_as_one(
+    processes: Processes, redis_server: PrivateServer, redis_client: redis.Redis
+) -> None:
+    """Each case is given out and counted once, no more at a time than may be; one end, one rejection."""
+    fleet = racers.backtest_fleet(redis_client)
+    fleet.add()
+    fleet.propose()
+    made = SteppedBacktest(fleet, refuse=True)
+    for race in range(20):
+        processes.race(
+            racers.backtest_tick, redis_server.url, *[(10 * race + each,) for each in range(RACERS)]
+        )
+        if not made.now.is_running:
+            break
+        assert len(made.jobs()) == 10, "five pairs are at work"
+        made.work(lambda job: float(job.pair_arm is Arm.CHAMPION))
+    assert made.now.state is BacktestState.WORSE
+    assert [pair.index for pair in made.pairs()] == list(range(len(made.pairs())))
+    lines = [
+        PairSettlement.model_validate_json(line) for line in fleet.app.backtest_store.settlements(made.run.id)
+    ]
+    assert len({line.index for line in lines}) == len(lines) == evidence_of(made.now).counts.settled
+    assert replayed(fleet.app.backtest_store, made.now, evidence_of(made.now)) == evidence_of(made.now)
+    assert fleet.app.templates.find(made.canary.id).state is VersionState.REJECTED
+    before = fleet.everything()
+    processes.race(racers.backtest_tick, redis_server.url, *[(each,) for each in range(RACERS)])
     assert fleet.everything() == before
 
 
