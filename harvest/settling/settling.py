@@ -59,7 +59,7 @@ class _PairLook:
 
     settled: bool = False  # whether its line was written
     until: float | None = None  # when it is to be looked at again; None: never, as it is settled
-    aged: Scoring | None = None  # what its ledger is told of it, if one half alone is late
+    aged: Scoring | None = None  # what its ledger is to say, if one half alone is late
 
 
 class Settling:

@@ -205,7 +205,7 @@ class Job:
     score_reason: str = ""
     excluded: bool = False  # settled without a score because the fault was not the agent's
     settled_at: float | None = None
-    aged: bool = False  # whether its trial was told that it is late, before it was settled
+    aged: bool = False  # whether the ledger of its trial says that it is late
     late_score: float | None = None  # what signals after the settlement would make of it
 
     @property
