@@ -17,6 +17,7 @@ from routing.jobs.signal import SignalKind, signal
 from tasks.agents.runtimes.agent_event import Usage
 from tasks.composition.composition import Coalmine
 from tests.fakes.scripted import ScriptedDraws
+from tests.fleets.pairs import paired_fleet
 from tests.fleets.stepped_fleet import spend
 from tests.programs.command_line import CommandLine
 
@@ -169,6 +170,30 @@ def test_replay_agrees_until_the_stored_state_is_changed(
     result = coalmine("trial", "replay", template, "--json")
     assert result.exit_code == 6
     assert json.loads(result.stdout)["recomputed"]["canary"]["total"] == 1.0
+
+
+def test_replay_of_pairs_agrees_until_the_stored_state_is_changed(
+    coalmine: CommandLine, redis_client: redis.Redis
+) -> None:
+    """The same for a trial of pairs: one settled, one left out, one of which a half is late, one open."""
+    fleet = paired_fleet(redis_client)
+    said = coalmine.shown("trial", "replay", "implementer")
+    assert "implementer-t1: the ledger of 4 pairs gives the stored state, to the last digit" in said
+    found = coalmine.document("trial", "replay", "implementer")
+    assert (found["same"], found["jobs"], found["stored"]["counts"]["champion_only"]) == (True, 4, 1)
+    assert found["stored"] == found["recomputed"]
+    key = fleet.app.keys.trial("implementer-t1")
+    stored = json.loads(str(redis_client.hget(key, "evidence")))
+    evidence = json.loads(stored["evidence"])
+    evidence["discordance"]["total"] = 0.5
+    redis_client.hset(key, "evidence", json.dumps(stored | {"evidence": json.dumps(evidence)}))
+    result = coalmine("trial", "replay", "implementer")
+    assert (result.exit_code, "discordance" in result.stdout) == (6, True), result.stdout
+    redis_client.hset(key, "evidence", "broken")
+    result = coalmine("trial", "replay", "implementer", "--json")
+    assert result.exit_code == 6
+    document = json.loads(result.stdout)
+    assert (document["stored"], document["recomputed"]["counts"]["champion_only"]) == (None, 1)
 
 
 def test_stop_ends_a_trial_without_a_verdict(coalmine: CommandLine, template: str) -> None:

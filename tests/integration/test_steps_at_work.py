@@ -18,8 +18,9 @@ from tasks.backtests.case_folder import CaseFolder
 from tests.fleets.shop import ShopFleet, shop
 from tests.waiting import wait_until
 
-#: A few jobs decide each step.
-POLICY = '{"delta": 0.8, "alpha": 0.3, "beta": 0.3, "revert_window_seconds": 0, "share": 0.5}'
+#: A few jobs decide each step. The draws are the machine's: with an `alpha` of 0.3 the last step rolled back
+#: one good version in eighteen, as so many of its first jobs were the champion's.
+POLICY = '{"delta": 0.8, "alpha": 0.0003, "beta": 0.3, "revert_window_seconds": 0, "share": 0.5}'
 
 #: Green when the work is there.
 CI = "test -e done.txt"

@@ -14,6 +14,7 @@ from harvest.evidence.policy import TrialPolicy
 from routing.jobs.signal import SignalKind
 from routing.store.redis.health import Status
 from routing.templates.trial import Arm
+from tests.fleets.pairs import paired_fleet
 from tests.fleets.stepped_fleet import SteppedFleet
 
 POLICY = TrialPolicy(share=0.5, revert_window_seconds=0.0, guardrails=())
@@ -119,4 +120,20 @@ def test_a_replay_is_made_when_it_is_asked_for(fleet: SteppedFleet) -> None:
     fleet.redis.hset(key, "evidence", stored.replace('\\"settled\\":3', '\\"settled\\":2'))
     said = fleet.web.get("/trials/implementer-t1/replay", Accept="text/html").text
     assert "different</span>" in said
+    assert not fleet.web.get("/api/v1/trials/implementer/replay").json()["same"]
+
+
+def test_a_replay_of_pairs_is_made_when_it_is_asked_for(fake_redis: redis.Redis) -> None:
+    """Page and API say it of pairs, and notice a stored state that somebody changed."""
+    fleet = paired_fleet(fake_redis)
+    said = fleet.web.get("/trials/implementer-t1/replay", Accept="text/html").text
+    assert "identical</span>: the ledger of 4 pairs" in said
+    found = fleet.web.get("/api/v1/trials/implementer/replay").json()
+    assert (found["same"], found["stored"]["counts"]["champion_only"]) == (True, 1)
+    assert found["stored"]["health"]["late"] == [2]
+    key = fleet.app.keys.trial("implementer-t1")
+    stored = fleet.redis.hget(key, "evidence")
+    fleet.redis.hset(key, "evidence", stored.replace('\\"champion_only\\":1', '\\"champion_only\\":0'))
+    assert stored != fleet.redis.hget(key, "evidence")
+    assert "different</span>" in fleet.web.get("/trials/implementer-t1/replay", Accept="text/html").text
     assert not fleet.web.get("/api/v1/trials/implementer/replay").json()["same"]
