@@ -154,7 +154,7 @@ def late_alone(halves: tuple[Half, Half], *, now: float, late_seconds: float) ->
 
 
 def aged_line(halves: tuple[Half, Half], *, index: int, now: float) -> PairSettlement:
-    """What the ledger is told of a pair that is open, and of which one half alone is late."""
+    """What the ledger says of a pair that is open, and of which one half alone is late."""
     champion, canary = halves
     return PairSettlement(
         index=index, kind="aged", champion_age_seconds=champion.age(now),
