@@ -179,6 +179,32 @@ def test_monitoring_is_started_when_it_is_asked_for() -> None:
     assert scraped["static_configs"] == [{"targets": [f"web:{Settings().web.port}"]}]
 
 
+#: Addresses of services in files that services read: where, and how they are written there.
+_NAMED = (
+    ("deploy/prometheus/compose.yml", r"targets: \[([a-z]+):(\d+)\]"),
+    ("deploy/grafana/provisioning/datasources/prometheus.yml", r"url: http://([a-z]+):(\d+)"),
+    ("docs/operations.md", r"@([a-z]+):(\d+)/0\" > secrets/redis_url"),
+)
+
+
+def test_names_and_ports_of_services_agree() -> None:
+    """Who asks another by name asks one that there is, at its port; a health check asks its own."""
+    services = compose()["services"]
+    ports = {name: {port.split(":")[2] for port in each.get("ports", ())} for name, each in services.items()}
+    ports["redis"] = {"6379"}  # its own, which nobody changed and nobody publishes
+    assert "--port" not in services["redis"]["command"]
+    for file, written in _NAMED:
+        ((name, port),) = re.findall(written, (ROOT / file).read_text(encoding="utf-8"))
+        assert port in ports[name], f"{file} asks {name} at {port}"
+    for name, service in services.items():
+        assert set(service.get("depends_on", ())) <= set(services), name
+        asked = re.findall(r"http://127\.0\.0\.1:(\d+)/", str(service.get("healthcheck", "")))
+        assert set(asked) <= ports[name], f"the health check of {name} asks {asked}"
+    flower = [re.findall(r"--port=(\d+)", line) for line in (procfile()["flower"], composed()["flower"])]
+    assert flower[0] == flower[1] == list(ports["flower"])
+    assert ports["web"] == {str(Settings().web.port)}, "its command names no other"
+
+
 def test_the_composed_server_keeps_its_data() -> None:
     """Append-only file on, nothing evicted, a password, and the data outlives the container."""
     server = compose()["services"]["redis"]
