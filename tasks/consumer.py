@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 from celery import signals
+from celery.concurrency.prefork import TaskPool as ProcessPool
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
 from celery.worker.consumer import Consumer
@@ -26,6 +27,7 @@ from celery.worker.consumer import Consumer
 from tasks.broker_connection import CONNECT_SECONDS, HintQoS, put_back
 from tasks.broker_faults import is_servers
 from tasks.places import Places
+from tasks.pool_hearing import hear_pool
 from tasks.work.outage import BROKER
 
 #: Seconds before the second attempt to connect, what each further one waits longer, and the longest wait.
@@ -58,9 +60,9 @@ class PatientConsumer(Consumer):
     hub: Any  # this and the next are not in the stubs of Celery
     event_dispatcher: Any
 
-    #: Its places are minded. Not those of processes: what Celery knows of them after a lost connection is not
-    #: what they do.
-    _has_threads = False
+    #: Its places are minded: those of threads and of processes, not the one of the pool `solo`, where this
+    #: thread works itself.
+    _has_places = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -74,8 +76,8 @@ class PatientConsumer(Consumer):
             held=_held,
             begun=lambda: int(state.all_total_count[0]),
         )
-        self._has_threads = isinstance(self.pool, ThreadPool)
-        if self._has_threads:
+        self._has_places = isinstance(self.pool, (ThreadPool, ProcessPool))
+        if isinstance(self.pool, ThreadPool):
             signals.task_postrun.connect(self._tell_of_place)
 
     def ensure_connected(self, conn: Any) -> Any:
@@ -125,7 +127,7 @@ class PatientConsumer(Consumer):
     def _mind_places(self) -> None:
         """Have the channel of messages ask for none while all places are busy."""
         ours: Any = self
-        if self._has_threads and isinstance(qos := ours.task_consumer.channel.qos, HintQoS):
+        if self._has_places and isinstance(qos := ours.task_consumer.channel.qos, HintQoS):
             qos.places = self._places
 
     def _tell_of_place(self, **_given: Any) -> None:
@@ -144,7 +146,12 @@ class PatientConsumer(Consumer):
         self._lost(exc)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """The same; what is left of this connection is closed."""
+        """The same; what is left of this connection is closed.
+
+        Celery forgets the jobs then of whose begin its pool has not heard, although a process may have them,
+        and takes that process for idle: it would be given another job, which waits as long as the first runs.
+        """
+        hear_pool(self.pool)
         self._lost(exc)
         super().on_connection_error_after_connected(exc)
 

@@ -2,8 +2,8 @@
 
 With a prefetch multiplier of 1 a worker of Celery's holds as many messages more as it has places. For jobs of
 an hour these wait an hour in its memory, while other workers are idle: only the relay, which sees after
-seconds that nobody claimed them, brings them elsewhere. So a worker whose places are all busy takes none,
-where its pool is one of threads: see `PatientConsumer`.
+seconds that nobody claimed them, brings them elsewhere. So a worker whose places are all busy takes none:
+see `PatientConsumer`.
 
 Jobs of milliseconds are another matter: there the next message is to be at hand when a place is free. As
 many as there are places come and go within QUICK_SECONDS then, which is how they are known.

@@ -157,15 +157,18 @@ def test_a_woken_worker_ends_the_agent_of_a_job_that_it_lost(made: WorkerFleet, 
     assert parts.jobs.find(job).state is JobState.FAILED
 
 
-def test_a_worker_whose_places_are_taken_leaves_messages_to_others(made: WorkerFleet, book: Book) -> None:
+@pytest.mark.parametrize("pool", ["threads", pytest.param("prefork", marks=pytest.mark.long)])
+def test_a_worker_whose_places_are_taken_leaves_messages_to_others(
+    made: WorkerFleet, book: Book, pool: str
+) -> None:
     """A message that it took would wait for its agents; it takes one as soon as one of them has ended."""
     parts = made.coalmine()
     parts.templates.add("implementer", book.snapshot("sleep 600"))
-    made.worker("w1", concurrency=1, queues="champion")
+    made.worker("w1", concurrency=1, queues="champion", pool=pool)
     first = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
     book.until_started(first)
     second = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
-    made.worker("w2", concurrency=1, queues="champion")
+    made.worker("w2", concurrency=1, queues="champion", pool=pool)
     book.until_started(second, timeout=3)  # no sweep runs, which would repeat the message
     third = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
     parts.jobs.cancel(first, by="ada", at=parts.now())
