@@ -187,7 +187,10 @@ class Settings(BaseSettings):
 
     redis_url: SecretStr | None = None  # the store; None: commands that need one say so
     broker_url: SecretStr | None = None  # any broker that Celery speaks to; None: the store's server
-    namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")] = "coalmine"  # prefix of all keys
+    # Prefix of all keys; in braces it is a hash tag, by which a Redis Cluster has all of them on one node.
+    namespace: Annotated[str, Field(pattern=r"^(?:[a-z][a-z0-9_-]{0,30}|\{[a-z][a-z0-9_-]{0,30}\})$")] = (
+        "coalmine"
+    )
     kill_switch: Switch = False  # on: nothing is dispatched from any forge, with no I/O at all
     seed: int | None = None  # of the routing generator; None: from the system, as production wants it
     log_format: Literal["console", "json"] = "console"

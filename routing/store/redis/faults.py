@@ -37,6 +37,12 @@ class _Fault(NamedTuple):
     remedy: str  # what to do next
 
 
+#: A step of the store has several keys, and a cluster carries out a step on one node alone.
+_ONE_NODE = (
+    "write the namespace in braces, which keeps its keys together (COALMINE_NAMESPACE={coalmine}), and let "
+    "COALMINE_REDIS_URL name the node that has them: it is the one that no longer says this"
+)
+
 # By the code with which the server's answer begins.
 _FAULTS = {
     "OOM": _Fault(
@@ -54,11 +60,14 @@ _FAULTS = {
     "LOADING": _Fault("is still reading its data after a start", "try again in a moment"),
     "MASTERDOWN": _Fault("is a replica without its master", "wait for the failover or start the master"),
     "NOREPLICAS": _Fault("has fewer replicas than it wants for a write", "start its replicas"),
-    "CLUSTERDOWN": _Fault("is a cluster, and down", "use one server or Sentinel: clusters are not supported"),
+    "CLUSTERDOWN": _Fault("is a cluster, and down", "see CLUSTER INFO, and start its nodes"),
+    "MOVED": _Fault("is a node of a cluster, and the fleet's keys are on another one", _ONE_NODE),
+    "ASK": _Fault("is a node of a cluster, and the fleet's keys are moving to another one", _ONE_NODE),
+    "CROSSSLOT": _Fault("is a cluster, and the fleet's keys are on several of its nodes", _ONE_NODE),
     "BUSY": _Fault("is busy with a script that does not end", "see SLOWLOG, then SCRIPT KILL"),
 }
 #: What a server says that is not, or no longer, the one that others write to.
-_SET_ASIDE = frozenset({"READONLY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN"})
+_SET_ASIDE = frozenset({"READONLY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "MOVED", "ASK", "CROSSSLOT"})
 
 # At the beginning, after the name of a pipeline's command, or within a script's error on Redis 6.2.
 _CODE = re.compile(rf"(?:^|caused error: |: -)({'|'.join(_FAULTS)})\b")

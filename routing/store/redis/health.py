@@ -118,7 +118,8 @@ def judge(facts: ServerFacts) -> list[HealthFinding]:
         _memory,
         _clock,
     )
-    return [check(facts) for check in checks]
+    found = [check(facts) for check in checks]
+    return [*found, _cluster()] if _number(_info(facts).get("cluster_enabled")) else found
 
 
 def _unknown() -> HealthFinding:
@@ -238,6 +239,15 @@ def _memory(facts: ServerFacts) -> HealthFinding:
         status=Status.PROBLEM if share >= MEMORY_PROBLEM_SHARE else Status.WARNING,
         message=f"{message}; when it is full, nothing can be enqueued",
         remedy="raise maxmemory, or shorten the retention of finished jobs",
+    )
+
+
+def _cluster() -> HealthFinding:
+    return HealthFinding(
+        check="redis-cluster",
+        status=Status.WARNING,
+        message="the server is a node of a cluster: the fleet lives on it alone, and follows no failover",
+        remedy="use one server or Sentinel, where this node may be lost; a cluster spreads fleets, not one",
     )
 
 
