@@ -31,7 +31,7 @@ lint: $(VENV)/.developed  ## style and types
 	$(BIN)/mypy
 
 # The suites start hundreds of processes: none compiles anew what another has compiled.
-test test-real chaos bench bench-quick demo: export PYTHONDONTWRITEBYTECODE =
+test test-real chaos soak bench bench-quick demo: export PYTHONDONTWRITEBYTECODE =
 
 # Its tests wait more than they compute, so three times as many run at once as the smallest machine has cores.
 test: $(VENV)/.developed  ## all that is quick and needs nothing but Python, git and make
@@ -43,6 +43,9 @@ test-real: $(VENV)/.developed  ## long stories, and suites that need programs of
 
 chaos: $(VENV)/.developed  ## a real fleet under faults; ARGS='--seed 1 --jobs 2000 --workers 5 --seconds 120 --report …'
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+soak: $(VENV)/.developed  ## a fleet at work for long: does anything grow? ARGS='--minutes 30 --report … --plots …'
+	$(BIN)/python -m tests.soak $(ARGS)
 
 $(VENV)/.benched: $(VENV)/.developed
 	$(PIP) install -c constraints.txt -e '.[bench]'

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
 
@@ -32,14 +33,19 @@ class MeasuredFleet:
 
 
 @contextmanager
-def measured_fleet() -> Iterator[MeasuredFleet]:
-    """A server with one template; both end with the block."""
+def measured_fleet(**settings: Any) -> Iterator[MeasuredFleet]:
+    """A server with one template; both end with the block. `settings` are parts that are not the default.
+
+    They are not checked as those of people are: days do not fit into a benchmark.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         # Over TCP, as the processes of a fleet reach their server.
         options = ServerOptions(transport="tcp", appendfsync="everysec")
         with PrivateServer(folder / "redis", options=options) as server:
-            parts = compose(Settings(redis_url=server.url), generator=random.Random(1))
+            parts = compose(
+                Settings(redis_url=server.url).model_copy(update=settings), generator=random.Random(1)
+            )
             parts.templates.add(TEMPLATE, Snapshot(command="true"))
             yield MeasuredFleet(folder=folder, url=server.url, coalmine=parts)
             parts.redis.close()

@@ -32,7 +32,7 @@ def rows(*, quick: bool) -> list[Row]:
     """Each command on a fleet with one template, then the processes of a fleet."""
     runs = 3 if quick else 15
     with measured_fleet() as site:
-        environment = _environment(site)
+        environment = environment_of(site)
         peer = _least(PEER, environment, runs)
         found = [
             row(
@@ -56,7 +56,7 @@ def rows(*, quick: bool) -> list[Row]:
     return found
 
 
-def _environment(site: MeasuredFleet) -> Mapping[str, str]:
+def environment_of(site: MeasuredFleet) -> Mapping[str, str]:
     """Nothing of the machine's settings, and this fleet."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
     return kept | {"COALMINE_REDIS_URL": site.url}
@@ -64,10 +64,11 @@ def _environment(site: MeasuredFleet) -> Mapping[str, str]:
 
 def _least(arguments: Sequence[str], environment: Mapping[str, str], runs: int) -> float:
     """The least CPU of some runs of Python with these arguments, in seconds."""
-    return min(_cpu(arguments, environment) for _ in range(runs))
+    return min(cpu_of(arguments, environment) for _ in range(runs))
 
 
-def _cpu(arguments: Sequence[str], environment: Mapping[str, str]) -> float:
+def cpu_of(arguments: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Seconds of processor of one run of Python with these arguments."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

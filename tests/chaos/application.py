@@ -4,7 +4,8 @@ Three things differ. Jobs of two templates are worked by a runner that does noth
 the product's own. Steps that must exclude each other are recorded, see `history`. And what no test can do to
 a machine is done to the process: a clock that is wrong, a disk that is full, a guard that is missing.
 
-The environment says which: CHAOS_FOLDER, CHAOS_CLOCK (seconds), CHAOS_MUTATION, CHAOS_LONG_SHARE.
+The environment says which: CHAOS_FOLDER, CHAOS_CLOCK (seconds), CHAOS_MUTATION, CHAOS_LONG_SHARE,
+CHAOS_KEPT (seconds for which what has ended is kept).
 """
 
 import errno
@@ -35,6 +36,7 @@ from tests.chaos.work import (
     NO_OP_PAIRS,
     NO_OP_SECONDS,
     SKILLS,
+    kept_for,
 )
 
 folder = Path(os.environ["CHAOS_FOLDER"])
@@ -105,6 +107,8 @@ def _set_clock(seconds: float) -> None:
                 setattr(module, name, wrong)
 
 
+if seconds := float(os.environ.get("CHAOS_KEPT", "0")):
+    fleet.settings = kept_for(fleet.settings, seconds)
 fleet.worker = _worker
 runner.open_worktree = _full_disk(runner.open_worktree)  # type: ignore[attr-defined]
 if mutation := os.environ.get("CHAOS_MUTATION"):

@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from routing.embedded.private_server import PrivateServer, ServerOptions
 from tasks.composition.composition import Coalmine, compose
+from tests.chaos.work import kept_for
 from tests.fleets.forked_celery import ForkedCelery
 from tests.fleets.worker_fleet import settings_from
 from tests.repositories import new_repository
@@ -60,7 +61,9 @@ class Downtime:
 class ChaosFleet:
     """Processes on one server in one folder. Threads may call it; each process has one owner at a time."""
 
-    def __init__(self, folder: Path, size: FleetSize, *, mutation: str = "") -> None:
+    def __init__(
+        self, folder: Path, size: FleetSize, *, mutation: str = "", kept_seconds: float = 0.0
+    ) -> None:
         self.folder, self.size = folder, size
         for name in ("history", "issues", "locks", "logs"):
             (folder / name).mkdir(parents=True)
@@ -68,8 +71,11 @@ class ChaosFleet:
         self.server.start()
         self.url = self.server.url  # the same after each restart
         self.repository = new_repository(folder, bare=True)
-        self.variables = self._variables(mutation)
-        self.parts: Coalmine = compose(settings_from(self.variables), generator=random.Random(1))
+        self.variables = self._variables(mutation) | {"CHAOS_KEPT": str(kept_seconds)}
+        settings = settings_from(self.variables)
+        if kept_seconds:
+            settings = kept_for(settings, kept_seconds)
+        self.parts: Coalmine = compose(settings, generator=random.Random(1))
         self.processes: dict[str, ForkedCelery | subprocess.Popen[bytes]] = {}
         self.downtimes: list[Downtime] = []
         self.losses: list[tuple[str, float]] = []  # workers that were killed or frozen, and when

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from routing.templates.version import Snapshot
+from tasks.settings.settings import Settings
 
 #: The templates whose jobs are worked without a process: by draws, and in pairs.
 NO_OP, NO_OP_PAIRS = "no-op", "no-op-pairs"
@@ -25,6 +26,18 @@ DISK_FULL = "disk-full"
 
 #: A file that makes the CI of the forge slow.
 FORGE_SLOW = "forge-slow"
+
+
+def kept_for(settings: Settings, seconds: float) -> Settings:
+    """Settings by which what has ended is kept for seconds, where a person may set a day at the least."""
+    days = seconds / 86_400
+    backlog = settings.issues.backlog.model_copy(update={"retention_days": days})
+    return settings.model_copy(
+        update={
+            "job": settings.job.model_copy(update={"retention_days": days}),
+            "issues": settings.issues.model_copy(update={"backlog": backlog}),
+        }
+    )
 
 
 def no_op(prompt: str) -> Snapshot:
