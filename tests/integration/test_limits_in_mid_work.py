@@ -19,6 +19,7 @@ from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.process import run_turn
 from tasks.agents.turn.result import TurnResult
 from tasks.agents.turn.stop_signal import StopSignal
+from tasks.agents.turn.tally import FLUSH_SECONDS
 from tests.programs.agent_programs import AgentBench
 
 #: What each program writes to standard error of a request that it will make again.
@@ -66,7 +67,7 @@ def turn_of(
     environment = {**turn.environment, "PATH": f"{folder}:{Path(sys.executable).parent}:/usr/bin:/bin"}
     fields = {name: getattr(turn, name) for name in type(turn).__slots__} | {"environment": environment}
     return run_turn(
-        runtime_for(RuntimeSpec(runtime=runtime)), type(turn)(**fields),
+        runtime_for(RuntimeSpec(runtime=runtime, command=str(program))), type(turn)(**fields),
         stop=StopSignal(), table=ProcessTable(), limits=LIMITS,
         on_event=hear, wall_clock=lambda: clock[-1],
     )  # fmt: skip
@@ -89,7 +90,7 @@ def test_a_limit_that_was_overcome_does_not_end_a_later_failure(
 ) -> None:
     """Asked again with success, worked on, and failed: the account serves."""
     lines = [says(RETRIES[runtime], stderr=True), says(json.dumps(TOOLS[runtime]))]
-    result = turn_of(tmp_path, runtime, lines, end=end)
+    result = turn_of(tmp_path, runtime, lines, end=end, pause=FLUSH_SECONDS + 1.0)
     assert (result.ended_by, result.clean, result.acted) == (FAILS[end], False, True)
     assert result.limit is None
     assert RETRIES[runtime] in result.output_tail, "people can read of it all the same"
@@ -100,6 +101,35 @@ def test_a_limit_that_comes_last_ends_the_turn(tmp_path: Path, runtime: str) -> 
     """Whatever was done before it."""
     lines = [says(json.dumps(TOOLS[runtime])), says(RETRIES[runtime], stderr=True)]
     assert limit_of(turn_of(tmp_path, runtime, lines)) is LimitKind.RATE
+
+
+#: Prints as most programs do that are not told otherwise: standard output is written when there is enough of
+#: it, or at the end; standard error at once.
+BUFFERED = """\
+import sys
+for line in {output!r}:
+    print(line)
+print({error!r}, file=sys.stderr, flush=True)
+sys.exit(1)
+"""
+
+#: What such a program says of its work, and of the limit that ends it.
+SPEAKS = {
+    **{name: ([json.dumps(TOOLS[name])], line) for name, line in RETRIES.items()},
+    "command": ([f"step {number} is done" for number in range(9)], "error: usage limit reached"),
+}
+
+
+@pytest.mark.parametrize("runtime", SPEAKS)
+def test_work_that_a_program_prints_as_it_exits_was_done_before(tmp_path: Path, runtime: str) -> None:
+    """Its words are read first, and end the turn all the same: it went on with nothing."""
+    output, error = SPEAKS[runtime]
+    script = tmp_path / "buffered.py"
+    script.write_text(BUFFERED.format(output=output, error=error))
+    end = f"exec {shlex.quote(sys.executable)} {script}"
+    result = turn_of(tmp_path, runtime, [], end=end)
+    assert result.exit_code == 1
+    assert limit_of(result) in {LimitKind.RATE, LimitKind.USAGE}, result.output_tail
 
 
 def test_the_time_of_a_limit_counts_from_when_it_was_said(tmp_path: Path) -> None:

@@ -58,6 +58,14 @@ OF_THE_MACHINE = {
     ),
 }
 
+#: What another agent of this machine has for itself while it runs.
+OF_ANOTHER_AGENT = {
+    "its environment": "cat /proc/[0-9]*/environ | tr '\\0' '\\n' | grep -q '^THE_KEY=' && echo reached",
+    "its home": 'cat "{work}/.coalmine/own/{other}/1/home/login" && echo reached',
+    "its sessions": 'cat "{work}/.coalmine/sessions/{other}/login" && echo reached',
+    "its tree": 'cat "{tree}/ready" && echo reached',
+}
+
 WRITES = {
     "the system": "touch /usr/bin/mine && echo reached",
     "the root": "touch /mine && echo reached",

@@ -40,6 +40,7 @@ class SandboxBench:
     kind: SandboxKind = SandboxKind.BUBBLEWRAP  # what confines, unless a run says otherwise
     sandboxes: AgentSandboxes = field(default_factory=AgentSandboxes)
     environment: Mapping[str, str] = field(default_factory=dict)
+    job: str = JOB  # whose agents these are
 
     @property
     def work_dir(self) -> Path:
@@ -70,7 +71,7 @@ class SandboxBench:
             command="sh ./agent.sh", sandbox=kind, profile=SandboxProfile.model_validate(profile)
         )
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), **self.environment}
-        files = self.work_dir / ".coalmine" / "turns" / JOB / "1"
+        files = self.work_dir / ".coalmine" / "turns" / self.job / "1"
         turn = TurnInput(
             prompt="Do it.",
             worktree=tree.resolve(),
@@ -80,7 +81,7 @@ class SandboxBench:
         )
         made = self.sandboxes.sandbox(
             SandboxTurn(
-                work_dir=self.work_dir, job_id=JOB, fence=1, agent="", spec=spec,
+                work_dir=self.work_dir, job_id=self.job, fence=1, agent="", spec=spec,
                 prompt_file=turn.prompt_file, tree=turn.worktree, borrowed=borrowed, environment=environment,
                 worker=os.environ,
             )

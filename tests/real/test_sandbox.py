@@ -29,7 +29,15 @@ from tasks.agents.repository.worktree import Worktree, open_worktree
 from tasks.agents.sandbox.turn_sandbox import AgentSandboxes
 from tasks.agents.turn.limits import TurnLimits
 from tasks.agents.turn.stop_signal import StopReason, StopSignal
-from tests.real.sandbox_attacks import CONNECT, HARMLESS, OF_THE_MACHINE, READS, WRITES, is_open
+from tests.real.sandbox_attacks import (
+    CONNECT,
+    HARMLESS,
+    OF_ANOTHER_AGENT,
+    OF_THE_MACHINE,
+    READS,
+    WRITES,
+    is_open,
+)
 from tests.real.sandbox_bench import JOB, SandboxBench, long_sleep, sleepers, stand_in_engine
 from tests.repositories import TemporaryRepository, new_repository
 from tests.waiting import wait_until
@@ -98,6 +106,32 @@ def test_what_the_machine_shares_is_not_shared(bench: SandboxBench, what: str) -
         os.close(terminal)
     assert "reached" in without, f"the probe itself is broken: {without}"
     assert "reached" not in within, within
+
+
+#: Has a secret in its environment, a login in its home and in its sessions, and runs until it is told to end.
+OTHER = """
+    for folder in ~ "$COALMINE_SESSIONS"; do echo own > $folder/login; done
+    touch ready; until test -e over; do sleep 0.05; done
+"""
+
+
+def test_the_secrets_of_another_agent_are_out_of_reach(bench: SandboxBench) -> None:
+    """Of one that runs on the same machine at that time, in a sandbox of its own: by whatever way."""
+    tree = bench.folder / "others"
+    other = replace(bench, job="fedcba9876543210", environment={"THE_KEY": "s3cr3t"})
+    running = threading.Thread(target=partial(other.run, OTHER, tree=tree))
+    running.start()
+    try:
+        wait_until((tree / "ready").exists, description="the other agent runs", timeout=30)
+        for what, attack in OF_ANOTHER_AGENT.items():
+            line = attack.format(work=bench.work_dir, other=other.job, tree=tree)
+            without = bench.run(f"({line}) 2>/dev/null; true", sandbox=SandboxKind.NONE).output_tail
+            within = bench.run(f"({line}) 2>/dev/null; true").output_tail
+            assert "reached" in without, f"the probe itself is broken: {what}"
+            assert "reached" not in within, what
+    finally:
+        (tree / "over").touch()
+        running.join()
 
 
 @pytest.mark.parametrize("what", WRITES)
@@ -313,6 +347,7 @@ def tree(bench: SandboxBench, shop: TemporaryRepository) -> Worktree:
 #: What agents have left in trees to have the worker's git do something for them.
 TRICKS = {
     "a pipe in place of the repository": "rm -rf .git; mkfifo .git",
+    "a pipe in place of the tree": "cd ..; mv {tree} away; mkfifo {tree}",
     "a program in the settings": 'git config core.fsmonitor "touch {mark}; false"; echo 1 > a; git add a',
     "an embedded repository with a program": (
         "git init -q sub; cd sub; echo x > f; git add f; git commit -qm s; "
@@ -329,7 +364,7 @@ def test_tricks_with_a_tree_reach_nothing_on_the_host(
 ) -> None:
     """The repository works inside, the worker takes over what is work, and nothing of the agent's is run."""
     mark = bench.folder / "mark"
-    line = TRICKS[trick].format(mark=mark, secret=bench.home / ".ssh" / "id")
+    line = TRICKS[trick].format(mark=mark, secret=bench.home / ".ssh" / "id", tree=tree.path)
     result = bench.run(f"git log -1 >/dev/null && echo works; {line}", tree=tree.path, borrowed=tree.borrowed)
     assert "works" in result.output_tail
     tree.push()

@@ -23,7 +23,7 @@ from tasks.agents.runtimes.agent_event import (
 from tasks.agents.runtimes.registry import runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tasks.agents.turn.limits import LimitTimer
-from tasks.agents.turn.tally import TurnTally
+from tasks.agents.turn.tally import FLUSH_SECONDS, TurnTally
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.recordings.agent_recording import AgentRecording
 
@@ -318,6 +318,21 @@ def test_a_limit_that_was_overcome_is_none() -> None:
     for event in [*made.parse_error(failed), *made.parse(json.dumps(tool))]:
         tally.add(event)
     assert account_limit(tally.seen(), made.limit_words, clean=False, now=NOW, zone=UTC) is None
+
+
+@pytest.mark.parametrize(("before", "is_met"), [(FLUSH_SECONDS, True), (FLUSH_SECONDS + 0.1, False)])
+def test_order_of_two_streams_says_nothing_of_the_last_moments(before: float, *, is_met: bool) -> None:
+    """A program that keeps its output until it exits seems to go on after the words that it ended with."""
+    made, clock = runtime_for(RuntimeSpec(runtime="gemini")), [NOW - before]
+    tally = TurnTally(clock=lambda: clock[-1])
+    tally.add_error("You have exhausted your daily quota")
+    clock.append(NOW)
+    for event in made.parse(json.dumps({"type": "tool_use", "tool_name": "shell", "parameters": {}})):
+        tally.add(event)
+    for failed_at, met_then in ((NOW, is_met), (None, False)):
+        seen = tally.seen(failed_at=failed_at)
+        found = account_limit(seen, made.limit_words, clean=False, now=NOW, zone=UTC)
+        assert (found is not None) == met_then
 
 
 def test_an_error_without_a_status_does_not_hide_one_that_has_it() -> None:

@@ -5,7 +5,7 @@ import pytest
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import HindranceKind
 from routing.sandbox.bubblewrap_here import Bubblewrap, find_bubblewrap
-from routing.sandbox.profile import SandboxKind, SandboxProfile
+from routing.sandbox.profile import Injection, SandboxKind, SandboxProfile
 from tasks.agents.faults import before_turn
 from tasks.agents.runtimes.runtime import RuntimeRefusedError, RuntimeSpec
 from tasks.agents.sandbox.choice import SandboxMissingError, choose
@@ -43,6 +43,19 @@ def test_a_version_runs_in_what_it_asks_for_or_not_at_all(
         return
     with pytest.raises(used):
         choose(spec, required=required, bubblewrap=here)
+
+
+@pytest.mark.parametrize(("wanted", "refused"), [(NONE, RuntimeRefusedError), (AUTO, SandboxMissingError)])
+def test_a_version_whose_secret_is_added_outside_never_runs_without(
+    wanted: SandboxKind, refused: type[Exception]
+) -> None:
+    """Its agent would have no key, and work with whatever login it finds in the home."""
+    injected = Injection.model_validate(
+        {"host": "api.anthropic.com", "header": "x-api-key", "secret": "ANTHROPIC_API_KEY"}
+    )
+    spec = RuntimeSpec(sandbox=wanted, profile=SandboxProfile(inject=(injected,)))
+    with pytest.raises(refused, match="secret added outside"):
+        choose(spec, required=NONE, bubblewrap=FAILS)
 
 
 def test_running_without_is_reported() -> None:
@@ -105,6 +118,23 @@ def test_a_login_is_given_unless_the_version_names_a_key_of_its_program(
 ) -> None:
     """A secret that is for something else leaves the agent its way to a model."""
     assert needs_login(RuntimeSpec(runtime=runtime, secrets=secrets)) is needed
+
+
+@pytest.mark.parametrize(
+    ("injected", "needed"),
+    [
+        ({"host": "api.anthropic.com", "secret": "OUR_KEY"}, False),
+        ({"host": "models.example.com", "secret": "ANTHROPIC_API_KEY"}, False),
+        ({"host": "models.example.com", "secret": "OUR_KEY", "variable": "ANTHROPIC_BASE_URL"}, False),
+        ({"host": "pypi.example.com", "secret": "INDEX_TOKEN", "variable": "PIP_INDEX_URL"}, True),
+    ],
+)
+def test_a_login_is_given_unless_the_key_of_its_model_is_injected(
+    injected: dict[str, str], *, needed: bool
+) -> None:
+    """By its name, by its host, or by where programs look for that; the token of an index is none."""
+    profile = SandboxProfile.model_validate({"inject": [{"header": "authorization", **injected}]})
+    assert needs_login(RuntimeSpec(runtime="claude", profile=profile)) is needed
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ class Heard(Protocol):
 
     @property
     def last_errors(self) -> Sequence[Said]:
-        """The end of standard error since the agent last did or said something, by lines."""
+        """The end of standard error, by lines, since the agent last did or said something."""
 
     @property
     def last_words(self) -> Sequence[Said]:
@@ -225,11 +225,11 @@ def _by_words(heard: Heard, words: LimitWords) -> AccountLimit | None:
         if text and (kind := words.kind(text)):
             is_alone = not words.is_own_voice
             return AccountLimit(kind=kind, words=text, is_wide=_is_wide(kind), in_words_alone=is_alone)
-    printed = heard.last_errors if words.is_own_voice else heard.last_words
-    lines = [line for line in _lines(printed, words) if not _FRAME.match(line.text)]
-    for line in reversed(lines[-_LAST_LINES:]):
-        if kind := words.kind(line.text):
-            return AccountLimit(kind=kind, words=line.text, is_wide=_is_wide(kind), in_words_alone=True)
+    for printed in (heard.last_errors,) if words.is_own_voice else (heard.last_words, heard.last_errors):
+        lines = [line for line in _lines(printed, words) if not _FRAME.match(line.text)]
+        for line in reversed(lines[-_LAST_LINES:]):
+            if kind := words.kind(line.text):
+                return AccountLimit(kind=kind, words=line.text, is_wide=_is_wide(kind), in_words_alone=True)
     return None
 
 

@@ -90,6 +90,12 @@ def address_of(injection: Injection) -> tuple[str, int]:
     return host, int(port) if port else (443 if injection.tls else 80)
 
 
+def is_of_model(injection: Injection) -> bool:
+    """Whether it is a way to a model: by its host, or by the variable in which programs look for one."""
+    host, _ = address_of(injection)
+    return host in {*OF_MODELS, *_BASES} or injection.variable in {name for name, _ in _BASES.values()}
+
+
 def variables_of(injections: Iterable[Injection], ports: Iterable[int]) -> dict[str, str]:
     """The variables by which an agent finds its injections, each at a port of its loopback; no secrets."""
     said: dict[str, str] = {}

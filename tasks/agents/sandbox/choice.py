@@ -35,8 +35,9 @@ def choose(
 ) -> SandboxChoice:  # fmt: skip
     """Decide, or raise.
 
-    RuntimeRefusedError: the version asks for less than the settings require, or names no image for its
-    container. SandboxMissingError: what it asks for, or what is required of it, does not work here.
+    RuntimeRefusedError: the version asks for less than the settings, or its own injected secrets, require, or
+    names no image for its container. SandboxMissingError: what it asks for, or what is required of it, does
+    not work here.
     `as_other_user`: agents change their user, which a sandbox does not let them do.
     """
     wanted = spec.sandbox
@@ -45,6 +46,12 @@ def choose(
         return _refused(wanted, required)
     if wanted is SandboxKind.CONTAINER and spec.profile.image is None:
         message = "the version runs in a container and names no image; propose it with `image` in its profile"
+        raise RuntimeRefusedError(message)
+    if wanted is SandboxKind.NONE and spec.profile.inject:  # its agent would run on another credential
+        message = (
+            "the version has a secret added outside of its sandbox, and runs in none; propose it with the "
+            "sandbox bubblewrap, or name the secret in `secrets`"
+        )
         raise RuntimeRefusedError(message)
     if wanted is SandboxKind.NONE:
         return SandboxChoice(kind=SandboxKind.NONE, note="")

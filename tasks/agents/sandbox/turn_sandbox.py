@@ -23,7 +23,7 @@ from routing.sandbox.mount import Confinement, Mount, MountKind, ProcessLimits
 from routing.sandbox.profile import NetworkMode, SandboxKind, SandboxProfile
 from routing.sandbox.sandbox import TEMPORARY, BubblewrapSandbox, Sandbox
 from tasks.agents.environment import injected_values, secret_values
-from tasks.agents.proxy.hosts import HostRules, variables_of
+from tasks.agents.proxy.hosts import HostRules, is_of_model, variables_of
 from tasks.agents.proxy.network_proxy import NetworkGate, NetworkProxy
 from tasks.agents.redaction import Redactor
 from tasks.agents.runtimes.registry import PROGRAMS, runtime_for
@@ -193,11 +193,12 @@ def _names(pattern: str, host: str) -> bool:
 def needs_login(spec: RuntimeSpec) -> bool:
     """Whether the program's own login is the agent's way to a model: a version that names a key has its own.
 
-    Secrets that are for something else, such as a package index, change nothing.
+    Secrets that are for something else, such as a package index, change nothing, injected or not.
     """
     program = PROGRAMS.get(spec.runtime)
     keys = program.keys if program is not None else ()
-    return not spec.profile.inject and not set(keys) & set(spec.secrets)
+    named = {*spec.secrets, *(one.secret for one in spec.profile.inject)}
+    return not named & set(keys) and not any(is_of_model(one) for one in spec.profile.inject)
 
 
 def _of_profile(paths: Iterable[str], kind: MountKind, home: str) -> list[Mount]:

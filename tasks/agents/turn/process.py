@@ -175,6 +175,7 @@ class _ProcessTurn:
         )  # fmt: skip
         self._judged: Seen | None = None  # what it had said when it was ended after its result
         self._heard_bytes = 0  # as of the last look for signs of life
+        self._exited_at: float | None = None  # by itself, by the wall clock
 
     def watch(self, stop: StopSignal) -> Ending:
         """Move bytes until the agent exits or has to be ended; says which. Raises what `on_event` raised."""
@@ -182,6 +183,7 @@ class _ProcessTurn:
             if self._runtime_fault:
                 return Ending.PARSER_ERROR
             if self.child.has_exited():
+                self._exited_at = self._wall_clock()
                 return Ending.RESULT
             if (ending := self._overdue(stop)) is not None:
                 return ending
@@ -210,9 +212,9 @@ class _ProcessTurn:
         """Sum up. Raises what `on_event` raised meanwhile."""
         if self._failure is not None:
             raise self._failure
-        seen = self._tally.seen()
         by_itself = ended_by is Ending.RESULT and self._judged is None
         exit_code = self._ended.exit_code if by_itself else None
+        seen = self._tally.seen(failed_at=self._exited_at if exit_code else None)
         clean = ended_by is Ending.RESULT and self._is_clean(exit_code, self._judged or seen)
         limit = self._limit_met(seen, ended_by, clean=clean)
         clean = clean and limit is None
@@ -338,7 +340,7 @@ class _ProcessTurn:
         text = self._logged(line, stderr=True)
         self._tally.add_error(text)
         if text and line.ends:
-            self._hear(lambda: self._runtime.parse_error(text))
+            self._hear(lambda: self._runtime.parse_error(text), stderr=True)
 
     def _logged(self, line: OutputLine, *, stderr: bool) -> str:
         """Write a line to the log, and return what a terminal would show of it; both without secrets."""
@@ -359,12 +361,12 @@ class _ProcessTurn:
         except Exception as error:  # noqa: BLE001  # raised again when the agent's processes have been ended
             self._failure = error
 
-    def _hear(self, read: Callable[[], Sequence[AgentEvent]]) -> None:
+    def _hear(self, read: Callable[[], Sequence[AgentEvent]], *, stderr: bool = False) -> None:
         """Take what is read from a line."""
-        for event in self._events(read):
+        for event in self._events(read, stderr=stderr):
             self._deliver(event)
 
-    def _events(self, read: Callable[[], Sequence[AgentEvent]]) -> list[AgentEvent]:
+    def _events(self, read: Callable[[], Sequence[AgentEvent]], *, stderr: bool) -> list[AgentEvent]:
         """Read a line and count its events. A runtime that raised once is not called again."""
         if self._runtime_fault:
             return []
@@ -372,7 +374,7 @@ class _ProcessTurn:
             # Once more without secrets: JSON can spell a letter of one, or a control character, as an escape.
             events = [self._without_secrets(event) for event in read()]
             for event in events:
-                self._tally.add(event)
+                self._tally.add(event, stderr=stderr)
                 self._result_timer.hear(event, self._clock())
                 is_limit = says_limit(event, self._runtime.limit_words)
                 self._limit_timer.hear(event, self._clock(), is_limit=is_limit)

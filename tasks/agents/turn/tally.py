@@ -31,6 +31,10 @@ from tasks.agents.runtimes.runtime import Seen
 TAIL_CHARACTERS = 4096
 ERROR_CHARACTERS = 4096
 
+#: Seconds before the end of a program in which it may print what it did long before: many keep their standard
+#: output in memory until they exit, and write standard error at once.
+FLUSH_SECONDS = 2.0
+
 
 class OutputTail:
     """Keeps the last characters of what it is given, for people who ask how a job ended."""
@@ -93,6 +97,9 @@ class TurnTally:
     result_at: float = 0.0
     tools: int = 0
     errors: OutputTail = field(default_factory=_errors)  # since the agent last went on
+    _every_error: OutputTail = field(default_factory=_errors)  # since the turn began
+    _failure: ApiErrorEvent | None = None  # the last one of standard error, and when it was heard
+    _failure_at: float = 0.0
     _of_turn: Usage = field(default_factory=Usage)  # by reports of steps, or of this turn so far
     _of_session: Usage = field(default_factory=Usage)  # by the last report of the whole session
 
@@ -103,8 +110,8 @@ class TurnTally:
         usage = self._of_turn.at_least(self._of_session if other else self._of_session.since(self.billed))
         return usage.priced(self.price)
 
-    def add(self, event: AgentEvent) -> None:
-        """Count one event."""
+    def add(self, event: AgentEvent, *, stderr: bool = False) -> None:
+        """Count one event; `stderr`: that is where it stood."""
         self.events += 1
         match event:
             case TextEvent(text=text):
@@ -117,7 +124,7 @@ class TurnTally:
             case ResultEvent():
                 self._add_result(event)
             case ApiErrorEvent():
-                self._add_api_error(event)
+                self._add_api_error(event, stderr=stderr)
             case LimitEvent():
                 self.limit, self.limit_at = event, self.clock()
             case SessionEvent(session_id=session_id):
@@ -130,24 +137,31 @@ class TurnTally:
     def add_error(self, line: str) -> None:
         """Keep a line of standard error."""
         at = self.clock()
-        self.tail.add(line, at=at)
-        self.errors.add(line, at=at)
+        for kept in (self.tail, self.errors, self._every_error):
+            kept.add(line, at=at)
 
-    def seen(self) -> Seen:
-        """Freeze what there is."""
+    def seen(self, *, failed_at: float | None = None) -> Seen:
+        """Freeze what there is.
+
+        `failed_at` is when the program exited by itself with an error. What it wrote to standard error within
+        FLUSH_SECONDS before that counts as its last words, whatever was read after it.
+        """
+        late_from = float("inf") if failed_at is None else failed_at - FLUSH_SECONDS
+        late = tuple(line for line in self._every_error.lines if line.at >= late_from)
+        is_late = self.api_error is None and self._failure_at >= late_from
         return Seen(
             events=self.events,
             malformed=self.malformed,
             result=self.result,
             session_id=self.session_id,
             usage=self.usage,
-            api_error=self.api_error,
+            api_error=self._failure if is_late else self.api_error,
             limit=self.limit,
-            api_error_at=self.api_error_at,
+            api_error_at=self._failure_at if is_late else self.api_error_at,
             limit_at=self.limit_at,
             result_at=self.result_at,
             tools=self.tools,
-            last_errors=self.errors.lines,
+            last_errors=max(self.errors.lines, late, key=len),  # both are the end of the same lines
             last_words=self.tail.lines,
         )
 
@@ -163,8 +177,10 @@ class TurnTally:
         if result.text and not self.tail.ends_with(result.text):  # programs often repeat their last words
             self.tail.add(result.text, at=self.result_at)
 
-    def _add_api_error(self, error: ApiErrorEvent) -> None:
+    def _add_api_error(self, error: ApiErrorEvent, *, stderr: bool) -> None:
         """Keep the last; one that says less, after a failed result, is of a stream that was read late."""
+        if stderr:
+            self._failure, self._failure_at = error, self.clock()
         has_failed = self.result is not None and self.result.is_error
         has_status = self.api_error is not None and self.api_error.status is not None
         if not (has_failed and has_status and error.status is None):
