@@ -16,6 +16,9 @@ from routing.sandbox.mount import Mount, MountKind, read_only
 #: Folders of the system that are shown whole.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
 
+#: Where settings of the system are.
+ETC = "/etc"
+
 #: What of /etc is shown: names, locales, certificates, and how libraries are found. No keys, no tokens.
 OF_ETC = (
     *("alternatives", "bash.bashrc", "ca-certificates", "ca-certificates.conf", "crypto-policies"),
@@ -53,21 +56,25 @@ _MOST_LINKS = 20
 _MOST_PROGRAMS = 2000
 
 
-def system_mounts() -> list[Mount]:
-    """The system, read-only. Links between its folders stay links."""
-    return [*_system()]
+def system_mounts(*, etc: Path | None = None) -> list[Mount]:
+    """The system, read-only. Links between its folders stay links.
+
+    `etc` is a copy of what is shown of /etc: one mount, in place of one for each file and folder there.
+    """
+    folders, files = _system()
+    copied = [] if etc is None else [Mount(kind=MountKind.READ, at=ETC, source=str(etc))]
+    return [*folders, *(copied or files)]
 
 
 @lru_cache(maxsize=1)
-def _system() -> tuple[Mount, ...]:
+def _system() -> tuple[tuple[Mount, ...], tuple[Mount, ...]]:
     folders = [_shown(path) for path in SYSTEM if os.path.lexists(path)]
-    etc = [Path("/etc", name) for name in OF_ETC]
     files = [
         Mount(kind=MountKind.READ, at=str(path), source=os.path.realpath(path))
-        for path in etc
+        for path in (Path(ETC, name) for name in OF_ETC)
         if path.exists() and os.access(path, os.R_OK)
     ]
-    return (*folders, *files)
+    return tuple(folders), tuple(files)
 
 
 def _shown(path: str) -> Mount:

@@ -15,9 +15,9 @@ from routing.process.command import SpawnError
 from routing.process.first_process import FirstProcess
 from routing.sandbox.bubblewrap import bubblewrap_argv
 from routing.sandbox.bubblewrap_here import Bubblewrap
-from routing.sandbox.launcher import launched
-from routing.sandbox.machine_files import program_mounts, system_mounts
-from routing.sandbox.mount import Confinement, LimitBroken, read_only
+from routing.sandbox.launcher import launched, system_limiter
+from routing.sandbox.machine_files import ETC, program_mounts, system_mounts
+from routing.sandbox.mount import Confinement, LimitBroken, Mount, MountKind, read_only
 
 #: Variables that name files which programs of every kind read.
 _FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -96,6 +96,7 @@ class BubblewrapSandbox:
     confined: Confinement
     gate: SandboxGate | None = None  # to the network, where that is not the machine's; None: there is none
     programs: tuple[str, ...] = ()  # files beside the program itself that it runs, by absolute paths
+    etc: Path | None = None  # a copy of what is shown of /etc; None: each part is mounted by itself
 
     def showing(self, files: Iterable[Path], *, sockets: Iterable[Path] = ()) -> Self:
         """See `Sandbox`."""
@@ -122,19 +123,28 @@ class BubblewrapSandbox:
             if Path(inside.get(name, "")).is_absolute() and Path(inside[name]).exists():
                 shown += read_only(Path(inside[name]))
         # The caller's own places count most: a folder of the PATH may be in the work tree.
-        mounts = (*system_mounts(), *shown, *self.confined.mounts)
+        mounts = self._with_system((*shown, *self.confined.mounts))
         channel = self.gate.connect() if self.gate is not None else None
         ports = self.gate.ports if self.gate is not None else ()
         filter_at = self.bubblewrap.filter_at(may_nest=self.confined.may_nest)
         first = FirstProcess()
         line = bubblewrap_argv(
             self.bubblewrap.program, replace(self.confined, mounts=mounts),
-            launched(argv, limits=self.confined.limits, ports=ports, channel=channel),
+            launched(
+                argv, limits=self.confined.limits, ports=ports, channel=channel, limiter=system_limiter()
+            ),
             cwd=str(cwd), blocks_nesting=self.bubblewrap.blocks_nesting, filter_at=filter_at,
             says_at=first.says,
         )  # fmt: skip
         given = tuple(one for one in (channel, filter_at) if one is not None)
         return SandboxCommand(argv=line, environment=inside, descriptors=given, first_process=first)
+
+    def _with_system(self, mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+        """These after the system's; a copy of /etc is read-only, and so takes no places that it has not."""
+        below = [mount for mount in mounts if _is_within(mount.at, (ETC,))]
+        held = [mount for mount in below if self.etc is not None and _is_in_copy(mount, self.etc)]
+        etc = self.etc if len(held) == len(below) else None
+        return (*system_mounts(etc=etc), *(mount for mount in mounts if etc is None or mount not in held))
 
     def broken_limit(self) -> LimitBroken | None:
         """None: its processes are those of this machine, where they are looked at."""
@@ -144,6 +154,12 @@ class BubblewrapSandbox:
         """The program has ended: nothing of it goes on outside."""
         if self.gate is not None:
             self.gate.close()
+
+
+def _is_in_copy(mount: Mount, etc: Path) -> bool:
+    """Whether a copy of /etc has what a mount there would show."""
+    copied = etc / Path(mount.at).relative_to(ETC)
+    return mount.kind is MountKind.READ and mount.source.startswith(f"{ETC}/") and copied.exists()
 
 
 def _is_within(place: str, folders: Iterable[str]) -> bool:

@@ -31,7 +31,7 @@ from tasks.agents.pairs.sealed_repository import CASE_SECONDS, sweep_case_places
 from tasks.agents.repository.hand_out import sweep_worktrees
 from tasks.agents.repository.mirror_packs import repack_mirrors
 from tasks.agents.runner import AgentRunner, RunnerRules
-from tasks.agents.sandbox.turn_folders import sweep_session_folders
+from tasks.agents.sandbox.turn_folders import sweep_unused_folders
 from tasks.agents.sandbox.turn_sandbox import AgentSandboxes
 from tasks.agents.supervision.orphans import end_ownerless_turns
 from tasks.agents.supervision.retirement import Retirements
@@ -348,7 +348,7 @@ class Worker:
             return []
         agent = self.coalmine.settings.agent
         sweep_case_places(agent.work_dir, before=time.time() - CASE_SECONDS)
-        sweep_session_folders(agent.work_dir, unused_seconds=self.coalmine.settings.retention_seconds)
+        sweep_unused_folders(agent.work_dir, unused_seconds=self.coalmine.settings.retention_seconds)
         return sweep_worktrees(agent.work_dir, is_wanted=self._wants(agent.keep_failed_days * 86_400))
 
     def _wants(self, kept_seconds: float) -> Callable[[str], bool]:

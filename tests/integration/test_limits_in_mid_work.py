@@ -103,8 +103,8 @@ def test_a_limit_that_comes_last_ends_the_turn(tmp_path: Path, runtime: str) -> 
     assert limit_of(turn_of(tmp_path, runtime, lines)) is LimitKind.RATE
 
 
-#: Prints as most programs do that are not told otherwise: standard output is written when there is enough of
-#: it, or at the end; standard error at once.
+#: Prints as most programs do by themselves: standard output is written when there is enough of it, or at the
+#: end; standard error at once.
 BUFFERED = """\
 import sys
 for line in {output!r}:

@@ -108,7 +108,7 @@ def test_what_the_machine_shares_is_not_shared(bench: SandboxBench, what: str) -
     assert "reached" not in within, within
 
 
-#: Has a secret in its environment, a login in its home and in its sessions, and runs until it is told to end.
+#: Has a secret in its environment, a login in its home and in its sessions, and runs until a file is there.
 OTHER = """
     for folder in ~ "$COALMINE_SESSIONS"; do echo own > $folder/login; done
     touch ready; until test -e over; do sleep 0.05; done

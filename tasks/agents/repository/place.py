@@ -128,6 +128,11 @@ def session_files_of(work_dir: Path, job_id: str, agent: str = "") -> Path:
     return work_dir / _OURS / "sessions" / (f"agent-{agent}" if agent else checked_job_id(job_id))
 
 
+def etc_copies_of(work_dir: Path) -> Path:
+    """Return the folder for copies of what sandboxes are shown of /etc."""
+    return work_dir / _OURS / "etc"
+
+
 def shadow_ref(branch: str) -> str:
     """The reference under which a shadow's work is kept, by the branch that it would have."""
     return f"{SHADOW_REFS}{branch.rpartition('/')[2]}"

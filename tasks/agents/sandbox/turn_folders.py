@@ -20,7 +20,8 @@ import structlog
 
 from routing.folder_removal import remove_all
 from routing.process.command import SpawnError
-from tasks.agents.repository.place import own_files, session_files_of
+from routing.sandbox.etc_copies import sweep_etc_copies
+from tasks.agents.repository.place import etc_copies_of, own_files, session_files_of
 from tasks.agents.runtimes.runtime import SessionFiles
 
 #: The largest file that is copied into a folder of sessions, in bytes.
@@ -124,9 +125,13 @@ def remove_turn_folders(
     remove_all(own_files(work_dir, job_id, fence))
 
 
-def sweep_session_folders(work_dir: Path, *, unused_seconds: float, now: float | None = None) -> list[str]:
-    """Remove the sessions of agents of several jobs that had no turn for so long; returns their names."""
+def sweep_unused_folders(work_dir: Path, *, unused_seconds: float, now: float | None = None) -> list[str]:
+    """Remove what no turn has used for so long: sessions of agents of several jobs, and copies of /etc.
+
+    Returns the names of these agents.
+    """
     now = time.time() if now is None else now
+    sweep_etc_copies(etc_copies_of(work_dir), unused_seconds=unused_seconds, now=now)
     swept = []
     for folder in session_files_of(work_dir, "0" * 16, "x").parent.glob("agent-*"):
         with suppress(OSError):

@@ -18,6 +18,7 @@ from routing.process.command import SpawnError
 from routing.sandbox.bubblewrap_here import Bubblewrap, find_bubblewrap
 from routing.sandbox.containers.container_sandbox import ContainerSandbox
 from routing.sandbox.containers.engine import ContainerEngine, find_engine
+from routing.sandbox.etc_copies import EtcCopies
 from routing.sandbox.machine_files import named_files
 from routing.sandbox.mount import Confinement, Mount, MountKind, ProcessLimits
 from routing.sandbox.profile import NetworkMode, SandboxKind, SandboxProfile
@@ -26,6 +27,7 @@ from tasks.agents.environment import injected_values, secret_values
 from tasks.agents.proxy.hosts import HostRules, is_of_model, variables_of
 from tasks.agents.proxy.network_proxy import NetworkGate, NetworkProxy
 from tasks.agents.redaction import Redactor
+from tasks.agents.repository.place import etc_copies_of
 from tasks.agents.runtimes.registry import PROGRAMS, runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tasks.agents.sandbox.choice import NO_ENGINE, SandboxChoice, SandboxMissingError, choose
@@ -71,6 +73,7 @@ class AgentSandboxes:
         self._limits = limits or ProcessLimits()
         self._engine_limits = engine_limits or ProcessLimits()  # of containers: the engine keeps them
         self._proxy = NetworkProxy()
+        self._etc = EtcCopies()
         self._engine = engine  # the program of the container engine, "": the usual ones
         self._images: set[str] = set()  # that were found on this machine
 
@@ -155,7 +158,10 @@ class AgentSandboxes:
                 has_path="PATH" in turn.spec.environment,
             )  # fmt: skip
         programs = (sys.executable, *named_files(turn.spec.command or ""))
-        return BubblewrapSandbox(bubblewrap=self.bubblewrap, confined=confined, gate=gate, programs=programs)
+        return BubblewrapSandbox(
+            bubblewrap=self.bubblewrap, confined=confined, gate=gate, programs=programs,
+            etc=self._etc.copy_in(etc_copies_of(turn.work_dir)),
+        )  # fmt: skip
 
     def _gate(self, turn: SandboxTurn) -> NetworkGate | None:
         """The turn's way out; None where its network is the machine's, or none."""
