@@ -204,8 +204,9 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     wait_until(repaired, description="a corrective turn has pushed", timeout=30)
     new = shop.jobs(issue)[-1].result.commit
     wait_until(lambda: about(shop, new), description="the look that saw the red commit is over")
-    looked = len(shop.server.asked)
     second = shop.judge(issue)
+    shop.until_in_review(issue)
+    looked = len(shop.server.asked)  # a look that had begun on the red commit is over too
     done = shop.until_landed(issue)
 
     assert second.result.commit == done.result.commit == shop.world.repository.tip(done.branch)

@@ -17,7 +17,7 @@ from tasks.composition.composition import Coalmine
 from tests.fleets.worker_fleet import WorkerFleet, fleet, until_state
 from tests.real.model_stub import ModelStub
 from tests.real.programs import ENVIRONMENTS, MODELS, stubborn_environment
-from tests.waiting import wait_until
+from tests.waiting import slowdown, wait_until
 
 #: A command that an agent's tool runs, and that detaches itself as the programs' shells do.
 SLOW_TOOL = "echo started > {mark}; sleep 300"
@@ -68,15 +68,20 @@ def mine(
         prompt="You are a careful agent.",
         environment={"PATH": path, "HOME": str(home), **ENVIRONMENTS[request.param](home, model.url)},
     )
+    slow = slowdown()
     patience = stubborn_environment(request.param, stubborn_home, model.url)
     stubborn = snapshot.model_copy(
         update={
             "environment": {"PATH": path, "HOME": str(stubborn_home), **patience},
-            "time_limit_seconds": 5.0,
+            "time_limit_seconds": 5.0 * slow,
         }
     )
-    settings = {"COALMINE_NAMESPACE": f"real-{request.param}", "COALMINE_TIMES__LEASE_SECONDS": "3",
-                "COALMINE_JOB__MAX_ATTEMPTS": "2", "COALMINE_AGENT__STALL_SECONDS": "20"}  # fmt: skip
+    settings = {
+        "COALMINE_NAMESPACE": f"real-{request.param}",
+        "COALMINE_TIMES__LEASE_SECONDS": f"{3 * slow:.1f}",
+        "COALMINE_JOB__MAX_ATTEMPTS": "2",
+        "COALMINE_AGENT__STALL_SECONDS": f"{20 * slow:.1f}",
+    }
     with fleet(tmp_path, redis_server.url, **settings) as made:
         parts = made.coalmine()
         parts.redis.flushall()
