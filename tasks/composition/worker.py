@@ -43,7 +43,7 @@ from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 from tasks.composition.notify_parts import notifiers_of
 from tasks.composition.pair_parts import pair_judging_of, pair_work_of
-from tasks.composition.ticks import sweep_tick
+from tasks.composition.ticks import Sweep
 from tasks.issues.site import place_of
 from tasks.notify.notifier import Notifier
 from tasks.work.delivery import DeliveryLimits
@@ -369,6 +369,10 @@ class Worker:
 
         return wanted
 
+    @cached_property
+    def _sweep(self) -> Sweep:
+        return Sweep(self.coalmine, self.tick_requests, lambda: self.forges.backlog)
+
     def sweep(self) -> None:
         """One tick: expired leases, mail that is awaited, the outbox, and what the index need not keep."""
-        sweep_tick(self.coalmine, self.tick_requests, lambda: self.forges.backlog)
+        self._sweep.tick()

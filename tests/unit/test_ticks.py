@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from routing.errors import UnavailableError
 from routing.store.fleet.tick_store import LOOKED_AFTER, TickEnd, TickStore, TickTurn
 from routing.store.redis.keys import Keys
+from tasks.composition.ticks import Sweep
 from tasks.work.tick import REST_SECONDS, TICK_LEASE_SECONDS, TickRequests, Ticks
 from tests.fleets.stepped_fleet import SteppedFleet
 from tests.leaks import leaks
@@ -233,6 +234,17 @@ def test_whatever_a_tick_looks_after_keeps_it_from_resting(store: TickStore, tic
     assert store.beat().is_idle is (kind not in LOOKED_AFTER["sweep"])
     getattr(store.redis, remove)(key, "one")
     assert ticks.is_idle(tick)
+
+
+def test_a_sweep_says_its_switches_now_and_then(fake_redis: redis.Redis) -> None:
+    """At once, and again after some seconds: somebody may have emptied the store."""
+    fleet, times = SteppedFleet(fake_redis), iter([5.0, 5.0, 14.9, 15.0, 15.0])
+    sweep = Sweep(fleet.app, Mock(), Mock(), monotonic=lambda: next(times))
+    key, said = fleet.app.keys("switches"), list[bool]()
+    for _ in range(3):
+        sweep.tick()
+        said.append(bool(fake_redis.delete(key)))
+    assert said == [True, False, True]
 
 
 def test_a_fleet_is_idle_between_jobs(fake_redis: redis.Redis) -> None:
