@@ -23,7 +23,7 @@ class Recovered:
     """A job whose worker was lost."""
 
     job: str
-    seconds: float  # from the loss to the next claim, or to its end
+    seconds: float  # from the loss to the next claim, or to what its own worker reported of it
     put_back: float | None  # from the loss to its place in the queue; None where its own worker went on
     is_undisturbed: bool  # whether the server was there all the time
     beyond: float  # from the end of its lease, or the server's return if that was later
@@ -57,8 +57,7 @@ def recovered(
             for lost, at in losses:
                 if lost != worker or at < claim.at or (ends_at is not None and ends_at <= at):
                     continue
-                again = next((event.at for event in following if event.kind == "job.claimed"), None)
-                again = ends_at if again is None else again
+                again = ends_at if _went_on(following) else _next_claim(following) or ends_at
                 if again is not None:
                     undisturbed = not any(down.began < again and down.ended > at for down in downtimes)
                     back = next((event.at - at for event in following if event.kind == _PUT_BACK), None)
@@ -69,6 +68,15 @@ def recovered(
                     ))  # fmt: skip
                 break
     return found
+
+
+def _went_on(following: Sequence[StoredEvent]) -> bool:
+    """Whether its own worker woke in time and reported it; what comes then is a queue as any other."""
+    return bool(following) and following[0].kind not in {_PUT_BACK, "job.claimed"}
+
+
+def _next_claim(following: Sequence[StoredEvent]) -> float | None:
+    return next((event.at for event in following if event.kind == "job.claimed"), None)
 
 
 def _claims(events: Sequence[StoredEvent]) -> list[tuple[StoredEvent, list[StoredEvent]]]:

@@ -147,6 +147,16 @@ def test_recovery_is_counted_from_the_loss_to_the_next_claim() -> None:
     assert times(found, lease_seconds=0.5).late == ["j1"]
 
 
+def test_a_worker_that_wakes_in_time_ends_the_loss() -> None:
+    """It was frozen for less than its lease, and reported: then its job waits as any other does."""
+    events = {
+        "j1": [event("job.claimed", at=1, fence=1, worker="w1"), event("job.retried", at=6),
+               event("job.claimed", at=20, fence=2, worker="w2")],
+    }  # fmt: skip
+    (found,) = recovered(events, [("w1", 3.0)], [], lease_seconds=5)
+    assert (found.seconds, found.put_back, found.beyond) == (3.0, None, 0.0)
+
+
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_the_guard_of_a_mutation_stands_in_its_script(name: str) -> None:
     """A run without a guard that had moved would show nothing."""
