@@ -28,14 +28,14 @@ pytestmark = pytest.mark.long
 LONG = '{"delta": 0.9, "alpha": 0.0001, "beta": 0.0001}'
 
 #: What happens to the canary, and once to the champion, by a word of the case's text.
-FAULTS = ("crash", "champion crashes", "cancel", "limit", "lost worker", "nothing")
+FAULTS = ("crash", "champion-crashes", "cancel", "limit", "lost-worker", "nothing")
 
 GOOD = "echo done > done.txt"
 
-CHAMPION = f"""if grep -q 'champion crashes' "$COALMINE_PROMPT_FILE"; then exit 7; fi; {GOOD}"""
+CHAMPION = f"""if grep -q 'champion-crashes' "$COALMINE_PROMPT_FILE"; then exit 7; fi; {GOOD}"""
 
 CANARY = f"""case "$(cat "$COALMINE_PROMPT_FILE")" in *'Fault: crash.'*) exit 7;;
-*'Fault: cancel.'*|*'Fault: lost worker.'*) tail -f /dev/null;;
+*'Fault: cancel.'*|*'Fault: lost-worker.'*) tail -f /dev/null;;
 *'Fault: limit.'*) if mkdir "$SEEN"; then echo '{{"type": "limit", "text": "enough"}}'; exit 1; fi;; esac
 {GOOD}"""
 
@@ -67,11 +67,11 @@ def test_faults_in_one_half_hit_its_version_or_leave_out_the_pair(
             act(made, fault, parts.jobs.find(pair.dispatched.canary_job))
             found[fault] = line_of(made, run.id, number)
         assert {name: (line.champion, line.canary) for name, line in found.items()} == {
-            "crash": (1.0, 0.0), "champion crashes": (0.0, 1.0), "cancel": (None, None), "limit": (1.0, 1.0),
-            "lost worker": (None, None), "nothing": (1.0, 1.0),
+            "crash": (1.0, 0.0), "champion-crashes": (0.0, 1.0), "cancel": (None, None), "limit": (1.0, 1.0),
+            "lost-worker": (None, None), "nothing": (1.0, 1.0),
         }  # fmt: skip
         assert found["limit"].waited == (Arm.CANARY,)
-        assert (found["cancel"].excluded_by, found["lost worker"].excluded_by) == (None, Arm.CANARY)
+        assert (found["cancel"].excluded_by, found["lost-worker"].excluded_by) == (None, Arm.CANARY)
         wait_until(
             lambda: not parts.backtest_opening.find(run.id).is_running, description="all cases are used up"
         )
@@ -107,11 +107,11 @@ def given_out(made: ShopFleet, run: str, number: int) -> CasePair:
 def act(made: ShopFleet, fault: str, canary: Job) -> None:
     """What a person, or the machine, does to the canary's half."""
     parts = made.parts
-    if fault in {"cancel", "lost worker"}:
+    if fault in {"cancel", "lost-worker"}:
         until_state(parts, canary.id, JobState.RUNNING)
     if fault == "cancel":
         parts.jobs.cancel(canary.id, by="ada", at=parts.now())
-    if fault == "lost worker":
+    if fault == "lost-worker":
         made.fleet.kill("w1")
         made.fleet.worker("w2")
     if fault == "limit":
