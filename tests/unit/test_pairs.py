@@ -520,7 +520,7 @@ def test_only_work_of_a_forge_with_a_judge_is_paired(fake_redis: redis.Redis, tm
 
 
 def test_the_worked_example_of_the_documentation(fake_redis: redis.Redis) -> None:
-    """docs/evidence.md: seven pairs, their frozen discordances, and the evidence after each."""
+    """docs/evidence.md: seven pairs, their discordances, and the evidence after each; concepts.md: all."""
     fleet = on_trial(fake_redis)
     rows, solved_by = (
         [],
@@ -540,6 +540,15 @@ def test_the_worked_example_of_the_documentation(fake_redis: redis.Redis) -> Non
         )
         rows.append(f"| {' | '.join(cells)} |")
     assert "\n".join(rows) in (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    assert isinstance(state, PairEvidence)
+    counts, minus = state.counts, "\N{MINUS SIGN}"
+    said = (
+        f"both solve {counts.both}, neither {counts.neither}, the champion alone {counts.champion_only} and "
+        f"the canary alone {counts.canary_only}: a difference of ({counts.canary_only} {minus} "
+        f"{counts.champion_only}) / {counts.settled} = {minus}{-(counts.difference or 0.0):.2f}, "
+        f"and the evidence that the canary is worse is {state.worse.value:.2f}."
+    )
+    assert said in " ".join((ROOT / "docs" / "concepts.md").read_text(encoding="utf-8").split())
 
 
 def shown(*parts: RenderableType) -> str:
