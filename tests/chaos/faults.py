@@ -12,7 +12,8 @@ from contextlib import closing, contextmanager, suppress
 import psutil
 from redis.exceptions import RedisError
 
-from routing.errors import CoalmineError
+from routing.embedded.private_server import PrivateServer
+from routing.errors import CoalmineError, UnavailableError
 from routing.jobs.publisher import PRIORITY_STEPS
 from tasks.composition.composition import compose
 from tests.chaos.fleet import ChaosFleet, Downtime
@@ -26,6 +27,9 @@ QUEUES = tuple(
     for queue in ("champion", "canary")
     for step in sorted(PRIORITY_STEPS.values())
 )
+
+#: Seconds for which the port of a server that is to come back may be somebody else's.
+PORT_SECONDS = 120.0
 
 #: What a forge may say that is not an issue.
 NONSENSE = (
@@ -133,7 +137,7 @@ class FaultRunner:
                 time.sleep(0.01)
             server.collect()
             time.sleep(planned.seconds)
-            server.start_again()
+            _start_again(server)
         return True
 
     def _pause_server(self, planned: PlannedFault) -> bool:
@@ -241,6 +245,20 @@ class FaultRunner:
         for thread in rivals:
             thread.join()
         return True
+
+
+def _start_again(server: PrivateServer) -> None:
+    """At the same port, which a connection of somebody else's may have for a while."""
+    until = time.monotonic() + PORT_SECONDS
+    while True:
+        try:
+            server.start_again()
+        except UnavailableError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def agents_of(jobs: frozenset[str]) -> list[tuple[psutil.Process, str]]:
