@@ -12,12 +12,12 @@ from harvest.evidence.health import HealthCheck
 from harvest.pairs.pair_ledger import PairSettlement
 from routing.embedded.private_server import PrivateServer
 from routing.git.git import Git
-from routing.jobs.job import Job, JobState
+from routing.jobs.job import JobState
 from routing.templates.trial import Arm
 from routing.templates.version import Snapshot
 from tasks.backtests.opening import BacktestOrder
 from tasks.backtests.report import replayed
-from tasks.backtests.running import evidence_of
+from tasks.backtests.running import evidence_of, own_jobs
 from tests.fleets.shop import ShopFleet, shop
 from tests.fleets.worker_fleet import until_state
 from tests.waiting import wait_until
@@ -64,7 +64,7 @@ def test_faults_in_one_half_hit_its_version_or_leave_out_the_pair(
         for number in range(len(FAULTS)):
             pair = given_out(made, run.id, number)
             fault = pair.name
-            act(made, fault, parts.jobs.find(pair.dispatched.canary_job))
+            act(made, fault, pair)
             found[fault] = line_of(made, run.id, number)
         assert {name: (line.champion, line.canary) for name, line in found.items()} == {
             "crash": (1.0, 0.0), "champion-crashes": (0.0, 1.0), "cancel": (None, None), "limit": (1.0, 1.0),
@@ -104,9 +104,12 @@ def given_out(made: ShopFleet, run: str, number: int) -> CasePair:
     return CasePair.model_validate_json(store.pairs(run)[number])
 
 
-def act(made: ShopFleet, fault: str, canary: Job) -> None:
-    """What a person, or the machine, does to the canary's half."""
+def act(made: ShopFleet, fault: str, pair: CasePair) -> None:
+    """What a person, or the machine, does to the canary's half, when the champion's work is done."""
     parts = made.parts
+    canary, champion = (parts.jobs.find(job) for job in own_jobs(pair))
+    if fault != "champion-crashes":
+        wait_until(lambda: parts.jobs.find(champion.id).handed_at, description="the champion's work is done")
     if fault in {"cancel", "lost-worker"}:
         until_state(parts, canary.id, JobState.RUNNING)
     if fault == "cancel":
