@@ -1,4 +1,4 @@
-"""Error rates and speed of the paired test, in the cells that it must hold and on published outcomes."""
+"""Speed of the paired test, in the cells that it must hold and on published outcomes."""
 
 import csv
 import math
@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.delays import FAST, SLOW, moments_of_verdict
 from benchmarks.results import Row, row
 from benchmarks.simulation import (
     GRADUATE,
@@ -42,10 +41,8 @@ _CHAMPIONS = (0.45, 0.7, 0.9)
 _AGREEMENTS = (0.0, 0.5, 0.7)
 _DIFFERENCES = (-0.3, -0.2, -0.1, 0.0, 0.1)
 _MOST_PAIRS = 3_000
-_MOST_LATE_PAIRS = 1_500
 _SEED = 1945
-_BATCH = 100
-_OPEN = 3  # column of the table after the outcomes -1, 0 and 1
+OPEN = 3  # column of the table after the outcomes -1, 0 and 1
 
 
 class PublishedPair(NamedTuple):
@@ -78,6 +75,11 @@ class PairCell:
     champion: float
     difference: float
     agreement: float  # correlation of the two outcomes of an issue
+
+    @property
+    def words(self) -> str:
+        """What the cells of one difference differ in."""
+        return f"champion {self.champion:g}, phi {self.agreement:g}"
 
     @property
     def law(self) -> PairLaw:
@@ -115,20 +117,16 @@ class PairsEnding:
 def rows(*, quick: bool) -> list[Row]:
     """Measure all of it."""
     runs = 500 if quick else 5_000
-    prompt = {cell: _prompt(cell, runs, _SEED + place) for place, cell in enumerate(CELLS)}
-    edges = [cell for cell in CELLS if cell.difference in {0.0, -POLICY.delta}]
-    late = {cell: _late(cell, runs, _SEED + 100 + place) for place, cell in enumerate(edges)}
+    prompt = {cell: prompt_ending(cell, runs, _SEED + place) for place, cell in enumerate(CELLS)}
     return [
-        *_error_rows("", prompt, runs),
-        *_error_rows(", outcomes late by arm and outcome", late, runs),
-        _bound_row(prompt, quick=quick),
+        *_bound_rows(prompt, quick=quick),
         *_published_rows(quick=quick),
         _identity_row(runs=3 if quick else 20),
     ]
 
 
 @cache
-def _table(rule: PairRule) -> Floats:
+def factor_table(rule: PairRule) -> Floats:
     """Ln factors by [hundredths of the discordance, outcome, alternatives of both nulls]."""
     table = np.zeros((101, 4, 6))
     nulls = (
@@ -140,11 +138,11 @@ def _table(rule: PairRule) -> Floats:
             staked, columns = pair_wager(null, hundredths / 100), slice(3 * place, 3 * place + 3)
             for column, outcome in enumerate((-1.0, 0.0, 1.0)):
                 table[hundredths, column, columns] = staked.ln_factors(outcome)
-            table[hundredths, _OPEN, columns] = staked.lowest
+            table[hundredths, OPEN, columns] = staked.lowest
     return table
 
 
-def _hundredths(belief: Belief, squares: Floats, pairs: Floats | int) -> Ints:
+def frozen_hundredths(belief: Belief, squares: Floats, pairs: Floats | int) -> Ints:
     """The discordance as `harvest.pairs.pair_counts` freezes it, in hundredths."""
     mean = (squares + belief.discordance * belief.pairs) / (pairs + belief.pairs)
     rounded = np.rint(mean * 100).astype(np.int64)
@@ -153,7 +151,7 @@ def _hundredths(belief: Belief, squares: Floats, pairs: Floats | int) -> Ints:
     return np.maximum(rounded, 1)
 
 
-def _outcomes(law: PairLaw, numbers: Floats) -> Ints:
+def sampled(law: PairLaw, numbers: Floats) -> Ints:
     """-1, 0 or 1 for each uniform number."""
     outcome = np.zeros(numbers.shape, dtype=np.int64)
     outcome[numbers < law.champion_only] = -1
@@ -163,13 +161,13 @@ def _outcomes(law: PairLaw, numbers: Floats) -> Ints:
 
 def ending_of_rule(outcomes: Iterator[Ints], runs: int, rule: PairRule = RULE) -> PairsEnding:
     """How a rule decides runs whose pairs settle at once; `outcomes` yields one outcome a run."""
-    table, weights = _table(rule), np.array([rule.worse.weights, rule.better.weights])
+    table, weights = factor_table(rule), np.array([rule.worse.weights, rule.better.weights])
     left = np.arange(runs)
     wealth, squares = np.zeros((runs, 6)), np.zeros(runs)
     verdict, taken = np.full(runs, HOLD), np.full(runs, _MOST_PAIRS)
     for pairs, all_outcomes in enumerate(outcomes):
         outcome = all_outcomes[left]
-        wealth[left] += table[_hundredths(rule.belief, squares[left], pairs), outcome + 1]
+        wealth[left] += table[frozen_hundredths(rule.belief, squares[left], pairs), outcome + 1]
         squares[left] += outcome * outcome
         near = left[(wealth[left] >= LN_THRESHOLD).any(axis=1)]
         enough = ln_mixture(wealth[near].reshape(-1, 2, 3), weights) >= LN_THRESHOLD
@@ -182,7 +180,8 @@ def ending_of_rule(outcomes: Iterator[Ints], runs: int, rule: PairRule = RULE) -
     return PairsEnding(verdict=verdict, pairs=taken)
 
 
-def _prompt(cell: PairCell, runs: int, seed: int) -> PairsEnding:
+def prompt_ending(cell: PairCell, runs: int, seed: int) -> PairsEnding:
+    """How runs end whose pairs settle at once."""
     law = cell.law
     return ending_of_rule(outcomes_of(law.champion_only, law.canary_only, runs, seed), runs)
 
@@ -194,79 +193,23 @@ def outcomes_of(champion_only: float, canary_only: float, runs: int, seed: int) 
         PairLaw(champion_only=champion_only, canary_only=canary_only),
     )
     while True:
-        yield _outcomes(law, generator.random(runs))
+        yield sampled(law, generator.random(runs))
 
 
-def _late(cell: PairCell, runs: int, seed: int) -> PairsEnding:
-    """A pair settles with its slower half; that of a canary that solves its issue is slow."""
-    generator, law = np.random.default_rng(seed), cell.law
-    canary = min(max(cell.champion + cell.difference, 0.0), 1.0)
-    parts = []
-    for start in range(0, runs, _BATCH):
-        shape = (min(_BATCH, runs - start), _MOST_LATE_PAIRS)
-        outcome = _outcomes(law, generator.random(shape))
-        both = (canary - law.canary_only) / max(1.0 - law.canary_only - law.champion_only, 1e-9)
-        solved = (outcome == 1) | ((outcome == 0) & (generator.random(shape) < both))
-        of_canary = generator.standard_exponential(shape) * np.where(solved, SLOW, FAST)
-        delay = np.maximum(of_canary, generator.standard_exponential(shape) * FAST)
-        arrival = np.arange(1, _MOST_LATE_PAIRS + 1) + delay.astype(np.int64)
-        squares, settled = _arrived(arrival, outcome * outcome), _arrived(arrival, np.ones(shape))
-        hundredths = _hundredths(RULE.belief, squares, settled)
-        parts.append(_moments(hundredths, outcome, arrival))
-    return PairsEnding(
-        verdict=np.concatenate([part.verdict for part in parts]),
-        pairs=np.concatenate([part.pairs for part in parts]),
-    )
-
-
-def _arrived(arrival: Ints, amounts: Floats | Ints) -> Floats:
-    """By [run, pair]: the sum of the amounts that had arrived when this pair was dispatched."""
-    runs, pairs = arrival.shape
-    run, pair = np.nonzero(arrival < pairs)
-    found = np.bincount(run * pairs + arrival[run, pair], amounts[run, pair], minlength=runs * pairs)
-    arrived: Floats = found.reshape(runs, pairs).cumsum(axis=1)
-    return arrived
-
-
-def _moments(hundredths: Ints, outcome: Ints, arrival: Ints) -> PairsEnding:
-    table = _table(RULE)
-    final, worst = table[hundredths, outcome + 1], table[hundredths, _OPEN]
-    worse, better = (
-        moments_of_verdict(
-            np.ascontiguousarray(final[:, :, half]),
-            np.ascontiguousarray(worst[:, :, half]),
-            arrival,
-            np.array(bets.weights),
-        )
-        for bets, half in ((RULE.worse, slice(0, 3)), (RULE.better, slice(3, 6)))
-    )
-    decided = np.minimum(worse, better) <= _MOST_LATE_PAIRS
-    verdict = np.where(decided, np.where(worse <= better, ROLL_BACK, GRADUATE), HOLD)
-    return PairsEnding(verdict=verdict, pairs=np.minimum(np.minimum(worse, better), _MOST_LATE_PAIRS))
-
-
-def _error_rows(condition: str, endings: dict[PairCell, PairsEnding], runs: int) -> list[Row]:
-    """The worst cell of both kinds of error, against the level and three standard errors of the count."""
-    found = []
-    for name, verdict, difference, level in (
-        ("wrong rollback at D = 0", ROLL_BACK, 0.0, POLICY.alpha),
-        ("wrong graduation at D = -delta", GRADUATE, -POLICY.delta, POLICY.beta),
-    ):
-        parts = [ending.part(verdict) for cell, ending in endings.items() if cell.difference == difference]
-        target = level + 3 * math.sqrt(level * (1 - level) / runs)
-        label = f"pairs: {name}{condition}, worst of {len(parts)} cells"
-        found.append(row(label, max(parts), unit="of trials", target=target, baseline=level))
-    return found
-
-
-def _bound_row(endings: dict[PairCell, PairsEnding], *, quick: bool) -> Row:
-    """Pairs over the least that any test needs for the right verdict, geometric mean over the whole grid."""
+def _bound_rows(endings: dict[PairCell, PairsEnding], *, quick: bool) -> list[Row]:
+    """Pairs over the least that any test needs for the right verdict: each cell, and the geometric mean."""
     logs = [math.log(float(ending.pairs.mean()) / cell.least) for cell, ending in endings.items()]
     errors = [float(e.pairs.var() / e.pairs.mean() ** 2) / len(e.pairs) for e in endings.values()]
     mean = math.exp(float(np.mean(logs)))
     allowed = 2 * mean * math.sqrt(sum(errors)) / len(logs) if quick else 0.0
-    label = f"pairs over the lower bound, geometric mean of {len(logs)} cells"
-    return row(label, mean, unit="times", target=1.35 + allowed)
+    label = "pairs over the lower bound"
+    return [
+        row(f"{label}, geometric mean of {len(logs)} cells", mean, unit="times", target=1.35 + allowed),
+        *(
+            row(f"{label}: {cell.words}, D = {cell.difference:+g}", math.exp(log), unit="times")
+            for cell, log in zip(endings, logs, strict=True)
+        ),
+    ]
 
 
 def _published_rows(*, quick: bool) -> list[Row]:
@@ -376,7 +319,7 @@ def _identity_row(*, runs: int) -> Row:
         for run in range(runs):
             numbers = random.Random(_SEED + 10 * run + place)
             drawn = np.array([numbers.random() for _ in range(_MOST_PAIRS)])
-            outcome = _outcomes(cell.law, drawn)
+            outcome = sampled(cell.law, drawn)
             ending = ending_of_rule(iter(outcome.reshape(-1, 1)), 1)
             wrong += (int(ending.verdict[0]), int(ending.pairs[0])) != _module(outcome)
     return row(
