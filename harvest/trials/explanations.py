@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from harvest.evidence.difference import Difference, DifferenceStep, difference_course
 from harvest.evidence.explanation import ExplainedUnit, explain
@@ -18,13 +18,20 @@ from harvest.evidence.policy import TrialPolicy
 from harvest.evidence.trial_test import parted
 from harvest.trials.modes import deciding_test
 from routing.jobs.job import Job
-from routing.templates.trial import Trial
+from routing.templates.trial import Arm, Mode, Trial
 
 #: How many trials' tables a process keeps: one of 5,000 jobs takes about 10 MB.
 _MOST = 4
 
 #: Jobs or pairs of a trial that are looked up for their groups: the newest.
 MOST_GROUPED = 1_000
+
+
+class FixForwards(NamedTuple):
+    """How often jobs went back to their agents, which were to repair what was red."""
+
+    turns: int
+    jobs: int  # among which they are
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +42,7 @@ class Explanation:
     lines: Sequence[ExplainedUnit]
     groups: Mapping[str, Sequence[GroupDifference]]
     course: Sequence[DifferenceStep]  # of the difference and its interval
+    fix_forwards: Mapping[Arm, FixForwards]  # of the newest jobs; none for pairs
 
 
 class Explanations:
@@ -64,11 +72,14 @@ class Explanations:
             return kept
         policy = TrialPolicy.from_json(trial.policy)
         test, ledger = deciding_test(policy), self._ledger(trial)
+        dispatches, _ = parted(test, ledger)
+        jobs = self._jobs([line.subject for line in dispatches[-MOST_GROUPED:]])
         found = Explanation(
             revision=trial.revision,
             lines=explain(test, policy, ledger, known=() if kept is None else kept.lines),
-            groups=self._groups(policy, ledger),
+            groups=_groups(policy, ledger, jobs, is_cut=len(dispatches) > MOST_GROUPED or None in jobs),
             course=difference_course(test, policy, ledger, self._difference(trial)),
+            fix_forwards=_fix_forwards(jobs) if trial.mode is Mode.DRAW else {},
         )
         self._kept[trial.id] = found
         self._kept.move_to_end(trial.id)
@@ -77,23 +88,28 @@ class Explanations:
                 self._kept.popitem(last=False)
         return found
 
-    def _groups(self, policy: TrialPolicy, ledger: Sequence[object]) -> dict[str, list[GroupDifference]]:
-        """By what is known of the issues before they are dispatched, from the records of the newest jobs.
 
-        A record that has expired is of no group; then, and in a longer trial, the groups have no intervals.
-        Kinds of which all jobs have the same are left out.
-        """
-        test = deciding_test(policy)
-        dispatches, _ = parted(test, ledger)
-        jobs = self._jobs([line.subject for line in dispatches[-MOST_GROUPED:]])
-        is_cut = len(dispatches) > MOST_GROUPED or None in jobs
-        asked = {job.id: job.request for job in jobs if job is not None}
-        kinds = {
-            "repository": {job: request.repository for job, request in asked.items() if request.repository},
-            "difficulty": {job: request.difficulty for job, request in asked.items() if request.difficulty},
-        }
-        found = {
-            kind: group_differences(test, policy, ledger, groups, is_cut=is_cut)
-            for kind, groups in kinds.items()
-        }
-        return {kind: groups for kind, groups in found.items() if groups}
+def _groups(
+    policy: TrialPolicy, ledger: Sequence[object], jobs: Sequence[Job | None], *, is_cut: bool
+) -> dict[str, list[GroupDifference]]:
+    """By what is known of the issues before they are dispatched, from the records of the newest jobs.
+
+    A record that has expired is of no group; then, and in a longer trial, the groups have no intervals.
+    Kinds of which all jobs have the same are left out.
+    """
+    test = deciding_test(policy)
+    asked = {job.id: job.request for job in jobs if job is not None}
+    kinds = {
+        "repository": {job: request.repository for job, request in asked.items() if request.repository},
+        "difficulty": {job: request.difficulty for job, request in asked.items() if request.difficulty},
+    }
+    found = {
+        kind: group_differences(test, policy, ledger, groups, is_cut=is_cut) for kind, groups in kinds.items()
+    }
+    return {kind: groups for kind, groups in found.items() if groups}
+
+
+def _fix_forwards(jobs: Sequence[Job | None]) -> dict[Arm, FixForwards]:
+    """By arm, of the jobs whose records are there."""
+    turns = {arm: [job.fix_forwards for job in jobs if job is not None and job.arm is arm] for arm in Arm}
+    return {arm: FixForwards(sum(found), len(found)) for arm, found in turns.items()}

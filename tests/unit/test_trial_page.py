@@ -87,6 +87,19 @@ def test_the_difference_is_drawn_over_jobs(fleet: SteppedFleet) -> None:
     assert (steps[-1]["unit"], steps[-1]["value"], steps[0]["lower"]) == (60, 1.0, -1.0)
 
 
+def test_arms_say_how_often_their_jobs_were_sent_back(fleet: SteppedFleet) -> None:
+    """With how many jobs that was in; to scripts as well."""
+    first = fleet.enqueue().job
+    fleet.redis.hset(fleet.app.keys.job(first), "fix_forwards", 2)
+    arm = fleet.app.jobs.find(first).arm
+    work(fleet, 5, canary=SignalKind.FINISHED, champion=SignalKind.FINISHED)
+    assert arm is Arm.CANARY
+    page = fleet.web.get("/trials/implementer", Accept="text/html").text
+    assert re.findall(r'<td class="number">(\d) <small>in (\d)</small>', page) == [("0", "3"), ("2", "3")]
+    found = fleet.web.get("/api/v1/trials/implementer/explanation").json()["fix_forwards"]
+    assert found == {"champion": {"turns": 0, "jobs": 3}, "canary": {"turns": 2, "jobs": 3}}
+
+
 def unit(index: int, share: float) -> ExplainedUnit:
     """A job that was drawn with a share."""
     line = Dispatched(

@@ -238,7 +238,8 @@ def _all_trials(parts: Coalmine) -> dict[str, Any]:
 def _trial(parts: Coalmine, reference: str, *, most: int) -> dict[str, Any]:
     found = read_explanation(parts, reference)
     most, plan = min(most, len(found.lines)), said_of_trial(parts, found.status.trial)
-    return trial_page(found.status, found.lines, found.groups, found.course, most=most, plan=plan)
+    shown = trial_page(found.status, found.lines, found.groups, found.course, most=most, plan=plan)
+    return shown | {"fix_forwards": {arm.value: each for arm, each in found.fix_forwards.items()}}
 
 
 def _replay(parts: Coalmine, reference: str) -> dict[str, Any]:
