@@ -10,6 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
+#: A commit of some hundred commits ago, whose settings have today's names: a release to run beside ours.
+OLDER = "6fd2b45e"
+
 #: Lowest first: each floor may import those before it. The last is the address under which all is started.
 FLOORS = ("routing", "harvest", "tasks", "console", "coalmine")
 
