@@ -61,6 +61,7 @@ WORDS: dict[str, Any] = {
     "canary.steps": ["shadow", "draw"],
     "job.children": "keep",
     "judge.command": "make judge",
+    "web.flower_address": "https://flower.example.org",
     "web.host": "127.0.0.2",
     "web.token": "a-token-for-all-that-is-asked",
     "web.read_token": "a-token-for-those-who-look",
