@@ -34,9 +34,10 @@ GOOD = "echo done > done.txt"
 
 CHAMPION = f"""if grep -q 'champion-crashes' "$COALMINE_PROMPT_FILE"; then exit 7; fi; {GOOD}"""
 
+#: It remembers its limit in its tree, all that it keeps where it is confined.
 CANARY = f"""case "$(cat "$COALMINE_PROMPT_FILE")" in *'Fault: crash.'*) exit 7;;
 *'Fault: cancel.'*|*'Fault: lost-worker.'*) tail -f /dev/null;;
-*'Fault: limit.'*) if mkdir "$SEEN"; then echo '{{"type": "limit", "text": "enough"}}'; exit 1; fi;; esac
+*'Fault: limit.'*) if mkdir seen; then echo '{{"type": "limit", "text": "enough"}}'; exit 1; fi;; esac
 {GOOD}"""
 
 #: Each version has an account of its own, so that the limit of one is not the other's.
@@ -53,8 +54,7 @@ def test_faults_in_one_half_hit_its_version_or_leave_out_the_pair(
         tmp_path, redis_server.url, CHAMPION, ci="test -e done.txt", policy=LONG, variables=variables
     ) as made:
         parts, templates = made.parts, made.parts.templates
-        seen = {"SEEN": str(tmp_path / "seen")}
-        content = Snapshot(prompt="Do it well.", command=CANARY, accounts=("of-canary",), environment=seen)
+        content = Snapshot(prompt="Do it well.", command=CANARY, accounts=("of-canary",))
         canary = templates.propose("implementer", content).version
         order = BacktestOrder(
             canary=canary, champion=templates.champion("implementer"), cases=cases_of(made), by="a test"

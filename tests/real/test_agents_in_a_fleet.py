@@ -68,7 +68,7 @@ def mine(
         prompt="You are a careful agent.",
         environment={"PATH": path, "HOME": str(home), **ENVIRONMENTS[request.param](home, model.url)},
     )
-    slow = slowdown()
+    slow = min(slowdown(), 3.0)  # a silent model is waited for as long
     patience = stubborn_environment(request.param, stubborn_home, model.url)
     stubborn = snapshot.model_copy(
         update={
