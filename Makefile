@@ -39,7 +39,7 @@ test: $(VENV)/.developed  ## all that is quick and needs nothing but Python, git
 
 test-real: $(VENV)/.developed  ## long stories, and suites that need programs of others (installs them)
 	PYTHON=$(BIN)/python tests/real/install.sh .real
-	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 5 --dist loadgroup -m long tests tests/real
+	REAL_PROGRAMS=.real $(BIN)/python -m pytest -n 4 --dist loadgroup -m long tests tests/real
 
 chaos: $(VENV)/.developed  ## a real fleet under faults; ARGS='--seed 1 --jobs 2000 --workers 5 --seconds 120 --report …'
 	$(BIN)/python -m tests.chaos $(ARGS)
