@@ -3,13 +3,10 @@
 import statistics
 import time
 
-from benchmarks.fleet import TEMPLATE, MeasuredFleet, measured_fleet, ratio, request
+from benchmarks.finished_jobs import copy_newest, finish
+from benchmarks.fleet import TEMPLATE, MeasuredFleet, measured_fleet, ratio
 from benchmarks.results import Row, row
 from harvest.evidence.policy import TrialPolicy
-from routing.jobs.ending import Ending
-from routing.jobs.job import JobResult, JobState
-from routing.jobs.lifecycle import Claim
-from routing.jobs.signal import SignalKind, signal
 from routing.templates.version import Snapshot
 
 NAME = "harvest_tick"
@@ -20,10 +17,9 @@ PASSES = 5
 #: New outcomes that a tick finds.
 NEW = 1000
 
-#: Old jobs on the two fleets, and records written in one round trip.
+#: Old jobs on the two fleets.
 FEW = 1000
 MANY, MANY_QUICKLY = 1_000_000, 50_000
-CHUNK = 2000
 
 
 def rows(*, quick: bool) -> list[Row]:
@@ -48,19 +44,9 @@ def rows(*, quick: bool) -> list[Row]:
 
 def _grow(site: MeasuredFleet, jobs: int) -> None:
     """Store settled jobs: one that was really worked, and copies of its record under other ids."""
-    parts, keys, redis = site.coalmine, site.coalmine.keys, site.coalmine.redis
-    _work(site, jobs=1)
-    parts.harvester.harvest()
-    worked = parts.job_store.newest(1)[0]
-    created_at = parts.now() - 3600.0
-    for start in range(0, jobs, CHUNK):
-        ids = [f"{number:016x}" for number in range(start, min(jobs, start + CHUNK))]
-        pipeline = redis.pipeline(transaction=False)
-        for job in ids:
-            pipeline.copy(keys.job(worked), keys.job(job))
-            pipeline.copy(keys.signals(worked), keys.signals(job))
-        pipeline.zadd(keys("jobs"), dict.fromkeys(ids, created_at))
-        pipeline.execute()
+    finish(site, jobs=1)
+    site.coalmine.harvester.harvest()
+    copy_newest(site, first=0, last=jobs, age_seconds=3_600.0)
 
 
 def _open_trial(site: MeasuredFleet) -> None:
@@ -73,21 +59,10 @@ def _open_trial(site: MeasuredFleet) -> None:
 
 def _tick(site: MeasuredFleet) -> float:
     """Seconds of a tick after new outcomes."""
-    _work(site, jobs=NEW)
+    finish(site, jobs=NEW)
     harvest = site.coalmine.harvester.harvest
     started = time.perf_counter()
     settled = harvest().settled
     taken = time.perf_counter() - started
     assert settled == NEW, f"the tick settled {settled} jobs"
     return taken
-
-
-def _work(site: MeasuredFleet, *, jobs: int) -> None:
-    """Take jobs to their end, but for messages."""
-    parts = site.coalmine
-    for done in parts.mailbox.enqueue_many([request(number) for number in range(jobs)]):
-        claim = parts.jobs.claim(done.job, worker="w1@bench", lease_seconds=60.0)
-        assert isinstance(claim, Claim), claim
-        facts = [signal(SignalKind.FINISHED, at=parts.now())]
-        result = JobResult(exit_code=0, ended_by=Ending.RESULT)
-        parts.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=result, signals=facts)

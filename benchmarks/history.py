@@ -5,20 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.fleet import MeasuredFleet, measured_fleet, request
+from benchmarks.finished_jobs import copy_newest, finish
+from benchmarks.fleet import MeasuredFleet, measured_fleet
 from benchmarks.work_done import WorkDone, used_bytes, work_done
 from harvest.evidence.policy import TrialPolicy
-from routing.jobs.ending import Ending
-from routing.jobs.job import JobResult, JobState
-from routing.jobs.lifecycle import Claim
-from routing.jobs.signal import SignalKind, signal
 from tasks.settings.settings import CanarySettings, JobSettings
 
 #: New outcomes that each tick finds, and ticks of which the one in the middle counts.
 NEW, TICKS = 200, 5
-
-#: Copies of a record that are written in one round trip.
-CHUNK = 2000
 
 #: Seconds for which finished jobs are kept where retention is shown, and jobs of each round.
 KEPT_SECONDS, ROUND_JOBS = 10, 300
@@ -40,11 +34,11 @@ class Stored:
 def history(sizes: Sequence[int]) -> Iterator[Stored]:
     """One fleet that grows: what it takes with each number of finished jobs."""
     with measured_fleet() as site:
-        finish(site, jobs=NEW)
+        _finish(site, jobs=NEW)
         site.coalmine.harvester.harvest()
         stored = NEW
         for size in sizes:
-            _copy(site, first=stored, last=size)
+            copy_newest(site, first=stored, last=size, age_seconds=3_600.0)
             yield Stored(
                 jobs=size, size=used_bytes(site),
                 harvest=_middle([_harvest(site) for _ in range(TICKS)]),
@@ -64,10 +58,10 @@ def retained(rounds: int, *, keeps: bool) -> list[tuple[float, int]]:
     job = JobSettings().model_copy(update=days)
     canary = CanarySettings(policy=TrialPolicy(settle_deadline_seconds=1.0, revert_window_seconds=0.0))
     with measured_fleet(job=job, canary=canary) as site:
-        finish(site, jobs=10)
+        _finish(site, jobs=10)
         begun, found = time.monotonic(), []
         for number in range(rounds):
-            finish(site, jobs=ROUND_JOBS)
+            _finish(site, jobs=ROUND_JOBS)
             site.coalmine.harvester.harvest()
             _sweep(site)
             time.sleep(max(0.0, begun + (number + 1) * ROUND_SECONDS - time.monotonic()))
@@ -75,36 +69,16 @@ def retained(rounds: int, *, keeps: bool) -> list[tuple[float, int]]:
     return found
 
 
-def finish(site: MeasuredFleet, *, jobs: int) -> None:
-    """Take jobs to their end, as workers do, but for messages."""
-    parts = site.coalmine
-    for done in parts.mailbox.enqueue_many([request(number) for number in range(jobs)]):
-        claim = parts.jobs.claim(done.job, worker="w1@bench", lease_seconds=60.0)
-        assert isinstance(claim, Claim), claim
-        facts = [signal(SignalKind.FINISHED, at=parts.now())]
-        result = JobResult(exit_code=0, ended_by=Ending.RESULT)
-        parts.jobs.end(claim, JobState.SUCCEEDED, reason="done", result=result, signals=facts)
-    for key in parts.redis.scan_iter(f"{parts.keys('champion')}*", count=1000):
-        parts.redis.delete(key)  # the messages, which no worker takes here
-
-
-def _copy(site: MeasuredFleet, *, first: int, last: int) -> None:
-    """More finished jobs: one that was really worked, under other ids."""
-    keys, redis = site.coalmine.keys, site.coalmine.redis
-    worked = site.coalmine.job_store.newest(1)[0]
-    created_at = site.coalmine.now() - 3600.0
-    for start in range(first, last, CHUNK):
-        ids = [f"{number:016x}" for number in range(start, min(last, start + CHUNK))]
-        pipeline = redis.pipeline(transaction=False)
-        for job in ids:
-            pipeline.copy(keys.job(worked), keys.job(job))
-            pipeline.copy(keys.signals(worked), keys.signals(job))
-        pipeline.zadd(keys("jobs"), dict.fromkeys(ids, created_at))
-        pipeline.execute()
+def _finish(site: MeasuredFleet, *, jobs: int) -> None:
+    """Take jobs to their end, and away their messages, which no worker takes here."""
+    finish(site, jobs=jobs)
+    redis, keys = site.coalmine.redis, site.coalmine.keys
+    for key in redis.scan_iter(f"{keys('champion')}*", count=1000):
+        redis.delete(key)
 
 
 def _harvest(site: MeasuredFleet) -> WorkDone:
-    finish(site, jobs=NEW)
+    _finish(site, jobs=NEW)
     settled, taken = work_done(site, lambda: site.coalmine.harvester.harvest().settled)
     assert settled == NEW, f"the tick settled {settled} jobs"
     return taken

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from benchmarks.finished_jobs import copy_newest
 from benchmarks.fleet import TEMPLATE, MeasuredFleet, measured_fleet
 from benchmarks.results import Row, row
 from harvest.evidence.policy import TrialPolicy
@@ -37,9 +38,6 @@ STORED_QUICKLY, TRIED_QUICKLY, ASKED_QUICKLY = 5_000, 500, 5
 
 #: Event streams that are open at once.
 STREAMS = 200
-
-#: Copies of a record that are written in one round trip.
-CHUNK = 2_000
 
 #: Milliseconds of the server, and bytes, that a page takes at most.
 MOST_MS, MOST_BYTES = 100.0, 300 * 1024.0
@@ -172,20 +170,10 @@ def _stream(address: str, *, client: str) -> Iterator[None]:
 
 def _fill(site: MeasuredFleet, *, stored: int, tried: int) -> str:
     """Finished jobs with signals and scores, the newest of them in an open trial; one of them."""
-    parts, keys, redis = site.coalmine, site.coalmine.keys, site.coalmine.redis
+    parts = site.coalmine
     _finish(site, count=1)
     parts.harvester.harvest()
-    worked = parts.job_store.newest(1)[0]
-    created_at = parts.now() - 36_000.0
-    copies = stored - tried - 1
-    for start in range(0, copies, CHUNK):
-        ids = [f"{number:016x}" for number in range(start, min(copies, start + CHUNK))]
-        pipeline = redis.pipeline(transaction=False)
-        for job in ids:
-            pipeline.copy(keys.job(worked), keys.job(job))
-            pipeline.copy(keys.signals(worked), keys.signals(job))
-        pipeline.zadd(keys("jobs"), dict.fromkeys(ids, created_at))
-        pipeline.execute()
+    copy_newest(site, first=0, last=stored - tried - 1, age_seconds=36_000.0)
     policy = TrialPolicy(alpha=1e-200, beta=1e-200, max_canary_jobs=1_000_000, share=0.5)
     canary = parts.templates.propose(TEMPLATE, Snapshot(command="true", prompt="better")).version
     parts.proposals.open(canary, policy, by="the benchmark")
