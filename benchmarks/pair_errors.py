@@ -5,7 +5,7 @@ those that look bad, or the other way round.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -24,7 +24,7 @@ from benchmarks.pairs import (
     sampled,
 )
 from benchmarks.results import Row, row
-from benchmarks.simulation import GRADUATE, HOLD, POLICY, ROLL_BACK, Bools, Floats, Ints
+from benchmarks.simulation import GRADUATE, HOLD, MAX_JOBS, POLICY, ROLL_BACK, Bools, Floats, Ints
 from harvest.evidence.policy import Guardrail, TrialPolicy
 from harvest.evidence.trial_test import advance
 from harvest.pairs.pair_evidence import PairEvidence
@@ -35,6 +35,7 @@ from routing.templates.trial import Arm, Mode
 NAME = "pair-errors"
 
 _MOST_LATE_PAIRS = 1_500
+_HORIZONS = (250, 600, _MOST_LATE_PAIRS)  # most runs are decided early
 _MOST_GUARDED_PAIRS = 500  # the limit of pairs that is set by default
 _SEED = 1945
 _BATCH = 100
@@ -133,27 +134,24 @@ def _rows_of(label: str, parts: dict[str, float], runs: int) -> list[Row]:
 
 def _late(cell: PairCell, runs: int, seed: int, *, slow: bool) -> PairsEnding:
     """A pair settles with its slower half; slow is a canary's half that solves its issue, or does not."""
-    generator, law = np.random.default_rng(seed), cell.law
+    law = cell.law
     canary = min(max(cell.champion + cell.difference, 0.0), 1.0)
+    both = (canary - law.canary_only) / max(1.0 - law.canary_only - law.champion_only, 1e-9)
     parts = []
-    for shape in _shapes(runs, _MOST_LATE_PAIRS):
+    for generator, shape in _batches(runs, _MOST_LATE_PAIRS, seed):
         outcome = sampled(law, generator.random(shape))
-        both = (canary - law.canary_only) / max(1.0 - law.canary_only - law.champion_only, 1e-9)
         solved = (outcome == 1) | ((outcome == 0) & (generator.random(shape) < both))
-        arrival = _arrival(generator, solved == slow)
-        squares, settled = _arrived(arrival, outcome * outcome), _arrived(arrival, np.ones(shape))
-        hundredths = frozen_hundredths(RULE.belief, squares, settled)
-        parts.append(_moments(hundredths, outcome, arrival))
+        parts.append(late_ending(outcome, _arrival(generator, solved == slow)))
     return PairsEnding(
         verdict=np.concatenate([part.verdict for part in parts]),
         pairs=np.concatenate([part.pairs for part in parts]),
     )
 
 
-def _shapes(runs: int, pairs: int) -> Iterator[tuple[int, int]]:
-    """Runs that are laid out together, and their pairs."""
+def _batches(runs: int, pairs: int, seed: int) -> Iterator[tuple[np.random.Generator, tuple[int, int]]]:
+    """Runs that are laid out together, and their generator: more runs leave the first as they are."""
     for start in range(0, runs, _BATCH):
-        yield min(_BATCH, runs - start), pairs
+        yield np.random.default_rng((seed, start)), (min(_BATCH, runs - start), pairs)
 
 
 def _arrival(generator: np.random.Generator, is_slow: Bools) -> Ints:
@@ -173,21 +171,24 @@ def _arrived(arrival: Ints, amounts: Floats | Ints) -> Floats:
     return arrived
 
 
-def _moments(hundredths: Ints, outcome: Ints, arrival: Ints) -> PairsEnding:
-    table = factor_table(RULE)
-    final, worst = table[hundredths, outcome + 1], table[hundredths, OPEN]
-    worse, better = (
-        moments_of_verdict(
-            np.ascontiguousarray(final[:, :, half]),
-            np.ascontiguousarray(worst[:, :, half]),
-            arrival,
-            np.array(bets.weights),
-        )
-        for bets, half in ((RULE.worse, slice(0, 3)), (RULE.better, slice(3, 6)))
-    )
-    decided = np.minimum(worse, better) <= _MOST_LATE_PAIRS
-    verdict = np.where(decided, np.where(worse <= better, ROLL_BACK, GRADUATE), HOLD)
-    return PairsEnding(verdict=verdict, pairs=np.minimum(np.minimum(worse, better), _MOST_LATE_PAIRS))
+def late_ending(outcome: Ints, arrival: Ints, horizons: Sequence[int] = _HORIZONS) -> PairsEnding:
+    """How runs end, by [run, pair]: outcomes -1, 0 or 1, and the pairs dispatched when each is known.
+
+    What counts at a moment is known of the pairs before it alone. So longer and longer beginnings are looked
+    at, each of the runs that no shorter one decided; the last of `horizons` is the whole.
+    """
+    moments, table = np.full((2, len(outcome)), MAX_JOBS + 1), factor_table(RULE)
+    for horizon in horizons:
+        undecided = np.flatnonzero(moments.min(axis=0) > MAX_JOBS)
+        came, arrived = outcome[undecided, :horizon], arrival[undecided, :horizon]
+        squares, settled = _arrived(arrived, came * came), _arrived(arrived, np.ones(came.shape))
+        rows = frozen_hundredths(RULE.belief, squares, settled)
+        for null, (bets, half) in enumerate(((RULE.worse, slice(0, 3)), (RULE.better, slice(3, 6)))):
+            final, worst = table[rows, came + 1, half], table[rows, OPEN, half]
+            moments[null, undecided] = moments_of_verdict(final, worst, arrived, np.array(bets.weights))
+    most, first = outcome.shape[1], moments.min(axis=0)
+    verdict = np.where(first <= most, np.where(moments[0] <= moments[1], ROLL_BACK, GRADUATE), HOLD)
+    return PairsEnding(verdict=verdict, pairs=np.minimum(first, most))
 
 
 @cache
@@ -201,9 +202,8 @@ def _guardrail_stakes() -> tuple[Floats, Floats]:
 
 def _reached(amounts: Amounts, runs: int, seed: int, *, slow: bool | None) -> Ints:
     """By run: the pairs after which the canary is said to spend more; MAX_JOBS + 1 for never."""
-    generator, (slopes, lowest) = np.random.default_rng(seed), _guardrail_stakes()
-    parts = []
-    for shape in _shapes(runs, _MOST_GUARDED_PAIRS):
+    (slopes, lowest), parts = _guardrail_stakes(), []
+    for generator, shape in _batches(runs, _MOST_GUARDED_PAIRS, seed):
         champion, canary = amounts.sample(generator, shape)
         saved = champion - canary  # the canary's mapped amount less the champion's
         arrival = np.broadcast_to(np.arange(1, shape[1] + 1), shape)
@@ -238,7 +238,7 @@ def _identity_row(*, runs: int) -> Row:
     """The simulation must notice at the very pair at which the real module does."""
     policy = TrialPolicy(mode=Mode.SHADOW, guardrails=(_GUARDRAIL,))
     amounts, shape = Amounts(words="twice", agreement=0.5, more=2.0), (runs, _MOST_GUARDED_PAIRS)
-    champion, canary = amounts.sample(np.random.default_rng(_SEED), shape)
+    champion, canary = amounts.sample(np.random.default_rng((_SEED, 0)), shape)
     simulated = _reached(amounts, runs, _SEED, slow=None)
     wrong = sum(int(simulated[run]) != _module(policy, champion[run], canary[run]) for run in range(runs))
     label = f"pairs: runs of {runs} in which simulation and module disagree about a guardrail"
