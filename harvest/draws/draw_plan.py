@@ -7,7 +7,9 @@ bound that no test with these error rates can beat.
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from harvest.draws.baseline import Sums
 from harvest.draws.draw_wager import draw_not_worse, wager
@@ -72,10 +74,17 @@ def plan(
     )
     canary_rate = min(max(baseline + difference, 0.0), 1.0)
     generator = random.Random(seed)  # noqa: S311 - a simulation, not a secret
+    nulls = draw_not_worse(policy, margin=policy.margin), Null.at_most(-policy.delta, delta=policy.delta)
+
+    @cache
+    def factors(arm: Arm, score: float, baseline: float) -> tuple[Triple, Triple]:
+        worse, better = (wager(null, arm, policy.share, baseline).ln_factors(score) for null in nulls)
+        return worse, better
+
     jobs_left = _JOBS
     endings: list[_Ending] = []
     while len(endings) < max(runs, 1) and jobs_left > 0:
-        ending = _simulate(policy, baseline, canary_rate, generator)
+        ending = _simulate(policy, (baseline, canary_rate), generator, nulls, factors)
         jobs_left -= ending.jobs
         endings.append(ending)
     return _summary(policy, baseline, difference, endings)
@@ -90,10 +99,20 @@ class _Ending:
     jobs: int  # of both arms
 
 
-def _simulate(policy: TrialPolicy, champion_rate: float, canary_rate: float, draws: random.Random) -> _Ending:
-    """One trial without delays, so that the evidence is simply the largest wealth so far."""
-    worse_null = draw_not_worse(policy, margin=policy.margin)
-    better_null = Null.at_most(-policy.delta, delta=policy.delta)
+def _simulate(
+    policy: TrialPolicy,
+    rates: tuple[float, float],
+    draws: random.Random,
+    nulls: tuple[Null, Null],
+    factors: Callable[[Arm, float, float], tuple[Triple, Triple]],
+) -> _Ending:
+    """One trial without delays, so that the evidence is simply the largest wealth so far.
+
+    `rates` are the champion's and the canary's; `factors` gives the logarithms of what a score of an arm
+    multiplies the wealth against each of the two nulls by, at a baseline.
+    """
+    champion_rate, canary_rate = rates
+    worse_null, better_null = nulls
     enough_to_roll_back, enough_to_graduate = math.log(1 / policy.alpha), math.log(1 / policy.beta)
     worse: Triple = ZEROS
     better: Triple = ZEROS
@@ -104,8 +123,9 @@ def _simulate(policy: TrialPolicy, champion_rate: float, canary_rate: float, dra
         jobs += 1
         arm = Arm.CANARY if draws.random() < policy.share else Arm.CHAMPION
         score = float(draws.random() < (canary_rate if arm is Arm.CANARY else champion_rate))
-        worse = plus(worse, wager(worse_null, arm, policy.share, baseline).ln_factors(score))
-        better = plus(better, wager(better_null, arm, policy.share, baseline).ln_factors(score))
+        against_worse, against_better = factors(arm, score, baseline)
+        worse = plus(worse, against_worse)
+        better = plus(better, against_better)
         if arm is Arm.CANARY:
             canary_jobs += 1
         else:

@@ -10,10 +10,11 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -171,6 +172,10 @@ class AgentSettings(_Section):
             raise SettingsError(message) from None
 
 
+#: What the environment wins over while a file is read, the strongest first.
+_BELOW: ContextVar[tuple[dict[str, Any], ...]] = ContextVar("below", default=())
+
+
 class Settings(BaseSettings):
     """Everything that can be set, with its default. Environment names are COALMINE_SECTION__FIELD."""
 
@@ -182,8 +187,6 @@ class Settings(BaseSettings):
         frozen=True,
         nested_model_default_partial_update=True,
     )
-
-    below: ClassVar[tuple[dict[str, Any], ...]] = ()  # what the environment wins over, the strongest first
 
     redis_url: SecretStr | None = None  # the store; None: commands that need one say so
     broker_url: SecretStr | None = None  # any broker that Celery speaks to; None: the store's server
@@ -226,7 +229,7 @@ class Settings(BaseSettings):
         The variables of forges are over the file's tables already; see `tasks.settings.forge_tables`.
         """
         variables, _ = moved({name: value for name, value in env_settings().items() if name != "forge"})
-        below = cls.below or _below({}, ForgeTables.read({}, os.environ))
+        below = _BELOW.get() or _below({}, ForgeTables.read({}, os.environ))
         if "tracker" in variables:
             tables: Any = next((values["tracker"] for values in below if "tracker" in values), [])
             variables["tracker"] = with_variables(tables, variables["tracker"])
@@ -297,9 +300,9 @@ def load_settings(
     values = file_values(file)
     check_names(Settings.model_fields, os.environ)
     forges = ForgeTables.read(values, os.environ)
-    reading = type("FileSettings", (Settings,), {"below": _below(values, forges)})
+    file_says = _BELOW.set(_below(values, forges))
     try:
-        settings = reading(**given)
+        settings = Settings(**given)
     except ValidationError as error:
         trackers = names_of(values.get("tracker"))
         problems = "\n".join(problem_of(part, forges.keys, trackers) for part in error.errors())
@@ -308,8 +311,8 @@ def load_settings(
     except UnreadableValueError as error:  # a section given as JSON that is none
         message = f"the environment {PREFIX}… is wrong: {error}; correct or unset it"
         raise SettingsError(message) from error
-    if not isinstance(settings, Settings):
-        raise TypeError(settings)
+    finally:
+        _BELOW.reset(file_says)
     _check_together(settings)
     if text := _old_forms(file, values, forges):  # not before: what is wrong may be a secret in a wrong place
         (warn or _to_standard_error)(text)
