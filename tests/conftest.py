@@ -3,7 +3,10 @@
 Under pytest-xdist each process of the suite has a Redis server of its own.
 """
 
+import contextlib
 import gc
+import importlib
+import os
 import signal
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -14,6 +17,8 @@ import pytest
 import pytest_timeout
 import redis
 import structlog
+from xdist.remote import Producer
+from xdist.scheduler import LoadGroupScheduling
 
 from routing.embedded.private_server import PrivateServer
 from routing.printable import valid
@@ -39,6 +44,9 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+# The collection makes much and throws little away; see `pytest_collection_finish`.
+gc.disable()
 
 # A shell that runs the suite in the background ignores SIGINT, and so would every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -70,6 +78,36 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
     return True
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Each process of a run imports a share of the test modules first.
+
+    In a fresh clone all of them would compile the same module at the same moment. When one comes to the
+    modules of the others, those have been compiled.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes == 1:
+        return
+    chosen = [session.config.rootpath / argument.partition("::")[0] for argument in session.config.args]
+    files = {file for path in chosen for file in ([path] if path.is_file() else path.rglob("test_*.py"))}
+    by_size = sorted(files, key=lambda file: (-file.stat().st_size, file))
+    for file in by_size[int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) :: processes]:
+        with contextlib.suppress(Exception):  # the collection imports it again, and says what is wrong
+            importlib.import_module(".".join(file.relative_to(session.config.rootpath).with_suffix("").parts))
+
+
+class FilesAndTests(LoadGroupScheduling):  # type: ignore[misc] # xdist has no types
+    """Gives processes whole files of the quick suites, and of the others one test at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        scope: str = super()._split_scope(nodeid)
+        return scope.partition("::")[0] if scope.startswith(("tests/unit/", "tests/contract/")) else scope
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadGroupScheduling | None:
+    """By files: handing out takes time that grows with the square of what is handed out."""
+    return FilesAndTests(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
 #: Suites whose tests wait more than they compute, for processes and servers of their own.
 _WAITING_SUITES = frozenset({"integration", "acceptance", "real"})
 
@@ -87,6 +125,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
