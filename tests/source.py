@@ -4,9 +4,12 @@ For the tests that hold the layout. Each file is read and parsed once a process.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
+
+_Node = TypeVar("_Node", bound=ast.AST)
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,22 +67,35 @@ def tree(path: Path) -> ast.Module:
 
 
 @cache
+def _by_kind(module: ast.Module) -> dict[type[ast.AST], list[Any]]:
+    found: dict[type[ast.AST], list[Any]] = {}
+    for node in ast.walk(module):
+        found.setdefault(type(node), []).append(node)
+    return found
+
+
+def nodes(module: ast.Module, kind: type[_Node]) -> Sequence[_Node]:
+    """All nodes of one kind, outer ones first. A module is walked once, however often it is asked."""
+    return _by_kind(module).get(kind, [])
+
+
+@cache
 def imported(path: Path) -> frozenset[str]:
     """The modules that a file imports, wherever in it the import stands."""
     return frozenset(_imported(path))
 
 
 def _imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports by a relative name"
-            inner = [f"{node.module}.{alias.name}" for alias in node.names]
-            files = [name for name in inner if is_module(name)]
-            yield from files or [str(node.module)]
+    for plain in nodes(tree(path), ast.Import):
+        yield from (alias.name for alias in plain.names)
+    for node in nodes(tree(path), ast.ImportFrom):
+        assert node.level == 0, f"{path} imports by a relative name"
+        inner = [f"{node.module}.{alias.name}" for alias in node.names]
+        files = [name for name in inner if is_module(name)]
+        yield from files or [str(node.module)]
 
 
+@cache
 def is_module(name: str) -> bool:
     """Whether a dotted name is a file of ours, rather than something in one."""
     return (ROOT / name.replace(".", "/")).with_suffix(".py").exists()

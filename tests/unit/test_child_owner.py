@@ -1,13 +1,15 @@
 """One owner of child processes: nothing outside of routing/process starts one, or signals one."""
 
 import ast
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-FLOORS = ("routing", "harvest", "tasks", "console")
+from tests.source import nodes, product, tree
+
+#: One process reads and parses the source for all of them.
+pytestmark = pytest.mark.xdist_group("source")
+
 OWNER = "routing/process/"
 
 #: Modules whose purpose it is to start processes.
@@ -33,30 +35,34 @@ ALLOWED_SIGNALS = {
 }
 
 
-def signals(source: str) -> set[str]:
+def signals(module: ast.Module) -> set[str]:
     """The ways in which a module signals processes."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom):
-            found |= {name.name for name in node.names if (node.module, name.name) in SIGNALS}
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            found |= {node.attr} if (node.value.id, node.attr) in SIGNALS else set()
-    return found
+    found = {
+        name.name
+        for node in nodes(module, ast.ImportFrom)
+        for name in node.names
+        if (node.module, name.name) in SIGNALS
+    }
+    return found | {attribute for owner, attribute in _attributes(module) if (owner, attribute) in SIGNALS}
 
 
-def starts(source: str) -> set[str]:
+def starts(module: ast.Module) -> set[str]:
     """The ways in which a module starts processes."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names if name.name.split(".")[0] in STARTERS}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {str(node.module)} & STARTERS
-            if node.module in {"os", "asyncio"}:
-                found |= {name.name for name in node.names if is_start(name.name)}
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            found |= {node.attr} if node.value.id in {"os", "asyncio"} and is_start(node.attr) else set()
-    return found
+    plain = [name.name for node in nodes(module, ast.Import) for name in node.names]
+    found = {name for name in plain if name.split(".")[0] in STARTERS}
+    for node in nodes(module, ast.ImportFrom):
+        found |= {str(node.module)} & STARTERS
+        if node.module in {"os", "asyncio"}:
+            found |= {name.name for name in node.names if is_start(name.name)}
+    used = {attribute for owner, attribute in _attributes(module) if owner in {"os", "asyncio"}}
+    return found | {attribute for attribute in used if is_start(attribute)}
+
+
+def _attributes(module: ast.Module) -> Iterator[tuple[str, str]]:
+    """What is read of plain names: ("os", "kill") for `os.kill`."""
+    for node in nodes(module, ast.Attribute):
+        if isinstance(node.value, ast.Name):
+            yield node.value.id, node.attr
 
 
 def is_start(name: str) -> bool:
@@ -64,14 +70,9 @@ def is_start(name: str) -> bool:
     return name in CALLS or name.startswith(PREFIXES)
 
 
-def files_that(look: Callable[[str], set[str]]) -> dict[str, set[str]]:
+def files_that(look: Callable[[ast.Module], set[str]]) -> dict[str, set[str]]:
     """The files of the product in which something is found, with what it is."""
-    return {
-        str(path.relative_to(ROOT)): ways
-        for floor in FLOORS
-        for path in (ROOT / floor).rglob("*.py")
-        if (ways := look(path.read_text(encoding="utf-8")))
-    }
+    return {path.as_posix(): ways for path in product() if (ways := look(tree(path)))}
 
 
 def test_nobody_else_starts_a_process() -> None:
@@ -93,7 +94,7 @@ def test_nobody_else_signals_a_process() -> None:
 )
 def test_each_signal_is_seen(source: str) -> None:
     """The test would notice."""
-    assert signals(source)
+    assert signals(ast.parse(source))
 
 
 @pytest.mark.parametrize(
@@ -109,4 +110,4 @@ def test_each_signal_is_seen(source: str) -> None:
 )
 def test_each_way_is_seen(source: str) -> None:
     """The test would notice."""
-    assert starts(source)
+    assert starts(ast.parse(source))

@@ -21,6 +21,7 @@ from tests.source import (
     imported,
     module_name,
     modules,
+    nodes,
     product,
     room_of,
     text,
@@ -377,9 +378,8 @@ def test_no_class_name_stands_for_two_things(packages: Iterable[str]) -> None:
     made = defaultdict(list)
     for package in packages:
         for path in modules(package):
-            for node in ast.walk(tree(path)):
-                if isinstance(node, ast.ClassDef):
-                    made[node.name].append(f"{path}:{node.lineno}")
+            for node in nodes(tree(path), ast.ClassDef):
+                made[node.name].append(f"{path}:{node.lineno}")
     assert not {name: places for name, places in made.items() if len(places) > 1}
 
 
@@ -388,8 +388,8 @@ def test_stores_are_made_in_the_composition_root() -> None:
     made = {
         f"{path}:{node.lineno} makes {node.func.id}"
         for path in product()
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.endswith("Store")
+        for node in nodes(tree(path), ast.Call)
+        if isinstance(node.func, ast.Name) and node.func.id.endswith("Store")
     }
     assert len(made) > 10
     assert not [place for place in sorted(made) if not _within(place, "tasks/composition")]
@@ -400,11 +400,10 @@ def test_nothing_outside_the_store_speaks_to_redis() -> None:
     uses = {
         f"{path}:{node.lineno} {node.attr}"
         for path in product()
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Attribute)
-        and ast.unparse(node.value).rpartition(".")[2] in {"redis", "_redis"}
-        and node.attr.islower()
+        for node in nodes(tree(path), ast.Attribute)
+        if node.attr.islower()
         and hasattr(redis.Redis, node.attr)
+        and ast.unparse(node.value).rpartition(".")[2] in {"redis", "_redis"}
     }
     assert len(uses) > 50
     outside = {use for use in uses if not _within(use, "routing/store")}

@@ -13,7 +13,7 @@ import pytest
 
 from harvest.evidence.verdict import Verdict
 from tests import declared_scripts
-from tests.source import modules, product, scripts, text, tree, written_by_us
+from tests.source import modules, nodes, product, scripts, text, tree, written_by_us
 
 #: One process reads and parses the source for all of them.
 pytestmark = pytest.mark.xdist_group("source")
@@ -217,15 +217,9 @@ def test_answers_of_the_store_are_compared_as_members() -> None:
 
 def _compared(path: Path) -> Iterator[tuple[int, str]]:
     """The strings that a file compares with `==`, `!=`, `in` or `match`, each with its line."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Compare):
-            operands: list[ast.expr] = [node.left, *node.comparators]
-        elif isinstance(node, ast.MatchValue):
-            operands = [node.value]
-        else:
-            continue
-        for operand in operands:
-            members = operand.elts if isinstance(operand, ast.Set | ast.Tuple | ast.List) else [operand]
-            for member in members:
-                if isinstance(member, ast.Constant) and isinstance(member.value, str):
-                    yield member.lineno, member.value
+    operands = [each for node in nodes(tree(path), ast.Compare) for each in (node.left, *node.comparators)]
+    for operand in operands + [node.value for node in nodes(tree(path), ast.MatchValue)]:
+        members = operand.elts if isinstance(operand, ast.Set | ast.Tuple | ast.List) else [operand]
+        for member in members:
+            if isinstance(member, ast.Constant) and isinstance(member.value, str):
+                yield member.lineno, member.value
