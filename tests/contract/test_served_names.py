@@ -74,7 +74,7 @@ def test_nothing_is_followed_to_a_name_that_is_excluded_or_served(served: Served
 
 @pytest.mark.parametrize(("more", "noted"), [((), {NEW: OLD}), ((f"!{NEW}",), {}), (("acme/*",), {})])
 def test_a_poll_notes_the_new_name(
-    served: ServedForge, fake_redis: redis.Redis, more: tuple[str, ...], noted: dict[str, str]
+    served: ServedForge, redis_client: redis.Redis, more: tuple[str, ...], noted: dict[str, str]
 ) -> None:
     """Deliveries come under it. Not where it is left out, or served itself; and not once it is set."""
     given = {"base_url": served.server.address, "token": TOKEN, "repositories": (OLD, *more)}
@@ -82,7 +82,7 @@ def test_a_poll_notes_the_new_name(
     forge = served.with_settings()
     site = ForgeSite(config=config, forge=forge, remote=partial(KINDS[served.kind].remote, config))
     parts = ForgeParts(
-        coalmine=SteppedFleet(fake_redis).app, run_ci=lambda _: None, given={served.kind: site}
+        coalmine=SteppedFleet(redis_client).app, run_ci=lambda _: None, given={served.kind: site}
     )
     parts.problems.note_names(served.kind, {"of/before": OLD})
     rename(served)
@@ -154,9 +154,9 @@ def asked_below(served: ServedForge, name: str) -> list[str]:
     return [one.path for one in served.server.asked if f"/{name}/" in one.path]
 
 
-def test_a_repository_is_followed_by_its_id(served: ServedForge, fake_redis: redis.Redis) -> None:
+def test_a_repository_is_followed_by_its_id(served: ServedForge, redis_client: redis.Redis) -> None:
     """Once another one has the former name, all goes to the new name, and nothing to the other one."""
-    ids = RepositoryIdStore(fake_redis, Keys())
+    ids = RepositoryIdStore(redis_client, Keys())
     issue = served.world.open_issue("Cart is slow", "Make it fast")
     ref = IssueRef(forge=served.kind, repo=OLD, number=issue.number)
     with closing_of(site_of(served, ids)) as site:
@@ -177,9 +177,9 @@ def test_a_repository_is_followed_by_its_id(served: ServedForge, fake_redis: red
     assert [one.body for one in served.world.comments.values()] == ["Done"]
 
 
-def test_nothing_is_done_in_another_repository(served: ServedForge, fake_redis: redis.Redis) -> None:
+def test_nothing_is_done_in_another_repository(served: ServedForge, redis_client: redis.Redis) -> None:
     """The one that was served is deleted, and its name taken: work is held until a person accepts that."""
-    ids = RepositoryIdStore(fake_redis, Keys())
+    ids = RepositoryIdStore(redis_client, Keys())
     with closing_of(site_of(served, ids)) as site:
         served.forge.close_connections()
         assert git_of(site).address.endswith(f"/{OLD}.git")
@@ -261,11 +261,11 @@ def test_a_name_that_is_taken_during_a_turn_gets_no_push(served: ServedForge, tm
         assert len(served.server.git.asked) == before
 
 
-def test_a_poll_says_what_is_held(served: ServedForge, fake_redis: redis.Redis) -> None:
+def test_a_poll_says_what_is_held(served: ServedForge, redis_client: redis.Redis) -> None:
     """`issue list` and `doctor` show it, and other repositories are looked through all the same."""
     served.world.deleted, served.world.others[OLD] = True, 99
     with closing_of(site_of(served, Ids(acme__shop=served.world.id))) as site:
-        fleet = SteppedFleet(fake_redis).app
+        fleet = SteppedFleet(redis_client).app
         parts = ForgeParts(coalmine=fleet, run_ci=lambda _: None, given={served.kind: site})
         parts.collector.poll(site)
     name = site.full_name(OLD)

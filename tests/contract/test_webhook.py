@@ -39,9 +39,9 @@ class DoorClient:
 
 
 @pytest.fixture(params=WEBHOOK_KINDS)
-def door(request: pytest.FixtureRequest, fake_redis: redis.Redis) -> DoorClient:
+def door(request: pytest.FixtureRequest, redis_client: redis.Redis) -> DoorClient:
     """The door of each kind in turn."""
-    return DoorClient(request.param, fake_redis)
+    return DoorClient(request.param, redis_client)
 
 
 def test_accepted(door: DoorClient) -> None:

@@ -9,9 +9,9 @@ from tests.fleets.stepped_fleet import SteppedFleet, request
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with two templates."""
-    made = SteppedFleet(fake_redis)
+    made = SteppedFleet(redis_client)
     made.add("implementer")
     made.add("reviewer")
     return made

@@ -198,9 +198,9 @@ def test_a_limit_that_calls_itself_a_success_is_one() -> None:
     assert found.until == NOW + HOURS
 
 
-def test_the_model_of_a_canary_is_judged_by_its_trial(fake_redis: redis.Redis) -> None:
+def test_the_model_of_a_canary_is_judged_by_its_trial(redis_client: redis.Redis) -> None:
     """A version on trial that names no known model has failed; a champion's jobs wait for a person."""
-    fleet = SteppedFleet(fake_redis, draws=[0.25, 0.75])
+    fleet = SteppedFleet(redis_client, draws=[0.25, 0.75])
     fleet.on_trial()
     canary, champion = (fleet.claim(fleet.enqueue().job).job for _ in range(2))
     unknown = AccountLimit(kind=LimitKind.MODEL)
@@ -208,9 +208,9 @@ def test_the_model_of_a_canary_is_judged_by_its_trial(fake_redis: redis.Redis) -
     assert counts_as_limit(unknown, champion, acted=False)
 
 
-def test_words_alone_do_not_put_off_for_ever(fake_redis: redis.Redis) -> None:
+def test_words_alone_do_not_put_off_for_ever(redis_client: redis.Redis) -> None:
     """An agent that does paid work and then says a limit, again and again, has failed."""
-    fleet = SteppedFleet(fake_redis)
+    fleet = SteppedFleet(redis_client)
     fleet.add()
     job = fleet.claim(fleet.enqueue().job).job
     alone = AccountLimit(kind=LimitKind.USAGE, in_words_alone=True)

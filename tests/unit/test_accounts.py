@@ -31,14 +31,14 @@ Made = Callable[..., SteppedFleet]
 
 
 @pytest.fixture
-def made(fake_redis: redis.Redis) -> Made:
+def made(redis_client: redis.Redis) -> Made:
     """Make a fleet whose template runs Claude Code, with accounts of the settings."""
 
     def make(
         *accounts: str, content: Mapping[str, Any] | None = None, template: bool = True, **settings: Any
     ) -> SteppedFleet:
         tables = tuple(Account(name=name, runtime="claude") for name in accounts)
-        fleet = SteppedFleet(fake_redis, draws=[0.25, 0.75] * 200, account=tables, **settings)
+        fleet = SteppedFleet(redis_client, draws=[0.25, 0.75] * 200, account=tables, **settings)
         if template:
             fleet.app.templates.add("implementer", Snapshot(runtime="claude", **(content or {})))
         return fleet

@@ -12,9 +12,9 @@ from tests.fleets.post import ADA, RETENTION, PostFleet
 
 
 @pytest.fixture
-def post(fake_redis: redis.Redis) -> PostFleet:
+def post(redis_client: redis.Redis) -> PostFleet:
     """An empty post office."""
-    return PostFleet(fake_redis)
+    return PostFleet(redis_client)
 
 
 def test_an_agent_is_named_by_its_role_and_job(post: PostFleet) -> None:

@@ -58,9 +58,9 @@ def fleet_of(client: redis.Redis, *repos: str, **changes: Any) -> ForgeFleet:
     return ForgeFleet(client, MemoryForge(clock, repos=repos), clock=clock, **changes)
 
 
-def test_issues_of_repositories_that_a_pattern_means_are_worked_on(fake_redis: redis.Redis) -> None:
+def test_issues_of_repositories_that_a_pattern_means_are_worked_on(redis_client: redis.Redis) -> None:
     """Also of one that is made later; not of one that is left out."""
-    fleet = fleet_of(fake_redis, "acme/shop", "acme/till", "acme/old", repositories=("acme/*", "!acme/old"))
+    fleet = fleet_of(redis_client, "acme/shop", "acme/till", "acme/old", repositories=("acme/*", "!acme/old"))
     refs = [fleet.forge.person_opens(1, repo=repo) for repo in ("acme/shop", "acme/till", "acme/old")]
     fleet.rounds(2)
     assert [len(fleet.jobs(ref)) for ref in refs] == [1, 1, 0]
@@ -71,18 +71,18 @@ def test_issues_of_repositories_that_a_pattern_means_are_worked_on(fake_redis: r
     assert len(fleet.jobs(new)) == 1
 
 
-def test_an_owner_who_cannot_be_listed_holds_no_other_up(fake_redis: redis.Redis) -> None:
+def test_an_owner_who_cannot_be_listed_holds_no_other_up(redis_client: redis.Redis) -> None:
     """What is named is polled all the same."""
-    fleet = fleet_of(fake_redis, "acme/shop", "other/x", repositories=("other/*", "acme/shop"))
+    fleet = fleet_of(redis_client, "acme/shop", "other/x", repositories=("other/*", "acme/shop"))
     fleet.forge.mishaps.lasting["repositories_of"] = lambda: ForgeUnreachableError("away")
     ref = fleet.forge.person_opens(1)
     fleet.rounds(2)
     assert len(fleet.jobs(ref)) == 1
 
 
-def test_git_finds_what_a_pattern_means_and_nothing_else(fake_redis: redis.Redis) -> None:
+def test_git_finds_what_a_pattern_means_and_nothing_else(redis_client: redis.Redis) -> None:
     """By the name that jobs have for it; a token is given out for nothing that is not served."""
-    fleet = fleet_of(fake_redis, "acme/shop", repositories=("acme/*", "!acme/old", "boss/x"))
+    fleet = fleet_of(redis_client, "acme/shop", repositories=("acme/*", "!acme/old", "boss/x"))
     remotes = ServedRemotes(fleet.parts.sites, GitLimits())
     assert remotes["github:acme/anything"].address == "acme/anything"
     assert list(remotes) == ["github:boss/x"]

@@ -43,10 +43,10 @@ class KeptNotifications:
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet whose pages others reach by an address, with a secret for links."""
     web = WebSettings(token=SecretStr(TOKEN), address=f"{ADDRESS}/", link_secret=SecretStr(SECRET))
-    made = SteppedFleet(fake_redis, draws=[0.9] * 9, web=web)
+    made = SteppedFleet(redis_client, draws=[0.9] * 9, web=web)
     made.add()
     return made
 

@@ -16,9 +16,9 @@ from tests.fleets.stepped_fleet import SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet on trial with a settled job of each arm, one that runs and one that waits."""
-    made = SteppedFleet(fake_redis, draws=[0.1, 0.9, 0.1, 0.9, *[0.9] * 600])
+    made = SteppedFleet(redis_client, draws=[0.1, 0.9, 0.1, 0.9, *[0.9] * 600])
     made.on_trial()
     made.end(made.enqueue(issue="local:shop#1").job)
     made.end(made.enqueue(issue="local:shop#2").job, SignalKind.AGENT_ERRORED)

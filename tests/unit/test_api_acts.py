@@ -32,10 +32,10 @@ from tests.unit.test_page_decisions import READING, TOKEN, Browser
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet on trial with an open job and one that failed."""
     web = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING))
-    made = SteppedFleet(fake_redis, draws=[0.9] * 50, web=web)
+    made = SteppedFleet(redis_client, draws=[0.9] * 50, web=web)
     made.on_trial()
     made.enqueue(title="failed")
     made.end(made.app.jobs.newest(most=1)[0].id, SignalKind.AGENT_ERRORED)
@@ -136,10 +136,10 @@ def test_a_trial_is_stopped_opened_and_its_version_promoted(fleet: SteppedFleet)
     assert [line[0] for line in noted(fleet)] == acts, "what was refused was not decided"
 
 
-def test_a_way_is_begun_and_stopped(fake_redis: redis.Redis, tmp_path: Path) -> None:
+def test_a_way_is_begun_and_stopped(redis_client: redis.Redis, tmp_path: Path) -> None:
     """While it is in a backtest there is no trial to answer with, but the template with its way."""
     web = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING))
-    fleet = Walk(fake_redis, tmp_path / "cases", cases=3, web=web).fleet
+    fleet = Walk(redis_client, tmp_path / "cases", cases=3, web=web).fleet
     begun = done(fleet, "/versions/implementer@v2/open", {"by": "ada"})
     assert (begun["trial"], begun["way"]["run"]) == (None, "implementer-b1")
     ended = done(fleet, "/trials/implementer/stop", {"by": "ada", "reason": "wrong cases"})
@@ -150,9 +150,9 @@ def test_a_way_is_begun_and_stopped(fake_redis: redis.Redis, tmp_path: Path) -> 
     assert sends(fleet, "/trials/implementer:reviews/stop", {"reason": "x"}).status_code == 422
 
 
-def test_a_backtest_that_is_held_decides_again_and_is_stopped(fake_redis: redis.Redis) -> None:
+def test_a_backtest_that_is_held_decides_again_and_is_stopped(redis_client: redis.Redis) -> None:
     """Each answers with its report; a reason is asked for, and nothing is done twice."""
-    made = held_backtest(fake_redis, WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING)))
+    made = held_backtest(redis_client, WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING)))
     path, ada = f"/backtests/{made.run.id}", {"by": "ada", "reason": "its host was full"}
     assert sends(made.fleet, f"{path}/resume", {"by": "ada"}).status_code == 422
     assert made.now.alarms == ("exclusions",)

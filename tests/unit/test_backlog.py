@@ -66,9 +66,9 @@ class BacklogBench:
 
 
 @pytest.fixture
-def bench(fake_redis: redis.Redis) -> BacklogBench:
+def bench(redis_client: redis.Redis) -> BacklogBench:
     """An empty backlog."""
-    return BacklogBench(fake_redis)
+    return BacklogBench(redis_client)
 
 
 def test_blocked_issue_is_ready_only_after_its_blocker_was_completed(bench: BacklogBench) -> None:
@@ -213,10 +213,10 @@ def test_unknown_blocker_that_is_open_blocks_until_it_is_closed(bench: BacklogBe
     ("unknown", "expected"), [("satisfied", BacklogState.READY), ("blocked", BacklogState.BLOCKED)]
 )
 def test_blocker_that_the_forge_does_not_know(
-    fake_redis: redis.Redis, unknown: Unknown, expected: BacklogState
+    redis_client: redis.Redis, unknown: Unknown, expected: BacklogState
 ) -> None:
     """The setting says what it is, and a warning says that it is so."""
-    bench = BacklogBench(fake_redis, unknown)
+    bench = BacklogBench(redis_client, unknown)
     bench.take(1, "Blocked by: #404")
     bench.backlog.ask()
     assert bench.state(1) is expected
@@ -611,9 +611,9 @@ def test_finished_items_are_forgotten_after_their_time(bench: BacklogBench) -> N
     assert sorted(bench.redis.keys()) == ["coalmine:events"]
 
 
-def test_number_of_finished_items_is_bounded(fake_redis: redis.Redis) -> None:
+def test_number_of_finished_items_is_bounded(redis_client: redis.Redis) -> None:
     """The oldest go first, and one that somebody waits for stays, as it says why."""
-    bench = BacklogBench(fake_redis, most_finished=2)
+    bench = BacklogBench(redis_client, most_finished=2)
     bench.take(9, "Blocked by: #1")
     for number in range(1, 6):
         bench.take(number)
@@ -638,8 +638,8 @@ def test_keys_are_of_permanent_kinds(bench: BacklogBench) -> None:
     assert leaks(bench.redis, Keys()) == []
 
 
-def test_story_on_a_real_server(redis_client: redis.Redis) -> None:
-    """Every script does there what it does in the stand-in."""
+def test_a_story_leaves_its_events_alone(redis_client: redis.Redis) -> None:
+    """From the first look at its issues to the day when the last record is dropped."""
     bench = BacklogBench(redis_client)
     bench.take(1, "Blocked by: #2")
     bench.take(2, "Blocked by: #1, #7")

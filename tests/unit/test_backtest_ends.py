@@ -37,11 +37,11 @@ def made_fleet(client: redis.Redis, policy: TrialPolicy = QUICK) -> SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Iterator[SteppedFleet]:
+def fleet(redis_client: redis.Redis) -> Iterator[SteppedFleet]:
     """Such a fleet, which leaves no keys."""
-    made = made_fleet(fake_redis)
+    made = made_fleet(redis_client)
     yield made
-    assert leaks(fake_redis, made.app.keys) == []
+    assert leaks(redis_client, made.app.keys) == []
 
 
 def champion_alone(job: Job) -> float:
@@ -148,10 +148,10 @@ def test_money_of_jobs_at_work_is_counted(fleet: SteppedFleet) -> None:
     assert all(fleet.app.jobs.find(one.job.id).cancel for one in won)
 
 
-def test_a_guardrail_of_tokens_guards(fake_redis: redis.Redis) -> None:
+def test_a_guardrail_of_tokens_guards(redis_client: redis.Redis) -> None:
     """A version that solves as much and reads far more is stopped by it."""
     rails = (Guardrail(name="tokens", cap=1_000_000),)
-    fleet = made_fleet(fake_redis, QUICK.model_copy(update={"guardrails": rails}))
+    fleet = made_fleet(redis_client, QUICK.model_copy(update={"guardrails": rails}))
     made = SteppedBacktest(fleet)
     ended = made.play(
         lambda _: 1.0,

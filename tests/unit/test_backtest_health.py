@@ -34,15 +34,15 @@ ENOUGH = 15
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Iterator[SteppedFleet]:
+def fleet(redis_client: redis.Redis) -> Iterator[SteppedFleet]:
     """A fleet with a champion, a version that waits, and a judge."""
     made = SteppedFleet(
-        fake_redis, policy=QUICK, judge=JudgeSettings(command="make test"), generator=random.Random(7)
+        redis_client, policy=QUICK, judge=JudgeSettings(command="make test"), generator=random.Random(7)
     )
     made.add()
     made.propose()
     yield made
-    assert leaks(fake_redis, made.app.keys) == []
+    assert leaks(redis_client, made.app.keys) == []
 
 
 def left_out_first(arm: Arm, canary: float) -> Callable[[Job], float | None]:

@@ -31,10 +31,10 @@ EVIL = "<script>alert(1)</script> \x1b[31mred"
 
 
 @pytest.fixture
-def made(fake_redis: redis.Redis) -> SteppedBacktest:
+def made(redis_client: redis.Redis) -> SteppedBacktest:
     """A backtest with a pair of each kind, one that is left out and one at work; the judge printed a page."""
     fleet = SteppedFleet(
-        fake_redis, policy=QUICK, judge=JudgeSettings(command="make test"), generator=random.Random(7)
+        redis_client, policy=QUICK, judge=JudgeSettings(command="make test"), generator=random.Random(7)
     )
     fleet.add()
     fleet.propose()
@@ -165,10 +165,10 @@ def test_a_later_trial_says_whether_it_was_foretold(
     assert re.search(f"{trial.id}</a>.*<td>{words}</td>", got(made, f"/backtests/{made.run.id}").text)
 
 
-def test_a_report_stands_beside_the_trial_that_it_foretold(fake_redis: redis.Redis) -> None:
+def test_a_report_stands_beside_the_trial_that_it_foretold(redis_client: redis.Redis) -> None:
     """A backtest and a trial by draw, both to their verdicts: these are said, and both differences."""
     fleet = SteppedFleet(
-        fake_redis, policy=QUICK.model_copy(update={"share": 0.5, "revert_window_seconds": 0.0}),
+        redis_client, policy=QUICK.model_copy(update={"share": 0.5, "revert_window_seconds": 0.0}),
         judge=JudgeSettings(command="make test"), generator=random.Random(7),
     )  # fmt: skip
     fleet.add()

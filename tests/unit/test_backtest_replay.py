@@ -20,10 +20,10 @@ from tests.fleets.stepped_fleet import SteppedFleet
 
 
 @pytest.fixture
-def made(fake_redis: redis.Redis) -> SteppedBacktest:
+def made(redis_client: redis.Redis) -> SteppedBacktest:
     """A backtest that runs, with pairs of every kind, one of them open."""
     fleet = SteppedFleet(
-        fake_redis, policy=TrialPolicy(), judge=JudgeSettings(command="make test"),
+        redis_client, policy=TrialPolicy(), judge=JudgeSettings(command="make test"),
         generator=random.Random(7),
     )  # fmt: skip
     fleet.add()

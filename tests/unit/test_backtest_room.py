@@ -13,10 +13,10 @@ from tests.fleets.stepped_fleet import SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with room for one agent."""
     made = SteppedFleet(
-        fake_redis, judge=JudgeSettings(command="make test"), generator=random.Random(7),
+        redis_client, judge=JudgeSettings(command="make test"), generator=random.Random(7),
         job={"agents_at_once": 1},
     )  # fmt: skip
     made.add()
@@ -58,10 +58,10 @@ def test_an_older_case_waits_for_a_newer_issue(fleet: SteppedFleet) -> None:
     assert tried(fleet, first) == "won"
 
 
-def test_a_case_is_not_begun_while_an_issue_waits_for_room_elsewhere(fake_redis: redis.Redis) -> None:
+def test_a_case_is_not_begun_while_an_issue_waits_for_room_elsewhere(redis_client: redis.Redis) -> None:
     """The issue's repository is full, and the fleet's room would be gone when it is not any more."""
     fleet = SteppedFleet(
-        fake_redis, judge=JudgeSettings(command="make test"), generator=random.Random(7),
+        redis_client, judge=JudgeSettings(command="make test"), generator=random.Random(7),
         job={"agents_at_once": 2, "per_repository": 1},
     )  # fmt: skip
     fleet.add()

@@ -29,15 +29,15 @@ QUICK = TrialPolicy(delta=0.4, alpha=0.1, beta=0.1)
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Iterator[SteppedFleet]:
+def fleet(redis_client: redis.Redis) -> Iterator[SteppedFleet]:
     """A fleet with a champion, a version that waits, and a judge."""
     made = SteppedFleet(
-        fake_redis, policy=QUICK, judge=JudgeSettings(command="make test"), generator=random.Random(7)
+        redis_client, policy=QUICK, judge=JudgeSettings(command="make test"), generator=random.Random(7)
     )
     made.add()
     made.propose()
     yield made
-    assert leaks(fake_redis, made.app.keys) == []
+    assert leaks(redis_client, made.app.keys) == []
 
 
 def champion_alone(job: Job) -> float:
@@ -118,12 +118,12 @@ def test_results_are_kept_for_a_day(fleet: SteppedFleet, days: float, kept: int)
     assert len([pair for pair in again.pairs() if pair.kept]) == kept
 
 
-def test_a_result_is_another_one_under_another_judge(fake_redis: redis.Redis) -> None:
+def test_a_result_is_another_one_under_another_judge(redis_client: redis.Redis) -> None:
     """What one command said is nothing about what another would say."""
     cases = some_cases(3)
     for command, kept in (("make test", 0), ("make check", 0), ("make test", 3)):
         fleet = SteppedFleet(
-            fake_redis, policy=QUICK, judge=JudgeSettings(command=command), generator=random.Random(7)
+            redis_client, policy=QUICK, judge=JudgeSettings(command=command), generator=random.Random(7)
         )
         if not fleet.app.templates.names():
             fleet.add()
@@ -174,10 +174,10 @@ def test_nothing_is_given_out_while_real_work_waits(fleet: SteppedFleet) -> None
     assert len(made.pairs()) == 1
 
 
-def test_so_many_pairs_are_at_work_as_the_settings_say(fake_redis: redis.Redis) -> None:
+def test_so_many_pairs_are_at_work_as_the_settings_say(redis_client: redis.Redis) -> None:
     """Over all backtests together."""
     fleet = SteppedFleet(
-        fake_redis, policy=QUICK, judge=JudgeSettings(command="make test"), generator=random.Random(7),
+        redis_client, policy=QUICK, judge=JudgeSettings(command="make test"), generator=random.Random(7),
         backtest=BacktestSettings(pairs_at_once=3),
     )  # fmt: skip
     fleet.add()
@@ -223,10 +223,10 @@ def test_a_job_of_a_backtest_that_has_ended_is_not_begun(fleet: SteppedFleet) ->
         assert fleet.app.jobs.find(job.id).state is JobState.CANCELLED
 
 
-def test_the_end_ends_what_is_at_work(fake_redis: redis.Redis) -> None:
+def test_the_end_ends_what_is_at_work(redis_client: redis.Redis) -> None:
     """Open pairs cost nothing more."""
     fleet = SteppedFleet(
-        fake_redis, policy=QUICK, judge=JudgeSettings(command="make test"), generator=random.Random(7),
+        redis_client, policy=QUICK, judge=JudgeSettings(command="make test"), generator=random.Random(7),
         backtest=BacktestSettings(pairs_at_once=20),
     )  # fmt: skip
     fleet.add()

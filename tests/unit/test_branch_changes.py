@@ -43,9 +43,9 @@ def pushed(client: redis.Redis, git: Git, **files: str) -> tuple[SteppedFleet, s
     return fleet, job
 
 
-def test_a_page_shows_what_a_branch_changes(fake_redis: redis.Redis, repository: Git) -> None:
+def test_a_page_shows_what_a_branch_changes(redis_client: redis.Redis, repository: Git) -> None:
     """As text, also where it looks like markup; a path is a path, not a pattern."""
-    fleet, job = pushed(fake_redis, repository, **{"total.py": "half <b>even</b>\n", "__": "star\n"})
+    fleet, job = pushed(redis_client, repository, **{"total.py": "half <b>even</b>\n", "__": "star\n"})
     assert f"/jobs/{job}/diff" in fleet.web.get(f"/jobs/{job}", Accept="text/html").text
     page = fleet.web.get(f"/jobs/{job}/diff", Accept="text/html").text
     assert '<span class="add">+half &lt;b&gt;even&lt;/b&gt;</span>' in page
@@ -57,32 +57,32 @@ def test_a_page_shows_what_a_branch_changes(fake_redis: redis.Redis, repository:
 
 
 def test_large_files_are_named_and_not_shown(
-    fake_redis: redis.Redis, repository: Git, monkeypatch: pytest.MonkeyPatch
+    redis_client: redis.Redis, repository: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that no page is large, whatever an agent commits; nor are files beyond what fits together."""
     monkeypatch.setattr(branch_changes, "MOST_BYTES", 12)
     files = {"a.txt": "0123456789", "b.txt": "0123456789", "c.bin": "x" * (LARGE_FILE + 1)}
-    fleet, job = pushed(fake_redis, repository, **files)
+    fleet, job = pushed(redis_client, repository, **files)
     changes = read_branch(fleet.app, job)
     assert (changes.files, changes.unshown) == (3, ["b.txt", "c.bin"])
     assert [line for line in changes.lines if line.startswith("+0")] == ["+0123456789"]
 
 
 def test_settings_of_a_repository_run_nothing(
-    fake_redis: redis.Redis, repository: Git, tmp_path: Path
+    redis_client: redis.Redis, repository: Git, tmp_path: Path
 ) -> None:
     """No program for differences, and none that makes text of a file."""
     ran = tmp_path / "ran"
     for name in ("diff.external", "diff.x.textconv", "diff.x.command"):
         repository("config", name, f"sh -c 'touch {ran}'")
-    fleet, job = pushed(fake_redis, repository, **{".gitattributes": "* diff=x\n", "total.py": "even\n"})
+    fleet, job = pushed(redis_client, repository, **{".gitattributes": "* diff=x\n", "total.py": "even\n"})
     assert "+even" in read_branch(fleet.app, job).lines
     assert not ran.exists()
 
 
-def test_a_host_without_a_copy_says_so(fake_redis: redis.Redis, repository: Git) -> None:
+def test_a_host_without_a_copy_says_so(redis_client: redis.Redis, repository: Git) -> None:
     """And for a job that has pushed nothing: 404, with what to do."""
-    fleet, job = pushed(fake_redis, repository, **{"total.py": "even\n"})
+    fleet, job = pushed(redis_client, repository, **{"total.py": "even\n"})
     fleet.redis.hset(fleet.app.keys.job(job), "commit", "0" * 39 + "1")
     answer = fleet.web.get(f"/jobs/{job}/diff", Accept="text/html")
     assert answer.status_code == 404

@@ -49,9 +49,9 @@ def refusal(fleet: SteppedFleet, **fields: Any) -> object:
     return answer if isinstance(answer, ClaimRefusal) else "won"
 
 
-def test_a_fleet_has_a_day_in_tokens(fake_redis: redis.Redis) -> None:
+def test_a_fleet_has_a_day_in_tokens(redis_client: redis.Redis) -> None:
     """After it no job begins until midnight UTC; then all go on, in their order."""
-    fleet = made(fake_redis, day_tokens=1000)
+    fleet = made(redis_client, day_tokens=1000)
     use(fleet, fleet.enqueue().job, tokens=600)
     assert refusal(fleet) == "won"
     use(fleet, fleet.enqueue("reviewer").job, tokens=400)
@@ -70,17 +70,17 @@ def test_a_fleet_has_a_day_in_tokens(fake_redis: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize("used", [{"usd": 5.0}, {"tokens": 100}])
-def test_a_template_has_a_day_of_its_own(fake_redis: redis.Redis, used: dict[str, Any]) -> None:
+def test_a_template_has_a_day_of_its_own(redis_client: redis.Redis, used: dict[str, Any]) -> None:
     """In dollars or in tokens; other templates go on."""
-    fleet = made(fake_redis, Budget(template="implementer", usd_per_day=5.0, tokens_per_day=100))
+    fleet = made(redis_client, Budget(template="implementer", usd_per_day=5.0, tokens_per_day=100))
     use(fleet, fleet.enqueue().job, **used)
     assert refusal(fleet) is ClaimRefusal.LIMITED
     assert refusal(fleet, template="reviewer") == "won"
 
 
-def test_a_repository_has_a_day_of_its_own(fake_redis: redis.Redis) -> None:
+def test_a_repository_has_a_day_of_its_own(redis_client: redis.Redis) -> None:
     """Whatever template works there; the sums of the day count each turn once."""
-    fleet = made(fake_redis, Budget(repository="local:shop", tokens_per_day=100))
+    fleet = made(redis_client, Budget(repository="local:shop", tokens_per_day=100))
     use(fleet, fleet.enqueue(repository="local:shop").job, tokens=100)
     assert refusal(fleet, template="reviewer", repository="local:shop") is ClaimRefusal.LIMITED
     assert refusal(fleet, repository="local:bank") == "won"
@@ -88,9 +88,9 @@ def test_a_repository_has_a_day_of_its_own(fake_redis: redis.Redis) -> None:
     assert {name: cost.turns for name, cost in today.items()} == {"implementer": 1}
 
 
-def test_a_job_and_a_turn_have_tokens(fake_redis: redis.Redis) -> None:
+def test_a_job_and_a_turn_have_tokens(redis_client: redis.Redis) -> None:
     """What a job has left bounds its next turn; a person's retry begins anew."""
-    fleet = made(fake_redis)
+    fleet = made(redis_client)
     job = fleet.enqueue().job
     use(fleet, job, tokens=700)
     found: Job = fleet.app.jobs.find(job)
@@ -113,15 +113,15 @@ def test_a_budget_is_of_one_thing_and_limits_it(fields: dict[str, Any]) -> None:
         Budget(**fields)
 
 
-def test_people_see_what_is_used_and_what_is_reached(fake_redis: redis.Redis) -> None:
+def test_people_see_what_is_used_and_what_is_reached(redis_client: redis.Redis) -> None:
     """By the budgets of the fleet's workers, whatever the environment of who looks says."""
     tables = (
         Budget(template="reviewer", tokens_per_day=400), Budget(repository="local:shop", usd_per_day=2.0),
     )  # fmt: skip
-    fleet = made(fake_redis, *tables, day_tokens=5000)
+    fleet = made(redis_client, *tables, day_tokens=5000)
     fleet.app.job_store.say_limits()
     use(fleet, fleet.enqueue("reviewer").job, tokens=400, usd=0.5)
-    looking = SteppedFleet(fake_redis)
+    looking = SteppedFleet(redis_client)
     looking.clock.now = fleet.clock.now
     status = read_status(looking.app)
     assert [str(each) for each in status.budgets] == [

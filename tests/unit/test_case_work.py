@@ -48,9 +48,9 @@ def confined(work: CaseWork, job: Job, *hosts: str) -> SandboxProfile:
     return work.confined(job, RuntimeSpec.of(Snapshot(prompt="x", profile=profile))).profile
 
 
-def test_no_secret_is_added_for_a_forge(fake_redis: redis.Redis) -> None:
+def test_no_secret_is_added_for_a_forge(redis_client: redis.Redis) -> None:
     """With it an agent could ask for the true change; those for models stay, and those of the settings."""
-    made = backtest_on(fake_redis, "models.example:8443")
+    made = backtest_on(redis_client, "models.example:8443")
     work, job = case_work_of(made.fleet.app), made.jobs()[0]
     profile = confined(work, job, "api.github.com", "api.anthropic.com", "models.example:8443")
     assert [one.host for one in profile.inject] == ["api.anthropic.com", "models.example:8443"]
@@ -58,9 +58,9 @@ def test_no_secret_is_added_for_a_forge(fake_redis: redis.Redis) -> None:
     assert not profile.usual_hosts
 
 
-def test_the_report_names_what_jobs_reach_beside_models(fake_redis: redis.Redis) -> None:
+def test_the_report_names_what_jobs_reach_beside_models(redis_client: redis.Redis) -> None:
     """Hosts of the settings are the operator's own decision, and the result says so."""
-    made = backtest_on(fake_redis, "models.example:8443", "*.shop.example")
+    made = backtest_on(redis_client, "models.example:8443", "*.shop.example")
     work, app = case_work_of(made.fleet.app), made.fleet.app
     for job, kind in zip(made.jobs(), (SandboxKind.BUBBLEWRAP, SandboxKind.NONE), strict=True):
         work.note_reach(job, kind, confined(work, job))
@@ -69,9 +69,9 @@ def test_the_report_names_what_jobs_reach_beside_models(fake_redis: redis.Redis)
     assert (report.unconfined, report.looked) == (1, 2)
 
 
-def test_a_case_and_a_shadow_get_no_less_than_the_fleet_requires(fake_redis: redis.Redis) -> None:
+def test_a_case_and_a_shadow_get_no_less_than_the_fleet_requires(redis_client: redis.Redis) -> None:
     """A case gives a version a sandbox that has none, if one works here; a shadow of it is not started."""
-    made = backtest_on(fake_redis)
+    made = backtest_on(redis_client)
     work, job = case_work_of(made.fleet.app), made.jobs()[0]
     none = RuntimeSpec.of(Snapshot(prompt="x", sandbox=SandboxKind.NONE))
     works, broken = Bubblewrap(program="/usr/bin/bwrap"), Bubblewrap(why_not="it is not installed")
@@ -86,10 +86,10 @@ def test_a_case_and_a_shadow_get_no_less_than_the_fleet_requires(fake_redis: red
 
 
 @pytest.mark.parametrize("reached", ["models", "machine"])
-def test_a_version_without_a_sandbox_gets_one_on_a_case(fake_redis: redis.Redis, reached: str) -> None:
+def test_a_version_without_a_sandbox_gets_one_on_a_case(redis_client: redis.Redis, reached: str) -> None:
     """Where it works here; elsewhere it runs as it is, and the report says of how many jobs."""
     works = reached == "models"
-    made = backtest_on(fake_redis)
+    made = backtest_on(redis_client)
     work, job, app = case_work_of(made.fleet.app), made.jobs()[0], made.fleet.app
     here = Bubblewrap(program="/usr/bin/bwrap") if works else Bubblewrap(why_not="it is not installed")
     none = RuntimeSpec.of(Snapshot(prompt="x", sandbox=SandboxKind.NONE))

@@ -38,9 +38,9 @@ def worth(fleet: ForgeFleet) -> Score:
     return score(facts, created_at=job_of(fleet).created_at, now=fleet.clock(), rules=ScoreRules())
 
 
-def test_a_check_that_turns_green_during_the_corrective_turn_counts(fake_redis: redis.Redis) -> None:
+def test_a_check_that_turns_green_during_the_corrective_turn_counts(redis_client: redis.Redis) -> None:
     """The turn finds nothing to repair and leaves the commit: it was judged red, and is green now."""
-    fleet = red_work(fake_redis, fix_forwards=2)
+    fleet = red_work(redis_client, fix_forwards=2)
     before = job_of(fleet)
     assert (before.state, before.judged) == (JobState.QUEUED, (before.result.commit,))
     run_again(fleet)
@@ -57,10 +57,10 @@ def test_a_check_that_turns_green_during_the_corrective_turn_counts(fake_redis: 
 
 
 def test_frozen_work_that_turns_green_and_is_merged_counts_until_it_is_scored(
-    fake_redis: redis.Redis,
+    redis_client: redis.Redis,
 ) -> None:
     """Green alone changes nothing: a person has the job. Landing counts more than having been frozen."""
-    fleet = red_work(fake_redis, fix_forwards=0)
+    fleet = red_work(redis_client, fix_forwards=0)
     assert job_of(fleet).state is JobState.ESCALATED
     run_again(fleet)
     fleet.clock.forward(3700)

@@ -17,9 +17,9 @@ from tests.leaks import leaks
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet whose server's clock a test moves."""
-    return SteppedFleet(fake_redis)
+    return SteppedFleet(redis_client)
 
 
 def look(watch: ClockWatch) -> list[str]:
@@ -72,12 +72,12 @@ def test_report_counts_for_a_while_and_the_last_one_counts(fleet: SteppedFleet) 
     assert leaks(fleet.redis, Keys()) == []
 
 
-def test_server_that_is_away_is_the_affair_of_others(fake_redis: redis.Redis) -> None:
+def test_server_that_is_away_is_the_affair_of_others(redis_client: redis.Redis) -> None:
     """Nothing is logged and nothing raised: there is nothing to compare with."""
 
     def away() -> float:
         raise UnavailableError("away")
 
     with capture_logs() as logged:
-        ClockWatch(ClockStore(fake_redis, Keys(), away), process="jobs@a").look()
+        ClockWatch(ClockStore(redis_client, Keys(), away), process="jobs@a").look()
     assert logged == []

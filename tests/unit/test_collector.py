@@ -28,9 +28,9 @@ Fleets = Callable[..., ForgeFleet]
 
 
 @pytest.fixture
-def fleet_of(fake_redis: redis.Redis) -> Fleets:
+def fleet_of(redis_client: redis.Redis) -> Fleets:
     """Makes the test's fleet, whose repositories are busy: nothing is dispatched."""
-    return lambda *forges, **changes: ForgeFleet(fake_redis, *forges, **({"enabled": False} | changes))
+    return lambda *forges, **changes: ForgeFleet(redis_client, *forges, **({"enabled": False} | changes))
 
 
 @pytest.fixture

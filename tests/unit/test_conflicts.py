@@ -56,9 +56,9 @@ def settles(fleet: ForgeFleet) -> None:
     fleet.work()
 
 
-def test_a_green_change_with_conflicts_is_settled_and_merged(fake_redis: redis.Redis) -> None:
+def test_a_green_change_with_conflicts_is_settled_and_merged(redis_client: redis.Redis) -> None:
     """Version, arm and draw stay, no fix-forward is counted, and CI judges what comes of it."""
-    fleet = fleet_of(fake_redis, "green")
+    fleet = fleet_of(redis_client, "green")
     pushed(fleet)
     before = job_of(fleet)
     main_changes(fleet)
@@ -78,9 +78,9 @@ def test_a_green_change_with_conflicts_is_settled_and_merged(fake_redis: redis.R
     assert "merged" in fleet.signals(job)
 
 
-def test_what_the_agent_reads(fake_redis: redis.Redis) -> None:
+def test_what_the_agent_reads(redis_client: redis.Redis) -> None:
     """The branch by its name in the tree, and the files, as data."""
-    fleet = fleet_of(fake_redis, "green")
+    fleet = fleet_of(redis_client, "green")
     pushed(fleet)
     main_changes(fleet)
     fleet.watch()
@@ -93,9 +93,9 @@ def test_what_the_agent_reads(fake_redis: redis.Redis) -> None:
     assert "cannot be merged" in prompt
 
 
-def test_work_in_review_goes_back_when_people_could_not_merge_it(fake_redis: redis.Redis) -> None:
+def test_work_in_review_goes_back_when_people_could_not_merge_it(redis_client: redis.Redis) -> None:
     """It takes its slot again; while nothing is in conflict it stays where it is."""
-    fleet = fleet_of(fake_redis, "never")
+    fleet = fleet_of(redis_client, "never")
     pushed(fleet)
     fleet.watch()
     assert (job_of(fleet).is_in_review, fleet.parts.backlog.busy()) == (True, {})
@@ -111,9 +111,9 @@ def test_work_in_review_goes_back_when_people_could_not_merge_it(fake_redis: red
 
 
 @pytest.mark.parametrize(("merge", "state"), [("green", JobState.ESCALATED), ("never", JobState.WAITING)])
-def test_turns_for_conflicts_are_bounded(fake_redis: redis.Redis, merge: str, state: JobState) -> None:
+def test_turns_for_conflicts_are_bounded(redis_client: redis.Redis, merge: str, state: JobState) -> None:
     """Then a person settles it: work in review just stays there."""
-    fleet = fleet_of(fake_redis, merge, rounds=1)
+    fleet = fleet_of(redis_client, merge, rounds=1)
     pushed(fleet)
     for number in range(3):
         main_changes(fleet, f"others {number}")
@@ -129,9 +129,9 @@ def test_turns_for_conflicts_are_bounded(fake_redis: redis.Redis, merge: str, st
         assert job.reason.endswith("in green.txt, and it has had 1 of 1 turns for conflicts")
 
 
-def test_without_turns_for_conflicts_a_person_is_asked(fake_redis: redis.Redis) -> None:
+def test_without_turns_for_conflicts_a_person_is_asked(redis_client: redis.Redis) -> None:
     """As the forge says it."""
-    fleet = fleet_of(fake_redis, "green", rounds=0)
+    fleet = fleet_of(redis_client, "green", rounds=0)
     pushed(fleet)
     main_changes(fleet)
     fleet.watch()
@@ -141,9 +141,9 @@ def test_without_turns_for_conflicts_a_person_is_asked(fake_redis: redis.Redis) 
     )  # fmt: skip
 
 
-def test_nobody_is_paid_for_work_that_is_no_longer_wanted(fake_redis: redis.Redis) -> None:
+def test_nobody_is_paid_for_work_that_is_no_longer_wanted(redis_client: redis.Redis) -> None:
     """The label was taken off, and no webhook said so."""
-    fleet = fleet_of(fake_redis, "never")
+    fleet = fleet_of(redis_client, "never")
     ref = pushed(fleet)
     fleet.watch()
     main_changes(fleet)
@@ -153,9 +153,9 @@ def test_nobody_is_paid_for_work_that_is_no_longer_wanted(fake_redis: redis.Redi
     assert (job_of(fleet).state, job_of(fleet).merge_rounds) == (JobState.CANCELLED, 0)
 
 
-def test_what_the_merge_queue_took_out_goes_back_once(fake_redis: redis.Redis) -> None:
+def test_what_the_merge_queue_took_out_goes_back_once(redis_client: redis.Redis) -> None:
     """Its checks failed beside what was merged before it: the agent looks into it, and it is queued again."""
-    fleet = fleet_of(fake_redis, "green")
+    fleet = fleet_of(redis_client, "green")
     fleet.forge.has_queue = True
     pushed(fleet)
     fleet.watch()
@@ -184,9 +184,9 @@ def test_what_the_merge_queue_took_out_goes_back_once(fake_redis: redis.Redis) -
     assert ended.reason == "the merge queue took it out, and it has had 2 of 2 turns for conflicts"
 
 
-def test_work_in_review_that_the_merge_queue_took_out_goes_back(fake_redis: redis.Redis) -> None:
+def test_work_in_review_that_the_merge_queue_took_out_goes_back(redis_client: redis.Redis) -> None:
     """People had queued it; they queue what comes of it, too."""
-    fleet = fleet_of(fake_redis, "never")
+    fleet = fleet_of(redis_client, "never")
     pushed(fleet)
     fleet.watch()
     fleet.forge.thrown_out.add(job_of(fleet).result.commit)
@@ -203,9 +203,9 @@ def test_work_in_review_that_the_merge_queue_took_out_goes_back(fake_redis: redi
     assert job_of(fleet).merge_rounds == 1
 
 
-def test_work_whose_merge_was_refused_can_be_cancelled(fake_redis: redis.Redis) -> None:
+def test_work_whose_merge_was_refused_can_be_cancelled(redis_client: redis.Redis) -> None:
     """It is to go back, and its forge does not take it out of the queue: nothing was merged."""
-    fleet = ForgeFleet(fake_redis, merge="green", judge_merges=False)
+    fleet = ForgeFleet(redis_client, merge="green", judge_merges=False)
     pushed(fleet)
     main_changes(fleet)
     fleet.mishaps.lasting["merge"] = lambda: ForgeRefusedError("it has conflicts")
@@ -217,9 +217,9 @@ def test_work_whose_merge_was_refused_can_be_cancelled(fake_redis: redis.Redis) 
 
 
 @pytest.mark.parametrize("conflicts", [True, False])
-def test_what_a_person_took_out_of_the_queue_is_theirs(fake_redis: redis.Redis, *, conflicts: bool) -> None:
+def test_what_a_person_took_out_of_the_queue_is_theirs(redis_client: redis.Redis, *, conflicts: bool) -> None:
     """Whether it has conflicts is not looked at: no turn is paid, and it is not queued again."""
-    fleet = ForgeFleet(fake_redis, merge="green", judge_merges=False)
+    fleet = ForgeFleet(redis_client, merge="green", judge_merges=False)
     fleet.forge.has_queue = True
     pushed(fleet)
     fleet.watch()
@@ -236,10 +236,10 @@ def test_what_a_person_took_out_of_the_queue_is_theirs(fake_redis: redis.Redis, 
 
 @pytest.mark.parametrize("error", [ForgeUnreachableError, ForgeTokenError, HistoryAwaitedError])
 def test_without_an_answer_nothing_is_known_of_conflicts(
-    fake_redis: redis.Redis, error: type[ForgeError]
+    redis_client: redis.Redis, error: type[ForgeError]
 ) -> None:
     """They are looked for again, and then settled."""
-    fleet = fleet_of(fake_redis, "green")
+    fleet = fleet_of(redis_client, "green")
     pushed(fleet)
     main_changes(fleet)
     fleet.mishaps.lasting["conflicts"] = lambda: error("it is asked again later")
@@ -251,9 +251,9 @@ def test_without_an_answer_nothing_is_known_of_conflicts(
     assert (job_of(fleet).state, job_of(fleet).kind) == (JobState.QUEUED, TurnKind.CONFLICT)
 
 
-def test_work_whose_conflicts_cannot_be_read_is_a_persons(fake_redis: redis.Redis) -> None:
+def test_work_whose_conflicts_cannot_be_read_is_a_persons(redis_client: redis.Redis) -> None:
     """The forge refuses to say: that does not pass, so the refusal of the merge is what people get."""
-    fleet = fleet_of(fake_redis, "green")
+    fleet = fleet_of(redis_client, "green")
     pushed(fleet)
     main_changes(fleet)
     fleet.mishaps.lasting["conflicts"] = lambda: ForgeRefusedError("not for this token")
@@ -261,9 +261,9 @@ def test_work_whose_conflicts_cannot_be_read_is_a_persons(fake_redis: redis.Redi
     assert job_of(fleet).reason == "green, but not merged: merge conflict between base and head"
 
 
-def test_what_is_known_of_work_outlives_its_turns_for_conflicts(fake_redis: redis.Redis) -> None:
+def test_what_is_known_of_work_outlives_its_turns_for_conflicts(redis_client: redis.Redis) -> None:
     """CI was green, and others moved the branch: no version is blamed for it."""
-    fleet = fleet_of(fake_redis, "green", rounds=1)
+    fleet = fleet_of(redis_client, "green", rounds=1)
     pushed(fleet)
     main_changes(fleet, "first")
     fleet.watch()
@@ -277,9 +277,9 @@ def test_what_is_known_of_work_outlives_its_turns_for_conflicts(fake_redis: redi
 
 
 @pytest.mark.parametrize("merge", ["green", "never"])
-def test_a_change_that_goes_elsewhere_gets_no_turn(fake_redis: redis.Redis, merge: str) -> None:
+def test_a_change_that_goes_elsewhere_gets_no_turn(redis_client: redis.Redis, merge: str) -> None:
     """A person retargeted it: a turn would be about a branch that it does not go to."""
-    fleet = fleet_of(fake_redis, merge)
+    fleet = fleet_of(redis_client, merge)
     pushed(fleet)
     fleet.forge.open_change("acme/shop", job_of(fleet).branch, title="", body="")
     main_changes(fleet)
@@ -301,9 +301,9 @@ def unjudged(client: redis.Redis, merge: str, *, rounds: int = 2) -> ForgeFleet:
 
 
 @pytest.mark.parametrize("merge", ["green", "never"])
-def test_conflicts_for_which_ci_does_not_begin_are_settled(fake_redis: redis.Redis, merge: str) -> None:
+def test_conflicts_for_which_ci_does_not_begin_are_settled(redis_client: redis.Redis, merge: str) -> None:
     """GitHub runs no workflows on a request with conflicts; nobody is asked about that silence."""
-    fleet = unjudged(fake_redis, merge)
+    fleet = unjudged(redis_client, merge)
     fleet.watch()
     assert job_of(fleet).state is JobState.WAITING  # CI may need a moment
     fleet.clock.forward(61)
@@ -316,9 +316,9 @@ def test_conflicts_for_which_ci_does_not_begin_are_settled(fake_redis: redis.Red
     assert job_of(fleet).is_in_review if merge == "never" else job_of(fleet).state is JobState.SUCCEEDED
 
 
-def test_conflicts_that_ci_does_not_judge_are_a_persons_after_their_turns(fake_redis: redis.Redis) -> None:
+def test_conflicts_that_ci_does_not_judge_are_a_persons_after_their_turns(redis_client: redis.Redis) -> None:
     """The reason is the conflict, and not the silence that comes of it."""
-    fleet = unjudged(fake_redis, "green", rounds=1)
+    fleet = unjudged(redis_client, "green", rounds=1)
     fleet.acts[1] = ["quiet"]
     fleet.clock.forward(61)
     fleet.watch()
@@ -331,9 +331,9 @@ def test_conflicts_that_ci_does_not_judge_are_a_persons_after_their_turns(fake_r
     assert job.reason.endswith("in quiet.txt, and it has had 1 of 1 turns for conflicts")
 
 
-def test_conflicts_that_cannot_be_read_are_looked_for_with_pauses(fake_redis: redis.Redis) -> None:
+def test_conflicts_that_cannot_be_read_are_looked_for_with_pauses(redis_client: redis.Redis) -> None:
     """And the silence of CI is a person's when its time is over, as without them."""
-    fleet, asked = unjudged(fake_redis, "green"), list[float]()
+    fleet, asked = unjudged(redis_client, "green"), list[float]()
 
     def away() -> ForgeError:
         asked.append(fleet.clock())

@@ -49,9 +49,9 @@ WEB = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING))
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet on trial whose every text from outside is hostile."""
-    made = SteppedFleet(fake_redis, draws=[0.1, *[0.9] * 50], web=WEB)
+    made = SteppedFleet(redis_client, draws=[0.1, *[0.9] * 50], web=WEB)
     made.on_trial()
     first = made.enqueue(issue="local:shop#1", title=EVIL, task=EVIL).job
     made.end(first, SignalKind.AGENT_ERRORED, tail=EVIL)
@@ -202,9 +202,9 @@ def test_the_first_page_says_what_needs_a_person(fleet: SteppedFleet) -> None:
     assert "No worker has looked after this fleet yet" in text
 
 
-def test_needs_of_a_fleet_that_is_well_are_none(fake_redis: redis.Redis) -> None:
+def test_needs_of_a_fleet_that_is_well_are_none(redis_client: redis.Redis) -> None:
     """And a page that says so."""
-    fleet = SteppedFleet(fake_redis)
+    fleet = SteppedFleet(redis_client)
     status = replace(read_status(fleet.app), swept_at=fleet.clock())
     assert needs_of(status, [], ()) == []
 
@@ -288,9 +288,9 @@ def test_a_trial_is_one_sentence_a_plot_and_a_ledger(fleet: SteppedFleet) -> Non
     assert "no result after" not in text
 
 
-def test_a_trial_has_its_difference_by_repository(fake_redis: redis.Redis) -> None:
+def test_a_trial_has_its_difference_by_repository(redis_client: redis.Redis) -> None:
     """With its interval, as a sentence and by group, on its page and in its explanation."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 20)
+    fleet = SteppedFleet(redis_client, draws=[0.1, 0.9] * 20)
     fleet.on_trial()
     for place in range(20):
         repository = "local:shop" if place % 4 < 2 else "local:bank"
@@ -310,7 +310,7 @@ def test_a_trial_has_its_difference_by_repository(fake_redis: redis.Redis) -> No
     fleet.redis.delete(fleet.app.keys.job(fleet.app.jobs.newest(most=1)[0].id))  # as when it expires
     again = client.get("/api/v1/trials/implementer/explanation").json()["groups"]["repository"]
     assert again == groups, "what was known when the trial moved last is kept"
-    client = WebClient(web_of(SteppedFleet(fake_redis).app))  # a process that knows nothing of before
+    client = WebClient(web_of(SteppedFleet(redis_client).app))  # a process that knows nothing of before
     groups = client.get("/api/v1/trials/implementer/explanation").json()["groups"]["repository"]
     assert [each["difference"]["lower"] for each in groups] == [None, None]
     assert "no group has an interval" in client.get("/trials/implementer", Accept="text/html").text

@@ -16,9 +16,9 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with an open trial; its first draw is the canary's, the others are the champion's."""
-    made = SteppedFleet(fake_redis, draws=[0.1, *[0.9] * 20])
+    made = SteppedFleet(redis_client, draws=[0.1, *[0.9] * 20])
     made.on_trial()
     return made
 

@@ -16,9 +16,9 @@ from tests.servers.web_client import WebClient
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """Two trials, each with two jobs that are settled and paid for."""
-    made = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 2)
+    made = SteppedFleet(redis_client, draws=[0.1, 0.9] * 2)
     for name in ("implementer", "reviewer"):
         made.on_trial(name)
         for _ in range(2):

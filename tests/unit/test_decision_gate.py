@@ -15,9 +15,9 @@ from tests.fleets.post import ADA, PostFleet
 
 
 @pytest.fixture
-def post(fake_redis: redis.Redis) -> PostFleet:
+def post(redis_client: redis.Redis) -> PostFleet:
     """Nobody lives yet."""
-    return PostFleet(fake_redis)
+    return PostFleet(redis_client)
 
 
 @pytest.fixture

@@ -232,9 +232,9 @@ def test_one_group_alone_is_left_out() -> None:
     assert group_differences(PairEvidence, PAIRED, ledger, {}) == []
 
 
-def test_a_difference_is_computed_once_a_revision(fake_redis: redis.Redis) -> None:
+def test_a_difference_is_computed_once_a_revision(redis_client: redis.Redis) -> None:
     """Looking again reads nothing; a trial that moved is read again; lists of ended ones read no ledger."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 40)
+    fleet = SteppedFleet(redis_client, draws=[0.1, 0.9] * 40)
     fleet.on_trial()
     reads = []
 

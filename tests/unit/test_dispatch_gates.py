@@ -26,9 +26,9 @@ Fleets = Callable[..., ForgeFleet]
 
 
 @pytest.fixture
-def fleet_of(fake_redis: redis.Redis) -> Fleets:
+def fleet_of(redis_client: redis.Redis) -> Fleets:
     """Makes the test's fleet."""
-    return lambda *forges, **changes: ForgeFleet(fake_redis, *forges, **changes)
+    return lambda *forges, **changes: ForgeFleet(redis_client, *forges, **changes)
 
 
 def two_forges(fleet_of: Fleets, **changes: Any) -> ForgeFleet:
@@ -71,13 +71,13 @@ def test_the_kill_switch_asks_nobody_anything(fleet_of: Fleets) -> None:
 
 @pytest.mark.parametrize("given", [{}, {"KILL_SWITCH": "off"}, {"REPOSITORIES": "acme/shop"}])
 def test_a_fresh_installation_with_a_token_asks_nobody_anything(
-    fake_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
 ) -> None:
     """Both must be said, with the settings as people give them: the switch and the repositories."""
     for name, value in {"TOKEN": "t0ken", **given}.items():
         monkeypatch.setenv(f"COALMINE_FORGE__GITHUB__{name}", value)
     settings, asked = load_settings(), list[str]()
-    fleet = SteppedFleet(fake_redis, forge=settings.forge)
+    fleet = SteppedFleet(redis_client, forge=settings.forge)
     monkeypatch.setattr(requests.Session, "request", lambda *_given, **_more: asked.append("HTTP"))
     worker = Worker(coalmine=fleet.app)
     worker.poll("github")

@@ -21,9 +21,9 @@ IN_PROGRESS = "agent-in-progress"
 
 
 @pytest.fixture
-def fleet_of(fake_redis: redis.Redis) -> Fleets:
+def fleet_of(redis_client: redis.Redis) -> Fleets:
     """Makes the test's fleet."""
-    return lambda *forges, **changes: ForgeFleet(fake_redis, *forges, **changes)
+    return lambda *forges, **changes: ForgeFleet(redis_client, *forges, **changes)
 
 
 @pytest.fixture

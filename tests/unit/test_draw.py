@@ -84,9 +84,9 @@ def test_unreadable_canary_takes_the_job_out_of_the_trial() -> None:
         assert (chosen.version.number, chosen.trial, chosen.arm) == (1, None, None)
 
 
-def test_three_canaries_then_a_champion(fake_redis: redis.Redis) -> None:
+def test_three_canaries_then_a_champion(redis_client: redis.Redis) -> None:
     """Draws .10, .20, .30, .80 with share .5: three jobs carry the canary, the fourth the champion."""
-    fleet = SteppedFleet(fake_redis, draws=[0.10, 0.20, 0.30, 0.80])
+    fleet = SteppedFleet(redis_client, draws=[0.10, 0.20, 0.30, 0.80])
     fleet.on_trial()
     done = [fleet.enqueue() for _ in range(4)]
     assert [one.arm for one in done] == ["canary", "canary", "canary", "champion"]
@@ -94,16 +94,16 @@ def test_three_canaries_then_a_champion(fake_redis: redis.Redis) -> None:
     assert carried == ["two", "two", "two", "one"]
 
 
-def test_draw_equal_to_the_share_is_champion(fake_redis: redis.Redis) -> None:
+def test_draw_equal_to_the_share_is_champion(redis_client: redis.Redis) -> None:
     """The boundary belongs to the champion."""
-    fleet = SteppedFleet(fake_redis, draws=[0.5])
+    fleet = SteppedFleet(redis_client, draws=[0.5])
     fleet.on_trial()
     assert fleet.enqueue().arm == "champion"
 
 
-def test_batch_draws_in_the_order_of_its_requests(fake_redis: redis.Redis) -> None:
+def test_batch_draws_in_the_order_of_its_requests(redis_client: redis.Redis) -> None:
     """The first request of a batch gets the first draw."""
-    fleet = SteppedFleet(fake_redis, draws=[0.9, 0.1, 0.8, 0.2])
+    fleet = SteppedFleet(redis_client, draws=[0.9, 0.1, 0.8, 0.2])
     fleet.on_trial()
     done = fleet.app.mailbox.enqueue_many([request(title=str(number)) for number in range(4)])
     assert [one.draw for one in done] == [0.9, 0.1, 0.8, 0.2]
@@ -111,18 +111,18 @@ def test_batch_draws_in_the_order_of_its_requests(fake_redis: redis.Redis) -> No
     assert [fleet.app.jobs.find(one.job).sequence for one in done] == [0, 1, 2, 3]
 
 
-def test_switched_off_nothing_is_drawn(fake_redis: redis.Redis) -> None:
+def test_switched_off_nothing_is_drawn(redis_client: redis.Redis) -> None:
     """With canaries off an open trial takes no job and the generator is not asked."""
-    SteppedFleet(fake_redis).on_trial()
-    fleet = SteppedFleet(fake_redis, enabled=False)
+    SteppedFleet(redis_client).on_trial()
+    fleet = SteppedFleet(redis_client, enabled=False)
     done = fleet.enqueue()
     assert (done.arm, done.trial, done.draw, fleet.generator.asked) == (None, "", None, 0)
 
 
 @pytest.mark.parametrize("reference", ["implementer@v1", "implementer@v2", "implementer@latest"])
-def test_pinned_request_is_not_drawn(fake_redis: redis.Redis, reference: str) -> None:
+def test_pinned_request_is_not_drawn(redis_client: redis.Redis, reference: str) -> None:
     """A request for one version gets it, outside the trial, without a draw."""
-    fleet = SteppedFleet(fake_redis)
+    fleet = SteppedFleet(redis_client)
     fleet.on_trial()
     done = fleet.enqueue(reference)
     job = fleet.app.jobs.find(done.job)
@@ -130,24 +130,24 @@ def test_pinned_request_is_not_drawn(fake_redis: redis.Redis, reference: str) ->
     assert job.version == (1 if reference.endswith("v1") else 2)
 
 
-def test_without_a_trial_nothing_is_drawn(fake_redis: redis.Redis) -> None:
+def test_without_a_trial_nothing_is_drawn(redis_client: redis.Redis) -> None:
     """The champion works, and the generator is not asked."""
-    fleet = SteppedFleet(fake_redis)
+    fleet = SteppedFleet(redis_client)
     fleet.add()
     assert (fleet.enqueue().version, fleet.generator.asked) == ("implementer@v1", 0)
 
 
-def test_another_templates_trial_draws_nothing(fake_redis: redis.Redis) -> None:
+def test_another_templates_trial_draws_nothing(redis_client: redis.Redis) -> None:
     """A trial routes the jobs of its own template only."""
-    fleet = SteppedFleet(fake_redis)
+    fleet = SteppedFleet(redis_client)
     fleet.on_trial("reviewer")
     fleet.add()
     assert (fleet.enqueue().trial, fleet.generator.asked) == ("", 0)
 
 
-def test_unreadable_canary_is_reported(fake_redis: redis.Redis) -> None:
+def test_unreadable_canary_is_reported(redis_client: redis.Redis) -> None:
     """The job goes to the champion, counts in no trial, and an event says why."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(redis_client, draws=[0.1])
     opened = fleet.on_trial()
     fleet.redis.hset(Keys().versions("implementer"), "2", "{broken")
     done = fleet.enqueue()
@@ -158,9 +158,9 @@ def test_unreadable_canary_is_reported(fake_redis: redis.Redis) -> None:
     assert [(event.subject, event.data["job"]) for event in events] == [("implementer@v2", done.job)]
 
 
-def test_retries_keep_the_version_and_the_arm(fake_redis: redis.Redis) -> None:
+def test_retries_keep_the_version_and_the_arm(redis_client: redis.Redis) -> None:
     """One draw a job: whatever happens to it later, nothing is drawn again."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.0])
+    fleet = SteppedFleet(redis_client, draws=[0.1, 0.0])
     fleet.on_trial()
     job = fleet.enqueue().job
     claim = fleet.claim(job)

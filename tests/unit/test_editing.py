@@ -27,9 +27,11 @@ NEW = "It is slow, and the sum is wrong."
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> ForgeFleet:
+def fleet(redis_client: redis.Redis) -> ForgeFleet:
     """A fleet that merges what is green, and whose CI is quick."""
-    return ForgeFleet(fake_redis, merge="green", settings=IssueSettings(watch=WatchSettings(review_rounds=2)))
+    return ForgeFleet(
+        redis_client, merge="green", settings=IssueSettings(watch=WatchSettings(review_rounds=2))
+    )
 
 
 def job_of(fleet: ForgeFleet) -> Job:
@@ -138,9 +140,9 @@ def test_edits_without_end_are_a_persons(fleet: ForgeFleet) -> None:
     assert (job.state, "2 of 2 turns" in job.reason) == (JobState.ESCALATED, True)
 
 
-def test_a_text_in_review_is_taken_up_without_waiting(fake_redis: redis.Redis) -> None:
+def test_a_text_in_review_is_taken_up_without_waiting(redis_client: redis.Redis) -> None:
     """Work that has been in review for days is looked at rarely; an edit is seen at once all the same."""
-    fleet = ForgeFleet(fake_redis, merge="never")
+    fleet = ForgeFleet(redis_client, merge="never")
     ref = pushed(fleet)
     fleet.watch()
     fleet.clock.forward(86_400)
@@ -179,10 +181,10 @@ def test_an_issue_that_is_wanted_no_longer_gets_no_turn(fleet: ForgeFleet) -> No
 
 
 @pytest.mark.parametrize("rounds", [0, 2])
-def test_work_on_an_old_text_does_not_stay_in_the_merge_queue(fake_redis: redis.Redis, rounds: int) -> None:
+def test_work_on_an_old_text_does_not_stay_in_the_merge_queue(redis_client: redis.Redis, rounds: int) -> None:
     """Else it would land while its agent reads the new text, or while a person looks at it."""
     settings = IssueSettings(watch=WatchSettings(review_rounds=rounds))
-    fleet = ForgeFleet(fake_redis, merge="green", settings=settings)
+    fleet = ForgeFleet(redis_client, merge="green", settings=settings)
     fleet.forge.has_queue, fleet.forge.queue = True, [901]
     ref = pushed(fleet)
     fleet.watch()
@@ -242,9 +244,9 @@ def test_a_text_is_a_persons_where_the_forge_does_not_say_who_may_write(fleet: F
     assert (job.state, "who may not write" in job.reason) == (JobState.ESCALATED, True)
 
 
-def test_place_and_queue_are_one_step(fake_redis: redis.Redis) -> None:
+def test_place_and_queue_are_one_step(redis_client: redis.Redis) -> None:
     """No other issue may have the place of work that goes back, whatever dies when."""
-    fleet = ForgeFleet(fake_redis, merge="never")
+    fleet = ForgeFleet(redis_client, merge="never")
     ref = pushed(fleet)
     fleet.watch()
     fleet.forge.person_edits(ref, NEW)
@@ -265,9 +267,9 @@ def test_place_and_queue_are_one_step(fake_redis: redis.Redis) -> None:
     assert places == [{}, {"github:acme/shop": 1}]
 
 
-def test_a_job_that_is_being_merged_keeps_its_place_and_notes(fake_redis: redis.Redis) -> None:
+def test_a_job_that_is_being_merged_keeps_its_place_and_notes(redis_client: redis.Redis) -> None:
     """A step that is refused changes nothing at all."""
-    fleet = ForgeFleet(fake_redis, merge="never")
+    fleet = ForgeFleet(redis_client, merge="never")
     pushed(fleet)
     fleet.watch()
     job = job_of(fleet)
@@ -278,10 +280,10 @@ def test_a_job_that_is_being_merged_keeps_its_place_and_notes(fake_redis: redis.
 
 
 def test_a_queue_that_gives_nothing_back_is_asked_some_times_and_then_a_person(
-    fake_redis: redis.Redis,
+    redis_client: redis.Redis,
 ) -> None:
     """With pauses, so that a forge that refuses is not asked at every tick."""
-    fleet = ForgeFleet(fake_redis, merge="green")
+    fleet = ForgeFleet(redis_client, merge="green")
     fleet.forge.has_queue = True
     ref = pushed(fleet)
     fleet.watch()
@@ -304,9 +306,9 @@ def test_a_queue_that_gives_nothing_back_is_asked_some_times_and_then_a_person(
     )
 
 
-def test_an_edited_text_is_not_merged_in_its_old_version(fake_redis: redis.Redis) -> None:
+def test_an_edited_text_is_not_merged_in_its_old_version(redis_client: redis.Redis) -> None:
     """Its queue drops it, or is gone: while it cannot be sent back, nothing asks for the merge anew."""
-    fleet = ForgeFleet(fake_redis, merge="green")
+    fleet = ForgeFleet(redis_client, merge="green")
     fleet.forge.has_queue = True
     ref = pushed(fleet)
     fleet.watch()
@@ -325,9 +327,9 @@ def test_an_edited_text_is_not_merged_in_its_old_version(fake_redis: redis.Redis
     assert (job_of(fleet).state, job_of(fleet).kind) == (JobState.QUEUED, TurnKind.EDITED)
 
 
-def test_work_that_cannot_be_taken_out_of_the_queue_can_be_cancelled(fake_redis: redis.Redis) -> None:
+def test_work_that_cannot_be_taken_out_of_the_queue_can_be_cancelled(redis_client: redis.Redis) -> None:
     """A process that died had begun to merge it; its forge gives nothing back, and people need not wait."""
-    fleet = ForgeFleet(fake_redis, merge="green")
+    fleet = ForgeFleet(redis_client, merge="green")
     fleet.forge.has_queue = True
     ref = pushed(fleet)
     fleet.watch()
@@ -356,10 +358,10 @@ def test_an_edit_that_no_poll_has_seen_comes_before_the_merge(fleet: ForgeFleet)
 
 
 @pytest.mark.parametrize("runs", [True, False], ids=["in a turn", "pushed"])
-def test_work_on_an_old_text_begins_anew_where_that_is_set(fake_redis: redis.Redis, *, runs: bool) -> None:
+def test_work_on_an_old_text_begins_anew_where_that_is_set(redis_client: redis.Redis, *, runs: bool) -> None:
     """Another job gets the new text, from the main branch; the first is ended at once, and counts nowhere."""
     watch = WatchSettings(on_edit="anew")
-    fleet = ForgeFleet(fake_redis, merge="green", settings=IssueSettings(fleet_size=10, watch=watch))
+    fleet = ForgeFleet(redis_client, merge="green", settings=IssueSettings(fleet_size=10, watch=watch))
     ref = fleet.forge.person_opens(1)
     fleet.poll()
     fleet.dispatch()
@@ -393,10 +395,10 @@ def test_work_on_an_old_text_begins_anew_where_that_is_set(fake_redis: redis.Red
         assert f"as of revision `{job.revision[:12]}`" in checklist_of(fleet, ref, job)
 
 
-def test_a_turn_goes_on_where_a_stranger_may_have_changed_its_text(fake_redis: redis.Redis) -> None:
+def test_a_turn_goes_on_where_a_stranger_may_have_changed_its_text(redis_client: redis.Redis) -> None:
     """It is looked at with pauses, and a person decides when the turn has ended."""
     watch = WatchSettings(on_edit="anew")
-    fleet = ForgeFleet(fake_redis, merge="green", settings=IssueSettings(fleet_size=10, watch=watch))
+    fleet = ForgeFleet(redis_client, merge="green", settings=IssueSettings(fleet_size=10, watch=watch))
     ref = fleet.forge.person_opens(1)
     fleet.poll()
     fleet.dispatch()

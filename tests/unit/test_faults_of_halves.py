@@ -161,9 +161,9 @@ def other(half: Arm) -> Arm:
 
 
 @HALVES
-def test_a_cancel_of_one_half_leaves_the_pair_out(fake_redis: redis.Redis, kind: str, half: Arm) -> None:
+def test_a_cancel_of_one_half_leaves_the_pair_out(redis_client: redis.Redis, kind: str, half: Arm) -> None:
     """Whatever the other one shows, before or after; a person's cancel makes neither half the cause."""
-    pairs = KINDS[kind](fake_redis)
+    pairs = KINDS[kind](redis_client)
     jobs = pairs.pair()
     pairs.judged(jobs[other(half)], 1.0)
     assert pairs.line() is None
@@ -177,10 +177,10 @@ def test_a_cancel_of_one_half_leaves_the_pair_out(fake_redis: redis.Redis, kind:
 
 @HALVES
 def test_a_half_that_loses_its_worker_is_waited_for_and_then_leaves_the_pair_out(
-    fake_redis: redis.Redis, kind: str, half: Arm
+    redis_client: redis.Redis, kind: str, half: Arm
 ) -> None:
     """As long as another worker may take it; after its last attempt it is the half that is the cause."""
-    pairs = KINDS[kind](fake_redis)
+    pairs = KINDS[kind](redis_client)
     jobs = pairs.pair()
     pairs.judged(jobs[other(half)], 1.0)
     for _ in range(jobs[half].max_attempts):
@@ -195,10 +195,10 @@ def test_a_half_that_loses_its_worker_is_waited_for_and_then_leaves_the_pair_out
 
 @HALVES
 def test_a_half_whose_account_is_at_its_limit_is_waited_for(
-    fake_redis: redis.Redis, kind: str, half: Arm
+    redis_client: redis.Redis, kind: str, half: Arm
 ) -> None:
     """Beyond any deadline, and at no cost to its version: the ledger says which half waited, and no more."""
-    pairs = KINDS[kind](fake_redis)
+    pairs = KINDS[kind](redis_client)
     jobs, fleet = pairs.pair(), pairs.fleet
     first = fleet.claim(jobs[half].id)
     met = AccountLimit(kind=LimitKind.USAGE, until=fleet.clock() + 2 * DEADLINE, words="enough")
@@ -230,9 +230,11 @@ def put_off(fleet: SteppedFleet, claim: Claim, met: AccountLimit) -> None:
     ("kind", "crashes"),
     [("live", (Arm.CANARY,)), ("past", (Arm.CHAMPION,)), ("past", (Arm.CANARY,)), ("past", tuple(Arm))],
 )
-def test_an_agent_that_crashes_scores_0(fake_redis: redis.Redis, kind: str, crashes: tuple[Arm, ...]) -> None:
+def test_an_agent_that_crashes_scores_0(
+    redis_client: redis.Redis, kind: str, crashes: tuple[Arm, ...]
+) -> None:
     """In one half it loses to work that is judged; in both the pair counts as solved by neither."""
-    pairs = KINDS[kind](fake_redis)
+    pairs = KINDS[kind](redis_client)
     jobs = pairs.pair()
     for arm, job in jobs.items():
         if arm not in crashes:
@@ -249,9 +251,9 @@ def test_an_agent_that_crashes_scores_0(fake_redis: redis.Redis, kind: str, cras
     assert (counts.settled, counts.excluded, counts.neither) == (1, 0, int(len(crashes) == len(Arm)))
 
 
-def test_a_budget_ends_a_trial_of_pairs_for_all_to_see(fake_redis: redis.Redis) -> None:
+def test_a_budget_ends_a_trial_of_pairs_for_all_to_see(redis_client: redis.Redis) -> None:
     """Both halves are paid for: it expires, a person is asked, and no shadow at work goes on in vain."""
-    live = LivePairs(fake_redis)
+    live = LivePairs(redis_client)
     fleet = live.fleet
     fleet.app.trials.stop(live.trial, by="ada")
     policy = POLICY.model_copy(update={"budget_usd": 2.0})

@@ -13,9 +13,9 @@ from tests.fleets.stepped_fleet import SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A trial, two jobs and an issue."""
-    made = SteppedFleet(fake_redis, draws=[0.9] * 50)
+    made = SteppedFleet(redis_client, draws=[0.9] * 50)
     made.on_trial()
     made.enqueue(issue="local:shop#1", title="Repair the Checkout button")
     made.enqueue(title="Paint it red")

@@ -20,9 +20,9 @@ ISSUE = "local:shop#3"
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with a trial whose next job is the canary's; three attempts, no jitter."""
-    made = SteppedFleet(fake_redis, draws=[0.1] + [0.0] * 50)
+    made = SteppedFleet(redis_client, draws=[0.1] + [0.0] * 50)
     made.on_trial()
     return made
 

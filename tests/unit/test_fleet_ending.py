@@ -11,9 +11,9 @@ from tests.fleets.stepped_fleet import SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with a template."""
-    made = SteppedFleet(fake_redis)
+    made = SteppedFleet(redis_client)
     made.add()
     return made
 

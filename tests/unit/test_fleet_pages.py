@@ -27,10 +27,10 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with two jobs, of which a worker has one."""
     web = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING))
-    made = SteppedFleet(fake_redis, draws=[0.9] * 50, web=web)
+    made = SteppedFleet(redis_client, draws=[0.9] * 50, web=web)
     made.add()
     made.claim(made.enqueue(issue="local:shop#1").job, lease_seconds=1e6)
     made.clock.forward(3600)
@@ -72,10 +72,10 @@ def test_queues_and_workers_have_their_page(fleet: SteppedFleet) -> None:
     assert document["versions"] == ["1.2.3", "1.2.4"]
 
 
-def test_flower_is_linked_where_its_address_is_known(fake_redis: redis.Redis) -> None:
+def test_flower_is_linked_where_its_address_is_known(redis_client: redis.Redis) -> None:
     """From the page of workers, when there are some; nowhere without the setting."""
     for address in ("", "https://flower.example.org/tasks"):
-        made = SteppedFleet(fake_redis, web=WebSettings(flower_address=address))
+        made = SteppedFleet(redis_client, web=WebSettings(flower_address=address))
         made.app.clocks.report("w1", 0.25, version="1.2.3", queues=["champion"])
         page = made.web.get("/workers", Accept="text/html").text
         assert ('<a href="https://flower.example.org/tasks">Flower</a>' in page) == bool(address)

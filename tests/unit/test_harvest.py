@@ -57,9 +57,9 @@ def work_and_harvest(
     return verdicts
 
 
-def test_regressing_canary_is_rolled_back(fake_redis: redis.Redis) -> None:
+def test_regressing_canary_is_rolled_back(redis_client: redis.Redis) -> None:
     """Its failures reject it; the champion is what it was, and exactly one event says so."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     assert work_and_harvest(fleet, 60, canary=BAD) == [Verdict.ROLL_BACK]
     assert fleet.app.trials.find("implementer-t1").state == "rolled_back"
     assert fleet.app.templates.find("implementer@v2").state == "rejected"
@@ -69,9 +69,9 @@ def test_regressing_canary_is_rolled_back(fake_redis: redis.Redis) -> None:
     assert review["decision"] == Verdict.ROLL_BACK
 
 
-def test_better_canary_graduates(fake_redis: redis.Redis) -> None:
+def test_better_canary_graduates(redis_client: redis.Redis) -> None:
     """Its successes make it champion, and exactly one event says so."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     assert work_and_harvest(fleet, 60, canary=GOOD, champion=BAD) == [Verdict.GRADUATE]
     assert fleet.app.trials.find("implementer-t1").state == "graduated"
     assert fleet.app.templates.champion("implementer").id == "implementer@v2"
@@ -79,9 +79,9 @@ def test_better_canary_graduates(fake_redis: redis.Redis) -> None:
     assert [event.subject for event in fleet.events("candidate.auto_promoted")] == ["implementer@v2"]
 
 
-def test_review_explains_the_verdict(fake_redis: redis.Redis) -> None:
+def test_review_explains_the_verdict(redis_client: redis.Redis) -> None:
     """Reasons, evidence, thresholds and the counts of both arms are on record, and in the event."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     work_and_harvest(fleet, 60, canary=BAD)
     (review,) = fleet.app.versions.reviews("implementer")
     assert review["by"] == "evidence"
@@ -92,9 +92,9 @@ def test_review_explains_the_verdict(fake_redis: redis.Redis) -> None:
     assert json.loads(fleet.app.trials.find("implementer-t1").review) == review
 
 
-def test_harvest_with_nothing_new_writes_nothing(fake_redis: redis.Redis) -> None:
+def test_harvest_with_nothing_new_writes_nothing(redis_client: redis.Redis) -> None:
     """A tick that finds nothing leaves everything as it was, before the verdict and after it."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     work(fleet, 4, canary=BAD)
     fleet.app.harvester.harvest()
     before = fleet.everything()
@@ -107,9 +107,9 @@ def test_harvest_with_nothing_new_writes_nothing(fake_redis: redis.Redis) -> Non
     assert fleet.everything() == before
 
 
-def test_score_is_written_once(fake_redis: redis.Redis) -> None:
+def test_score_is_written_once(redis_client: redis.Redis) -> None:
     """A job is settled with one event and one line of the ledger, however often it is looked at."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     (job,) = work(fleet, 1, canary=GOOD)
     fleet.app.harvester.harvest()
     fleet.app.signals.add(job, [fleet.fact(SignalKind.CI_RED)])
@@ -120,9 +120,9 @@ def test_score_is_written_once(fake_redis: redis.Redis) -> None:
     assert len(fleet.app.trial_store.settlements("implementer-t1")) == 1
 
 
-def test_two_harvests_that_saw_the_same_facts_write_one_score(fake_redis: redis.Redis) -> None:
+def test_two_harvests_that_saw_the_same_facts_write_one_score(redis_client: redis.Redis) -> None:
     """The second write of a race finds the job settled."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     (job,) = work(fleet, 1, canary=GOOD)
     ((_, found, signals),) = fleet.app.signals.read_due([job])
     assert found is not None
@@ -133,9 +133,9 @@ def test_two_harvests_that_saw_the_same_facts_write_one_score(fake_redis: redis.
     assert len(fleet.app.trial_store.settlements("implementer-t1")) == 1
 
 
-def test_the_ledger_says_that_a_job_waited_for_a_limit(fake_redis: redis.Redis) -> None:
+def test_the_ledger_says_that_a_job_waited_for_a_limit(redis_client: redis.Redis) -> None:
     """That time does not count in its age: it was not the job that was late."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     (job,) = work(fleet, 1, canary=GOOD)
     ((_, found, signals),) = fleet.app.signals.read_due([job])
     assert found is not None
@@ -147,9 +147,9 @@ def test_the_ledger_says_that_a_job_waited_for_a_limit(fake_redis: redis.Redis) 
         assert (line.waited, line.age_seconds) == (waited, ends - found.created_at - held)
 
 
-def test_score_from_outdated_facts_is_refused(fake_redis: redis.Redis) -> None:
+def test_score_from_outdated_facts_is_refused(redis_client: redis.Redis) -> None:
     """A fact that comes between the read and the write makes the job due again."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     (job,) = work(fleet, 1, canary=GOOD)
     ((_, found, signals),) = fleet.app.signals.read_due([job])
     assert found is not None
@@ -160,9 +160,9 @@ def test_score_from_outdated_facts_is_refused(fake_redis: redis.Redis) -> None:
     assert fleet.app.jobs.find(job).score == 0.0
 
 
-def test_advance_from_an_outdated_state_is_refused(fake_redis: redis.Redis) -> None:
+def test_advance_from_an_outdated_state_is_refused(redis_client: redis.Redis) -> None:
     """A harvest that was overtaken cannot put the evidence back to what it had read."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     outdated = fleet.app.trials.find("implementer-t1")
     work(fleet, 2, canary=GOOD)
     fleet.app.harvester.harvest()
@@ -173,9 +173,9 @@ def test_advance_from_an_outdated_state_is_refused(fake_redis: redis.Redis) -> N
     assert fleet.everything() == before
 
 
-def test_second_verdict_on_a_trial_is_refused(fake_redis: redis.Redis) -> None:
+def test_second_verdict_on_a_trial_is_refused(redis_client: redis.Redis) -> None:
     """A trial that has ended is not decided again, whatever the evidence says now."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     work_and_harvest(fleet, 60, canary=BAD)
     trial = fleet.app.trials.find("implementer-t1")
     before = fleet.everything()
@@ -184,9 +184,9 @@ def test_second_verdict_on_a_trial_is_refused(fake_redis: redis.Redis) -> None:
     assert fleet.everything() == before
 
 
-def test_excluded_job_leaves_the_trial(fake_redis: redis.Redis) -> None:
+def test_excluded_job_leaves_the_trial(redis_client: redis.Redis) -> None:
     """A fault that is not the agent's counts for neither arm, and the number is shown."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     work(fleet, 2, canary=SignalKind.QUOTA, champion=SignalKind.QUOTA)
     fleet.app.harvester.harvest()
     state = fleet.app.harvester.evidence(fleet.app.trials.find("implementer-t1"))
@@ -194,10 +194,10 @@ def test_excluded_job_leaves_the_trial(fake_redis: redis.Redis) -> None:
     assert (state.worse.ln_value, state.not_worse.ln_value) == (0.0, 0.0)
 
 
-def test_job_that_never_settles_fails_at_its_deadline(fake_redis: redis.Redis) -> None:
+def test_job_that_never_settles_fails_at_its_deadline(redis_client: redis.Redis) -> None:
     """The deadline is the same for both arms, and is found by time alone."""
     policy = QUICK.model_copy(update={"settle_deadline_seconds": DAY})
-    fleet = on_trial(fake_redis, policy=policy)
+    fleet = on_trial(redis_client, policy=policy)
     jobs = [fleet.enqueue().job for _ in range(2)]
     fleet.clock.forward(DAY - 1)
     assert fleet.app.harvester.harvest().settled == 0
@@ -206,9 +206,9 @@ def test_job_that_never_settles_fails_at_its_deadline(fake_redis: redis.Redis) -
     assert [fleet.app.jobs.find(job).score for job in jobs] == [0.0, 0.0]
 
 
-def test_strict_merge_is_settled_when_its_window_ends(fake_redis: redis.Redis) -> None:
+def test_strict_merge_is_settled_when_its_window_ends(redis_client: redis.Redis) -> None:
     """The harvest comes back to it by itself."""
-    fleet = on_trial(fake_redis, policy=TrialPolicy(share=0.5))
+    fleet = on_trial(redis_client, policy=TrialPolicy(share=0.5))
     job = fleet.enqueue().job
     merged = [fleet.fact(SignalKind.MERGED, commit="a"), fleet.fact(SignalKind.CI_GREEN, commit="a")]
     fleet.app.signals.add(job, merged)
@@ -218,9 +218,9 @@ def test_strict_merge_is_settled_when_its_window_ends(fake_redis: redis.Redis) -
     assert fleet.app.jobs.find(job).score == 1.0
 
 
-def test_provisional_merge_is_swapped_when_it_is_reverted(fake_redis: redis.Redis) -> None:
+def test_provisional_merge_is_swapped_when_it_is_reverted(redis_client: redis.Redis) -> None:
     """It counts at once, and its factor is exchanged by the revert."""
-    fleet = on_trial(fake_redis, policy=TrialPolicy(share=0.5, strict=False))
+    fleet = on_trial(redis_client, policy=TrialPolicy(share=0.5, strict=False))
     job = fleet.enqueue().job
     fleet.app.signals.add(job, [fleet.fact(SignalKind.MERGED, commit="a")])
     fleet.app.harvester.harvest()
@@ -234,9 +234,9 @@ def test_provisional_merge_is_swapped_when_it_is_reverted(fake_redis: redis.Redi
     assert fleet.app.harvester.replayed(trial) == fleet.app.harvester.evidence(trial)
 
 
-def test_replay_equals_the_stored_state(fake_redis: redis.Redis) -> None:
+def test_replay_equals_the_stored_state(redis_client: redis.Redis) -> None:
     """The evidence recomputed from the ledger is the very same, while it runs and after the verdict."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     for canary in (GOOD, BAD, SignalKind.QUOTA, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD, BAD):
         work(fleet, 2, canary=canary)
         fleet.app.harvester.harvest()
@@ -245,9 +245,9 @@ def test_replay_equals_the_stored_state(fake_redis: redis.Redis) -> None:
     assert trial.state == "rolled_back"
 
 
-def test_next_bet_starts_from_the_champions_mean(fake_redis: redis.Redis) -> None:
+def test_next_bet_starts_from_the_champions_mean(redis_client: redis.Redis) -> None:
     """What is settled by now is frozen in the next job's bet; the first had only the prior."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     first = work(fleet, 2, canary=GOOD)[0]
     fleet.app.harvester.harvest()
     second = fleet.enqueue().job
@@ -255,10 +255,10 @@ def test_next_bet_starts_from_the_champions_mean(fake_redis: redis.Redis) -> Non
     assert [bet.baseline for bet in bets if bet] == [0.6, 0.68]
 
 
-def test_ramp_changes_the_share_of_the_next_draw(fake_redis: redis.Redis) -> None:
+def test_ramp_changes_the_share_of_the_next_draw(redis_client: redis.Redis) -> None:
     """The share follows the evidence, is reported, and each job records its own."""
     policy = TrialPolicy(share=0.1, ramp=True, revert_window_seconds=0.0)
-    fleet = SteppedFleet(fake_redis, draws=[0.0, 0.999] * 60, policy=policy)
+    fleet = SteppedFleet(redis_client, draws=[0.0, 0.999] * 60, policy=policy)
     fleet.on_trial()
     for _ in range(20):
         work(fleet, 2, canary=GOOD, champion=BAD)
@@ -271,9 +271,9 @@ def test_ramp_changes_the_share_of_the_next_draw(fake_redis: redis.Redis) -> Non
     assert found.bet.share == fleet.app.trials.find("implementer-t1").share > 0.1
 
 
-def test_expiry_by_jobs_keeps_the_champion(fake_redis: redis.Redis) -> None:
+def test_expiry_by_jobs_keeps_the_champion(redis_client: redis.Redis) -> None:
     """At its limit of canary jobs the trial ends undecided: canary pending, one event."""
-    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"max_canary_jobs": 2}))
+    fleet = on_trial(redis_client, policy=QUICK.model_copy(update={"max_canary_jobs": 2}))
     assert work_and_harvest(fleet, 10, canary=GOOD) == [Verdict.EXPIRE]
     assert fleet.app.trials.find("implementer-t1").state == "expired"
     assert fleet.app.templates.find("implementer@v2").state == "pending"
@@ -281,9 +281,9 @@ def test_expiry_by_jobs_keeps_the_champion(fake_redis: redis.Redis) -> None:
     assert len(fleet.events("trial.expired")) == 1
 
 
-def test_expiry_by_days_needs_no_outcome(fake_redis: redis.Redis) -> None:
+def test_expiry_by_days_needs_no_outcome(redis_client: redis.Redis) -> None:
     """Time alone ends a trial that nothing happens in."""
-    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"max_days": 2.0}))
+    fleet = on_trial(redis_client, policy=QUICK.model_copy(update={"max_days": 2.0}))
     fleet.clock.forward(2 * DAY - 1)
     assert fleet.app.harvester.harvest().outcomes == []
     fleet.clock.forward(1)
@@ -293,9 +293,9 @@ def test_expiry_by_days_needs_no_outcome(fake_redis: redis.Redis) -> None:
     assert len(fleet.events("trial.expired")) == 1
 
 
-def test_a_trial_whose_jobs_have_cost_its_budget_expires(fake_redis: redis.Redis) -> None:
+def test_a_trial_whose_jobs_have_cost_its_budget_expires(redis_client: redis.Redis) -> None:
     """Jobs of both versions count; a person is asked, and the status says what it was spent on."""
-    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"budget_usd": 5.0}))
+    fleet = on_trial(redis_client, policy=QUICK.model_copy(update={"budget_usd": 5.0}))
     for usd in (2.0, 2.5, 1.0):
         assert fleet.app.harvester.harvest().outcomes == []
         fleet.spend(fleet.claim(fleet.enqueue().job), usd=usd)
@@ -309,9 +309,9 @@ def test_a_trial_whose_jobs_have_cost_its_budget_expires(fake_redis: redis.Redis
     assert len(fleet.events("trial.expired")) == 1
 
 
-def test_a_budget_says_what_it_does_not_know(fake_redis: redis.Redis) -> None:
+def test_a_budget_says_what_it_does_not_know(redis_client: redis.Redis) -> None:
     """Turns that did not say their dollars are never 0: `?` where none did, `≥` where some did not."""
-    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"budget_usd": 5.0}))
+    fleet = on_trial(redis_client, policy=QUICK.model_copy(update={"budget_usd": 5.0}))
     said = ((None, "?"), (0.0, "≥ 0.00"), (5.5, "≥ 5.50"))
     for given, words in said:
         assert said_of_budget(fleet.app, "implementer", QUICK) == []  # without a budget
@@ -325,20 +325,20 @@ def test_a_budget_says_what_it_does_not_know(fake_redis: redis.Redis) -> None:
     assert "at least 5.50 USD (budget 5.00)" in fleet.app.trials.find("implementer-t1").reason
 
 
-def test_outcomes_that_came_in_time_decide_before_expiry(fake_redis: redis.Redis) -> None:
+def test_outcomes_that_came_in_time_decide_before_expiry(redis_client: redis.Redis) -> None:
     """A harvest that comes late finds the verdict of what was settled while the trial ran."""
-    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"max_days": 2.0}))
+    fleet = on_trial(redis_client, policy=QUICK.model_copy(update={"max_days": 2.0}))
     work(fleet, 60, canary=BAD)
     fleet.app.harvester._settling.settle_due()  # noqa: SLF001 - the tick dies after its first half
     fleet.clock.forward(3 * DAY)
     assert [outcome.verdict for outcome in fleet.app.harvester.harvest().outcomes] == [Verdict.ROLL_BACK]
 
 
-def test_switched_off_trial_is_stopped_visibly(fake_redis: redis.Redis) -> None:
+def test_switched_off_trial_is_stopped_visibly(redis_client: redis.Redis) -> None:
     """With canaries off nothing is decided, however clear the outcomes are; the trial is stopped once."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     work(fleet, 60, canary=BAD)
-    off = SteppedFleet(fake_redis, enabled=False)
+    off = SteppedFleet(redis_client, enabled=False)
     assert off.app.harvester.harvest().outcomes == []
     trial = fleet.app.trials.find("implementer-t1")
     assert (trial.state, trial.reason) == ("stopped", "canaries were switched off")
@@ -349,10 +349,10 @@ def test_switched_off_trial_is_stopped_visibly(fake_redis: redis.Redis) -> None:
 
 
 def test_a_trial_whose_canary_is_always_excluded_holds_itself_until_a_person_resumes_it(
-    fake_redis: redis.Redis,
+    redis_client: redis.Redis,
 ) -> None:
     """No verdict by the champion's scores alone; reported once; then the very verdict that was held."""
-    fleet = on_trial(fake_redis, jobs=80)
+    fleet = on_trial(redis_client, jobs=80)
     away = SignalKind.UNREACHABLE
     assert work_and_harvest(fleet, 120, canary=away, champion=BAD) == []
     trial = fleet.app.trials.find("implementer-t1")
@@ -372,9 +372,9 @@ def test_a_trial_whose_canary_is_always_excluded_holds_itself_until_a_person_res
     assert fleet.events("trial.contradicted") == []
 
 
-def test_a_person_releases_only_the_checks_that_they_saw(fake_redis: redis.Redis) -> None:
+def test_a_person_releases_only_the_checks_that_they_saw(redis_client: redis.Redis) -> None:
     """Another check that fires meanwhile is not let go with them."""
-    fleet = on_trial(fake_redis, jobs=80)
+    fleet = on_trial(redis_client, jobs=80)
     work_and_harvest(fleet, 60, canary=SignalKind.UNREACHABLE)
     trial = fleet.app.trials.find("implementer-t1")
     seen = replace(trial, alarms=("draws",))
@@ -383,9 +383,9 @@ def test_a_person_releases_only_the_checks_that_they_saw(fake_redis: redis.Redis
     assert fleet.app.trials.find("implementer-t1").released == ()
 
 
-def test_late_signal_that_overturns_the_verdict_is_reported_once(fake_redis: redis.Redis) -> None:
+def test_late_signal_that_overturns_the_verdict_is_reported_once(redis_client: redis.Redis) -> None:
     """The verdict stands; one event says that it would not be reached now."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     work_and_harvest(fleet, 60, canary=BAD)
     for line in fleet.app.trial_store.dispatches("implementer-t1"):
         dispatched = Dispatched.model_validate_json(line)
@@ -398,9 +398,9 @@ def test_late_signal_that_overturns_the_verdict_is_reported_once(fake_redis: red
     assert len(fleet.events("trial.contradicted")) == 1
 
 
-def test_late_signal_that_changes_nothing_is_not_reported(fake_redis: redis.Redis) -> None:
+def test_late_signal_that_changes_nothing_is_not_reported(redis_client: redis.Redis) -> None:
     """One late thumb does not overturn a verdict that the others support."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     work_and_harvest(fleet, 60, canary=GOOD, champion=BAD)
     job = Dispatched.model_validate_json(fleet.app.trial_store.dispatches("implementer-t1")[0]).job_id
     fleet.app.signals.add(job, [fleet.fact(SignalKind.THUMB_UP)])
@@ -408,9 +408,9 @@ def test_late_signal_that_changes_nothing_is_not_reported(fake_redis: redis.Redi
     assert fleet.events("trial.contradicted") == []
 
 
-def test_person_who_promoted_is_not_contradicted(fake_redis: redis.Redis) -> None:
+def test_person_who_promoted_is_not_contradicted(redis_client: redis.Redis) -> None:
     """Only a verdict by evidence can be contradicted by evidence."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     jobs = work(fleet, 20, canary=BAD)
     fleet.app.templates.promote("implementer@v2", by="ada")
     fleet.app.harvester.harvest()
@@ -420,9 +420,9 @@ def test_person_who_promoted_is_not_contradicted(fake_redis: redis.Redis) -> Non
     assert fleet.app.templates.champion("implementer").id == "implementer@v2"
 
 
-def test_attribution_is_by_the_jobs_own_version(fake_redis: redis.Redis) -> None:
+def test_attribution_is_by_the_jobs_own_version(redis_client: redis.Redis) -> None:
     """An outcome that comes when another version is champion counts for the arm that did the work."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     canary, champion = fleet.enqueue().job, fleet.enqueue().job
     fleet.end(canary, BAD)
     fleet.end(champion, GOOD)
@@ -447,14 +447,14 @@ def ended_all_at_once(client: redis.Redis, kinds: Iterable[SignalKind], *, batch
     return trial.state.value, review["arms"]["canary"]["settled"], review["evidence"]
 
 
-def test_first_outcome_that_decides_decides_whatever_the_batch(fake_redis: redis.Redis) -> None:
+def test_first_outcome_that_decides_decides_whatever_the_batch(redis_client: redis.Redis) -> None:
     """Outcomes that first answer one question and then the other give the verdict of the first."""
     kinds = [BAD if number % 2 else GOOD for number in range(36)] + [
         GOOD if number % 2 else BAD for number in range(24)
     ]
-    one = ended_all_at_once(fake_redis, kinds, batch=1)
+    one = ended_all_at_once(redis_client, kinds, batch=1)
     assert one[0] == "graduated"
-    assert ended_all_at_once(fake_redis, kinds, batch=60) == one
+    assert ended_all_at_once(redis_client, kinds, batch=60) == one
 
 
 class _Dying(TrialStore):
@@ -502,7 +502,7 @@ def verdict_of(fleet: SteppedFleet) -> dict[str, Any]:
 @pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize("skip", [1, 5, 12])
 def test_crash_between_two_effects_is_repaired_by_the_next_tick(
-    fake_redis: redis.Redis,
+    redis_client: redis.Redis,
     step: str,
     written: bool,  # noqa: FBT001 - a parameter of the table above
     skip: int,
@@ -510,8 +510,8 @@ def test_crash_between_two_effects_is_repaired_by_the_next_tick(
     """A harvest that dies before or after any write leaves what the next one ends with the same result."""
 
     def story(harvester: Callable[[SteppedFleet], Harvester]) -> dict[str, Any]:
-        fake_redis.flushall()
-        fleet = on_trial(fake_redis)
+        redis_client.flushall()
+        fleet = on_trial(redis_client)
         using = harvester(fleet)
         for _ in range(16):
             if fleet.app.trials.find("implementer-t1").is_open:
@@ -535,19 +535,19 @@ def test_crash_between_two_effects_is_repaired_by_the_next_tick(
     assert story(dying) == story(lambda fleet: fleet.app.harvester)
 
 
-def test_settlements_without_an_advance_are_read_by_the_next_tick(fake_redis: redis.Redis) -> None:
+def test_settlements_without_an_advance_are_read_by_the_next_tick(redis_client: redis.Redis) -> None:
     """A process that dies between settling and advancing loses no outcome."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     work(fleet, 60, canary=BAD)
     assert fleet.app.harvester._settling.settle_due() == 60  # noqa: SLF001 - the tick dies here
     assert fleet.app.trials.find("implementer-t1").is_open
-    outcomes = SteppedFleet(fake_redis).app.harvester.harvest().outcomes
+    outcomes = SteppedFleet(redis_client).app.harvester.harvest().outcomes
     assert [outcome.verdict for outcome in outcomes] == [Verdict.ROLL_BACK]
 
 
-def test_outcomes_after_the_verdict_are_read_too(fake_redis: redis.Redis) -> None:
+def test_outcomes_after_the_verdict_are_read_too(redis_client: redis.Redis) -> None:
     """The rest of a batch is counted after the verdict, and nothing is left unread."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     work(fleet, 60, canary=BAD)
     fleet.app.harvester.harvest()
     trial = fleet.app.trials.find("implementer-t1")
@@ -557,9 +557,9 @@ def test_outcomes_after_the_verdict_are_read_too(fake_redis: redis.Redis) -> Non
     assert len(fleet.events("candidate.rolled_back")) == 1
 
 
-def test_news_that_come_while_a_trial_is_read_are_not_forgotten(fake_redis: redis.Redis) -> None:
+def test_news_that_come_while_a_trial_is_read_are_not_forgotten(redis_client: redis.Redis) -> None:
     """A trial is only taken off the list of news when nothing has come after what was read."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     work(fleet, 2, canary=GOOD)
     fleet.app.harvester._settling.settle_due()  # noqa: SLF001 - outcomes that are not read yet
     fleet.app.trial_store.all_read("implementer-t1", 1)
@@ -568,9 +568,9 @@ def test_news_that_come_while_a_trial_is_read_are_not_forgotten(fake_redis: redi
     assert fleet.app.trial_store.moved_ids() == []
 
 
-def test_unreadable_job_does_not_stop_the_harvest(fake_redis: redis.Redis) -> None:
+def test_unreadable_job_does_not_stop_the_harvest(redis_client: redis.Redis) -> None:
     """The other jobs are settled, and the broken one is looked at again later."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     broken, other = work(fleet, 2, canary=GOOD)
     fleet.redis.hset(fleet.app.keys.job(broken), "request", "{broken")
     assert fleet.app.harvester.harvest().settled == 1
@@ -579,18 +579,18 @@ def test_unreadable_job_does_not_stop_the_harvest(fake_redis: redis.Redis) -> No
     assert fleet.redis.zscore(fleet.app.keys("due"), broken) > fleet.clock()
 
 
-def test_unreadable_trial_does_not_stop_the_others(fake_redis: redis.Redis) -> None:
+def test_unreadable_trial_does_not_stop_the_others(redis_client: redis.Redis) -> None:
     """A trial whose state is broken is reported in the log; the next one is decided."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     fleet.on_trial("another")
     fleet.redis.hset(fleet.app.keys.trial("another-t1"), "evidence", "{broken")
     assert work_and_harvest(fleet, 60, canary=BAD) == [Verdict.ROLL_BACK]
 
 
 @pytest.mark.parametrize("damage", [("share", "much"), ("policy", "{")])
-def test_damaged_trial_costs_its_own_jobs_alone(fake_redis: redis.Redis, damage: tuple[str, str]) -> None:
+def test_damaged_trial_costs_its_own_jobs_alone(redis_client: redis.Redis, damage: tuple[str, str]) -> None:
     """Jobs of others are settled and their trials decided; its own are looked at again, and work goes on."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     fleet.on_trial("another")
     lost = fleet.enqueue("another").job
     fleet.end(lost, BAD)
@@ -602,11 +602,11 @@ def test_damaged_trial_costs_its_own_jobs_alone(fake_redis: redis.Redis, damage:
     assert fleet.app.trial_store.open_ids() == []
 
 
-def test_guardrails_count_all_attempts(fake_redis: redis.Redis) -> None:
+def test_guardrails_count_all_attempts(redis_client: redis.Redis) -> None:
     """A canary that burns one attempt and then succeeds with a cheap one has spent what both have cost."""
     caps = {"cost_usd": 10.0, "duration_seconds": 1000.0, "fix_forwards": 4.0}
     guardrails = tuple(Guardrail.model_validate({"name": name, "cap": cap}) for name, cap in caps.items())
-    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"guardrails": guardrails}))
+    fleet = on_trial(redis_client, policy=QUICK.model_copy(update={"guardrails": guardrails}))
     job = fleet.enqueue().job
     claim = fleet.claim(job)
     fleet.spend(claim, usd=4.0, seconds=600.0)
@@ -623,10 +623,10 @@ def test_guardrails_count_all_attempts(fake_redis: redis.Redis) -> None:
     assert line.guardrails == {"cost_usd": 4.5, "duration_seconds": 660.0, "fix_forwards": 0.0}
 
 
-def test_guardrail_of_fix_forwards_counts_them(fake_redis: redis.Redis) -> None:
+def test_guardrail_of_fix_forwards_counts_them(redis_client: redis.Redis) -> None:
     """A canary whose jobs need one corrective turn after the other is rolled back, though it succeeds."""
     guardrail = Guardrail(name="fix_forwards", cap=2.0)
-    fleet = on_trial(fake_redis, policy=QUICK.model_copy(update={"guardrails": (guardrail,)}))
+    fleet = on_trial(redis_client, policy=QUICK.model_copy(update={"guardrails": (guardrail,)}))
     for _ in range(60):
         done = fleet.enqueue()
         if done.arm == "canary":
@@ -637,18 +637,18 @@ def test_guardrail_of_fix_forwards_counts_them(fake_redis: redis.Redis) -> None:
     assert fleet.app.templates.find("implementer@v2").state == "rejected"
 
 
-def test_expired_job_record_is_forgotten(fake_redis: redis.Redis) -> None:
+def test_expired_job_record_is_forgotten(redis_client: redis.Redis) -> None:
     """A job whose record is gone does not stay due for ever."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     (job,) = work(fleet, 1, canary=GOOD)
     fleet.redis.delete(fleet.app.keys.job(job))
     fleet.app.harvester.harvest()
     assert fleet.app.signals.due(10) == []
 
 
-def test_signals_are_recorded_once(fake_redis: redis.Redis) -> None:
+def test_signals_are_recorded_once(redis_client: redis.Redis) -> None:
     """The same fact reported twice is one fact with one event."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     job = fleet.enqueue().job
     fact = fleet.fact(SignalKind.MERGED, commit="a")
     assert [fleet.app.signals.add(job, [fact]), fleet.app.signals.add(job, [fact])] == [1, 0]
@@ -656,9 +656,9 @@ def test_signals_are_recorded_once(fake_redis: redis.Redis) -> None:
     assert len(fleet.events("job.signal")) == 1
 
 
-def test_ledger_lines_are_of_their_form(fake_redis: redis.Redis) -> None:
+def test_ledger_lines_are_of_their_form(redis_client: redis.Redis) -> None:
     """Both halves of a ledger are readable records with places that grow by one."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     work(fleet, 4, canary=GOOD)
     fleet.app.harvester.harvest()
     ledger = fleet.app.harvester.ledger("implementer-t1")

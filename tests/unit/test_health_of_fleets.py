@@ -40,9 +40,9 @@ def replays(fleet: SteppedFleet, trial: Trial) -> bool:
     return fleet.app.harvester.replayed(trial) == fleet.app.harvester.evidence(trial)
 
 
-def test_canaries_that_hang_hold_a_trial_before_their_deadline(fake_redis: redis.Redis) -> None:
+def test_canaries_that_hang_hold_a_trial_before_their_deadline(redis_client: redis.Redis) -> None:
     """An open job counts as soon as it is late; when it ends it is not counted again."""
-    fleet = SteppedFleet(fake_redis, draws=[0.05, 0.5] * 6, policy=BY_DRAW)
+    fleet = SteppedFleet(redis_client, draws=[0.05, 0.5] * 6, policy=BY_DRAW)
     fleet.on_trial()
     jobs = [fleet.app.jobs.find(fleet.enqueue().job) for _ in range(12)]
     for job in jobs:
@@ -72,9 +72,9 @@ def test_canaries_that_hang_hold_a_trial_before_their_deadline(fake_redis: redis
     assert replays(fleet, ended)
 
 
-def test_a_wait_for_an_account_makes_no_open_job_late(fake_redis: redis.Redis) -> None:
+def test_a_wait_for_an_account_makes_no_open_job_late(redis_client: redis.Redis) -> None:
     """That is what `limits` watches."""
-    fleet = SteppedFleet(fake_redis, draws=[0.05], policy=BY_DRAW)
+    fleet = SteppedFleet(redis_client, draws=[0.05], policy=BY_DRAW)
     fleet.on_trial()
     job = fleet.enqueue().job
     fleet.redis.hset(fleet.app.keys.job(job), "held_seconds", "100")
@@ -112,9 +112,9 @@ def judged(fleet: SteppedFleet, job: Job) -> None:
 
 
 @pytest.mark.parametrize("late", [0, 1])
-def test_pairs_of_which_one_half_hangs_hold_their_trial(fake_redis: redis.Redis, late: int) -> None:
+def test_pairs_of_which_one_half_hangs_hold_their_trial(redis_client: redis.Redis, late: int) -> None:
     """On either side, while they are open; pairs of which both hang say nothing."""
-    fleet = SteppedFleet(fake_redis, policy=PAIRS, generator=Coins(), judge=JUDGE)
+    fleet = SteppedFleet(redis_client, policy=PAIRS, generator=Coins(), judge=JUDGE)
     fleet.on_trial()
     for halves in pairs_of(fleet, 16):
         judged(fleet, halves[1 - late])
@@ -140,9 +140,9 @@ def test_pairs_of_which_one_half_hangs_hold_their_trial(fake_redis: redis.Redis,
     assert replays(fleet, ended)
 
 
-def test_a_half_is_late_alone_once_the_other_has_ended_in_time(fake_redis: redis.Redis) -> None:
+def test_a_half_is_late_alone_once_the_other_has_ended_in_time(redis_client: redis.Redis) -> None:
     """One that waits for its account may still be late itself: until that is known nothing is counted."""
-    fleet = SteppedFleet(fake_redis, policy=PAIRS, generator=Coins(), judge=JUDGE)
+    fleet = SteppedFleet(redis_client, policy=PAIRS, generator=Coins(), judge=JUDGE)
     fleet.on_trial()
     ((champion, canary),) = pairs_of(fleet, 1)
     fleet.redis.hset(fleet.app.keys.job(champion.id), "held_seconds", "1000")
@@ -154,9 +154,9 @@ def test_a_half_is_late_alone_once_the_other_has_ended_in_time(fake_redis: redis
     assert state.worse.is_open(canary.pair or 0)
 
 
-def test_a_side_of_a_backtest_that_hangs_counts_while_it_is_open(fake_redis: redis.Redis) -> None:
+def test_a_side_of_a_backtest_that_hangs_counts_while_it_is_open(redis_client: redis.Redis) -> None:
     """By the time since its first claim, once; its ledger gives the state of one that runs."""
-    fleet = SteppedFleet(fake_redis, policy=PAIRS, judge=JUDGE, draws=[0.5] * 200)
+    fleet = SteppedFleet(redis_client, policy=PAIRS, judge=JUDGE, draws=[0.5] * 200)
     fleet.add()
     fleet.propose()
     made = SteppedBacktest(fleet, cases=some_cases(1))
@@ -197,9 +197,9 @@ def shared(client: redis.Redis, numbers: list[float]) -> SteppedFleet:
     return fleet
 
 
-def test_issues_that_the_coin_leaves_unpaired_are_in_the_ledger(fake_redis: redis.Redis) -> None:
+def test_issues_that_the_coin_leaves_unpaired_are_in_the_ledger(redis_client: redis.Redis) -> None:
     """The next pair says how many there were, so that the check can be computed again."""
-    fleet = shared(fake_redis, [0.6, 0.4, 0.7, 0.8, 0.1, 0.9])
+    fleet = shared(redis_client, [0.6, 0.4, 0.7, 0.8, 0.1, 0.9])
     fleet.enqueue()  # nothing that could be paired: no coin is asked
     found = [one for one in fleet.app.harvester.ledger("implementer-t1") if isinstance(one, PairDispatched)]
     assert [one.unpaired for one in found] == [1, 3]
@@ -218,10 +218,10 @@ def test_issues_that_the_coin_leaves_unpaired_are_in_the_ledger(fake_redis: redi
     ],
 )
 def test_a_share_of_pairs_that_is_not_what_was_recorded_holds_the_trial(
-    fake_redis: redis.Redis, numbers: list[float], alarms: tuple[str, ...]
+    redis_client: redis.Redis, numbers: list[float], alarms: tuple[str, ...]
 ) -> None:
     """Too few as well as too many; a fair coin is left alone."""
-    fleet = shared(fake_redis, numbers)
+    fleet = shared(redis_client, numbers)
     trial = trial_of(fleet)
     state = fleet.app.harvester.evidence(trial)
     found = state.health.alarms()

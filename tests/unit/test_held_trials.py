@@ -19,10 +19,10 @@ HASTY = TrialPolicy(share=0.5, alpha=0.2, revert_window_seconds=0.0, max_canary_
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet on trial whose draws take turns."""
     web = WebSettings(token=SecretStr("0123456789abcdef"), read_token=SecretStr("fedcba9876543210"))
-    made = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 100, policy=HASTY, web=web)
+    made = SteppedFleet(redis_client, draws=[0.1, 0.9] * 100, policy=HASTY, web=web)
     made.on_trial()
     return made
 

@@ -18,9 +18,9 @@ IN_REVIEW, IN_PROGRESS, FOR_HUMAN = "agent-in-review", "agent-in-progress", "rea
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> ForgeFleet:
+def fleet(redis_client: redis.Redis) -> ForgeFleet:
     """A fleet where people merge."""
-    return ForgeFleet(fake_redis, merge="never")
+    return ForgeFleet(redis_client, merge="never")
 
 
 def in_review(fleet: ForgeFleet, number: int = 1) -> IssueRef:
@@ -60,9 +60,9 @@ def test_green_work_is_left_open_until_a_person_merges_it(fleet: ForgeFleet) -> 
     assert "Done — issue closed" in fleet.forge.checklists(ref)[0]
 
 
-def test_without_a_ci_the_push_is_in_review(fake_redis: redis.Redis) -> None:
+def test_without_a_ci_the_push_is_in_review(redis_client: redis.Redis) -> None:
     """Nobody judges it but people; no fact says that it was green."""
-    fleet = ForgeFleet(fake_redis, merge="never", ci=False)
+    fleet = ForgeFleet(redis_client, merge="never", ci=False)
     ref = in_review(fleet)
     assert job_of(fleet, ref).is_in_review
     assert fleet.signals(job_of(fleet, ref)) == []
@@ -82,9 +82,9 @@ def test_its_slot_is_free_and_what_waits_for_it_is_not(fleet: ForgeFleet) -> Non
     assert fleet.jobs(after)
 
 
-def test_more_of_it_than_may_wait_holds_slots(fake_redis: redis.Redis) -> None:
+def test_more_of_it_than_may_wait_holds_slots(redis_client: redis.Redis) -> None:
     """Nobody is buried under requests; each of them is in review all the same."""
-    fleet = ForgeFleet(fake_redis, merge="never", waiting_per_repo=2)
+    fleet = ForgeFleet(redis_client, merge="never", waiting_per_repo=2)
     refs = [fleet.forge.person_opens(number) for number in range(1, 6)]
     fleet.rounds(8)
     shown = [bool(fleet.jobs(ref)) and fleet.item(ref).in_review for ref in refs]
@@ -235,9 +235,9 @@ def test_an_issue_is_held_for_as_long_as_its_work_is_in_review(fleet: ForgeFleet
     assert fleet.hands.redis.ttl(key) > 0
 
 
-def test_work_in_review_leaves_places_to_what_waits_for_a_green_main(fake_redis: redis.Redis) -> None:
+def test_work_in_review_leaves_places_to_what_waits_for_a_green_main(redis_client: redis.Redis) -> None:
     """The two are counted apart."""
-    fleet = ForgeFleet(fake_redis, merge="never", waiting_per_repo=1, acts={2: ["red"]})
+    fleet = ForgeFleet(redis_client, merge="never", waiting_per_repo=1, acts={2: ["red"]})
     in_review(fleet)
     other = fleet.forge.person_opens(2)
     fleet.poll()

@@ -57,9 +57,9 @@ class OvertakenJobs(JobStore):
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with a template, whose draws are all for the canary."""
-    made = SteppedFleet(fake_redis, draws=[0.0] * 20)
+    made = SteppedFleet(redis_client, draws=[0.0] * 20)
     made.add()
     return made
 

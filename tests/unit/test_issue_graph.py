@@ -101,9 +101,9 @@ def test_a_picture_has_a_box_for_each_issue_and_a_line_for_each_dependency() -> 
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with three issues, of which one waits for another, and that for one of another repository."""
-    made = SteppedFleet(fake_redis)
+    made = SteppedFleet(redis_client)
     backlog = Backlog(
         made.app.backlog_store, forges={"local": IssueForge()}, settings=BacklogSettings(),
         escalation_label="ready-for-human",

@@ -21,10 +21,10 @@ TOKEN = "0123456789abcdef"  # noqa: S105 - of the test
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with one template."""
     web = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr("fedcba9876543210"))
-    made = SteppedFleet(fake_redis, web=web)
+    made = SteppedFleet(redis_client, web=web)
     made.add()
     return made
 

@@ -23,9 +23,9 @@ LATE = LeaseStatus(held=True, is_late=True)
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with one template; its generator says 0 when asked for jitter."""
-    made = SteppedFleet(fake_redis, draws=[0.0] * 100)
+    made = SteppedFleet(redis_client, draws=[0.0] * 100)
     made.add()
     return made
 

@@ -45,13 +45,15 @@ def test_every_decision_is_about_a_key(kind: object) -> None:
     assert pattern.replace("*", "x") in known
 
 
-def test_keys_of_a_story_are_of_their_types(fake_redis: redis.Redis) -> None:
+def test_keys_of_a_story_are_of_their_types(redis_client: redis.Redis) -> None:
     """What stores write has the type that the table says."""
-    whole_story(SteppedFleet(fake_redis, draws=[0.1, 0.9] * 6))
-    found = {str(key).removeprefix("coalmine:"): key for key in fake_redis.scan_iter()}
+    whole_story(SteppedFleet(redis_client, draws=[0.1, 0.9] * 6))
+    found = {str(key).removeprefix("coalmine:"): key for key in redis_client.scan_iter()}
     kinds = {name: kind_of(name) for name in found}
     assert {name for name, kind in kinds.items() if kind is None} == set()
     wrong = {
-        name for name, kind in kinds.items() if kind is not None and fake_redis.type(found[name]) != kind.type
+        name
+        for name, kind in kinds.items()
+        if kind is not None and redis_client.type(found[name]) != kind.type
     }
     assert wrong == set()

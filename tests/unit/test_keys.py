@@ -50,16 +50,16 @@ def whole_story(fleet: SteppedFleet) -> list[str]:
     return jobs
 
 
-def test_every_key_is_permanent_or_expires(fake_redis: redis.Redis) -> None:
+def test_every_key_is_permanent_or_expires(redis_client: redis.Redis) -> None:
     """After a whole story nothing that grows with the number of jobs is left without a time to live."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 6)
+    fleet = SteppedFleet(redis_client, draws=[0.1, 0.9] * 6)
     whole_story(fleet)
-    assert leaks(fake_redis, Keys()) == []
+    assert leaks(redis_client, Keys()) == []
 
 
-def test_nothing_of_ended_jobs_stays_in_an_index(fake_redis: redis.Redis) -> None:
+def test_nothing_of_ended_jobs_stays_in_an_index(redis_client: redis.Redis) -> None:
     """Only the list of jobs remembers those that have ended, and the trim takes them off it."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 6)
+    fleet = SteppedFleet(redis_client, draws=[0.1, 0.9] * 6)
     jobs = whole_story(fleet)
     for index in ("outbox", "unclaimed", "leases", "waiting", "due"):
         assert fleet.redis.zrange(fleet.app.keys(index), 0, -1) == [], index
@@ -69,9 +69,9 @@ def test_nothing_of_ended_jobs_stays_in_an_index(fake_redis: redis.Redis) -> Non
     assert fleet.app.job_store.newest(100) == []
 
 
-def test_jobs_that_nobody_settles_do_not_stay_due(fake_redis: redis.Redis) -> None:
+def test_jobs_that_nobody_settles_do_not_stay_due(redis_client: redis.Redis) -> None:
     """With canaries off nothing is harvested: what was due a whole retention ago is forgotten, no more."""
-    fleet = SteppedFleet(fake_redis, enabled=False)
+    fleet = SteppedFleet(redis_client, enabled=False)
     fleet.add()
     ended, open_ = fleet.enqueue().job, fleet.enqueue().job
     fleet.end(ended)
@@ -84,9 +84,9 @@ def test_jobs_that_nobody_settles_do_not_stay_due(fake_redis: redis.Redis) -> No
     assert fleet.redis.zrange(fleet.app.keys("due"), 0, -1) == [open_]
 
 
-def test_signals_expire_with_their_job(fake_redis: redis.Redis) -> None:
+def test_signals_expire_with_their_job(redis_client: redis.Redis) -> None:
     """A fact that comes in after the end of a job does not outlive it."""
-    fleet = SteppedFleet(fake_redis)
+    fleet = SteppedFleet(redis_client)
     fleet.add()
     job = fleet.enqueue().job
     fleet.app.jobs.end(fleet.claim(job), JobState.BLOCKED, reason="no", result=JobResult())
@@ -97,12 +97,12 @@ def test_signals_expire_with_their_job(fake_redis: redis.Redis) -> None:
     assert 0 < of_signals <= of_job + 1
 
 
-def test_every_key_is_under_the_namespace(fake_redis: redis.Redis) -> None:
+def test_every_key_is_under_the_namespace(redis_client: redis.Redis) -> None:
     """Two fleets can share a server; nothing is written outside a fleet's own name."""
-    one = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 6, namespace="blue", policy=TrialPolicy(share=0.5))
+    one = SteppedFleet(redis_client, draws=[0.1, 0.9] * 6, namespace="blue", policy=TrialPolicy(share=0.5))
     whole_story(one)
     assert {key.split(":")[0] for key in one.redis.scan_iter()} == {"blue"}
-    other = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 6, namespace="green")
+    other = SteppedFleet(redis_client, draws=[0.1, 0.9] * 6, namespace="green")
     other.on_trial()
     assert other.enqueue().arm == "canary"
     assert len(one.app.job_store.newest(100)) == 12
@@ -111,7 +111,7 @@ def test_every_key_is_under_the_namespace(fake_redis: redis.Redis) -> None:
 @pytest.mark.parametrize(
     ("key", "value"), [("coalmine:job:1:extra", "x"), ("other:thing", "x"), ("coalmine:cache:1", "x")]
 )
-def test_leak_is_found(fake_redis: redis.Redis, key: str, value: str) -> None:
+def test_leak_is_found(redis_client: redis.Redis, key: str, value: str) -> None:
     """The check itself sees a key without a time to live, and one outside the namespace."""
-    fake_redis.set(key, value)
-    assert leaks(fake_redis, Keys()) == [key]
+    redis_client.set(key, value)
+    assert leaks(redis_client, Keys()) == [key]

@@ -28,9 +28,9 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> ForgeFleet:
+def fleet(redis_client: redis.Redis) -> ForgeFleet:
     """A fleet whose only job has pushed green work, which people merge."""
-    fleet = ForgeFleet(fake_redis, merge="never")
+    fleet = ForgeFleet(redis_client, merge="never")
     fleet.forge.person_opens(1)
     fleet.rounds(2)
     return fleet
@@ -200,10 +200,10 @@ def test_a_main_branch_that_could_not_be_read_applies_nothing_again(fleet: Forge
     ],
 )
 def test_what_people_merge_is_green_when_all_of_ci_has_passed(
-    fake_redis: redis.Redis, docs: StatusState, required: tuple[str, ...], *, is_green: bool
+    redis_client: redis.Redis, docs: StatusState, required: tuple[str, ...], *, is_green: bool
 ) -> None:
     """One check that passed proves nothing beside one that failed, or runs; their own they have done."""
-    fleet = ForgeFleet(fake_redis, merge="never", acts={1: ["silent"]})
+    fleet = ForgeFleet(redis_client, merge="never", acts={1: ["silent"]})
     fleet.forge.required["main"] = required
     fleet.forge.person_opens(1)
     fleet.rounds(1)
@@ -302,11 +302,11 @@ def test_ci_that_gives_no_answer_is_asked_again_before_the_merge_counts(fleet: F
     assert look(fleet) == ["merged"]
 
 
-def test_a_forge_that_is_away_does_not_stand_before_the_others(fake_redis: redis.Redis) -> None:
+def test_a_forge_that_is_away_does_not_stand_before_the_others(redis_client: redis.Redis) -> None:
     """Its jobs are put off; it is left alone until the time that it named, or for one interval."""
     clock = SteppedClock()
     away, well = (MemoryForge(clock, name=name, mishaps=Mishaps()) for name in ("github", "gitea"))
-    fleet = ForgeFleet(fake_redis, away, well, clock=clock)
+    fleet = ForgeFleet(redis_client, away, well, clock=clock)
     for forge in (away, well):
         forge.person_opens(1)
     fleet.rounds(2)
@@ -327,9 +327,9 @@ def test_a_forge_that_is_away_does_not_stand_before_the_others(fake_redis: redis
     assert kinds == {"github": ["ci_green", "merged"], "gitea": ["ci_green", "merged", "reverted"]}
 
 
-def test_a_time_to_ask_again_is_believed_for_an_hour(fake_redis: redis.Redis) -> None:
+def test_a_time_to_ask_again_is_believed_for_an_hour(redis_client: redis.Redis) -> None:
     """A worker's clock that is a year ahead does not have the landing looked for in a year."""
-    fleet = ForgeFleet(fake_redis)
+    fleet = ForgeFleet(redis_client)
     fleet.forge.person_opens(1)
     fleet.rounds(2)
     far = fleet.clock() + 31_536_000

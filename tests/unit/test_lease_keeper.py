@@ -34,9 +34,9 @@ AT_ONCE = LeaseTimes(lease_seconds=60, tick_seconds=0.001)
 
 
 @pytest.fixture
-def sessions(fake_redis: redis.Redis) -> Sessions:
+def sessions(redis_client: redis.Redis) -> Sessions:
     """A session in a turn."""
-    made = Sessions(fake_redis)
+    made = Sessions(redis_client)
     made.begin()
     made.run()
     return made
@@ -427,9 +427,9 @@ def test_a_holder_that_raises_does_not_stop_the_others() -> None:
         assert keeper.faults == 1
 
 
-def test_a_chore_that_raises_ends_no_thread(fake_redis: redis.Redis) -> None:
+def test_a_chore_that_raises_ends_no_thread(redis_client: redis.Redis) -> None:
     """Claude Code prints lone surrogates, which no server takes: leases are renewed after that, too."""
-    log, store = LogStore(fake_redis, Keys("t")), LeasedNames()
+    log, store = LogStore(redis_client, Keys("t")), LeasedNames()
     died: list[bool] = []
     keeper = LeaseKeeper(
         AT_ONCE, monotonic=lambda: 0.0, chores=[log.flush], on_death=lambda: died.append(True)

@@ -27,10 +27,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """Two templates with an account each."""
     tables = (Account(name="ours", runtime="claude"), Account(name="theirs", runtime="claude"))
-    made = SteppedFleet(fake_redis, draws=[0.9] * 20, account=tables)
+    made = SteppedFleet(redis_client, draws=[0.9] * 20, account=tables)
     for name, account in (("implementer", "ours"), ("reviewer", "theirs")):
         made.app.templates.add(name, Snapshot(runtime="claude", accounts=(account,)))
     return made

@@ -29,9 +29,9 @@ GATE = {"options": ["yes", "no"], "context": "drop the table?"}
 
 
 @pytest.fixture
-def post(fake_redis: redis.Redis) -> PostFleet:
+def post(redis_client: redis.Redis) -> PostFleet:
     """An empty post office."""
-    return PostFleet(fake_redis)
+    return PostFleet(redis_client)
 
 
 def test_a_mail_waits_as_it_was_sent(post: PostFleet) -> None:

@@ -18,9 +18,9 @@ from tests.fleets.stepped_fleet import START, SteppedFleet, request
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with one template."""
-    made = SteppedFleet(fake_redis)
+    made = SteppedFleet(redis_client)
     made.add()
     return made
 
@@ -35,21 +35,21 @@ def test_job_is_recorded_reported_and_published(fleet: SteppedFleet) -> None:
     assert fleet.broker.sent == [(job.id, "champion", "high")]
 
 
-def test_canary_job_goes_to_the_canary_queue(fake_redis: redis.Redis) -> None:
+def test_canary_job_goes_to_the_canary_queue(redis_client: redis.Redis) -> None:
     """The queue is the arm's."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9])
+    fleet = SteppedFleet(redis_client, draws=[0.1, 0.9])
     fleet.on_trial()
     fleet.enqueue()
     fleet.enqueue()
     assert [queue for _, queue, _ in fleet.broker.sent] == ["canary", "champion"]
 
 
-def test_ledger_holds_the_bet_of_the_job(fake_redis: redis.Redis) -> None:
+def test_ledger_holds_the_bet_of_the_job(redis_client: redis.Redis) -> None:
     """The dispatch in the trial's ledger carries the very bet that is on the job."""
     policy = TrialPolicy(
         share=0.3, strata="repository", guardrails=(Guardrail(name="cost_usd", cap=2.0),), prior_mean=0.7
     )
-    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.3], policy=policy)
+    fleet = SteppedFleet(redis_client, draws=[0.1, 0.3], policy=policy)
     trial = fleet.on_trial()
     jobs = [fleet.app.jobs.find(fleet.enqueue(repository="acme/shop").job) for _ in range(2)]
     ledger = [Dispatched.model_validate_json(line) for line in fleet.app.trial_store.dispatches(trial.id)]
@@ -73,9 +73,9 @@ def test_job_records_where_its_content_came_from(fleet: SteppedFleet) -> None:
     assert (job.version, job.content_hash, job.source_commit) == (2, snapshot.content_hash, "4be1")
 
 
-def test_same_idempotency_key_leads_to_the_first_job(fake_redis: redis.Redis) -> None:
+def test_same_idempotency_key_leads_to_the_first_job(redis_client: redis.Redis) -> None:
     """Asked twice, one job and one draw; nothing is written by the second request."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(redis_client, draws=[0.1])
     fleet.on_trial()
     first = fleet.enqueue(idempotency_key="issue-7")
     before = fleet.everything()
@@ -92,9 +92,9 @@ def test_idempotency_key_holds_after_the_jobs_end(fleet: SteppedFleet) -> None:
     assert fleet.enqueue(idempotency_key="once").job == first.job
 
 
-def test_repeated_key_within_a_batch_is_drawn_once(fake_redis: redis.Redis) -> None:
+def test_repeated_key_within_a_batch_is_drawn_once(redis_client: redis.Redis) -> None:
     """Two requests of one batch with one key are one job and one draw; the third gets the second draw."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9])
+    fleet = SteppedFleet(redis_client, draws=[0.1, 0.9])
     fleet.on_trial()
     done = fleet.app.mailbox.enqueue_many(
         [request(idempotency_key="a"), request(idempotency_key="a"), request(idempotency_key="b")]
@@ -105,9 +105,9 @@ def test_repeated_key_within_a_batch_is_drawn_once(fake_redis: redis.Redis) -> N
     assert fleet.generator.asked == 2
 
 
-def test_repeated_issue_within_a_batch_is_drawn_once(fake_redis: redis.Redis) -> None:
+def test_repeated_issue_within_a_batch_is_drawn_once(redis_client: redis.Redis) -> None:
     """Two requests of one batch for one issue are one job, whatever their keys."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(redis_client, draws=[0.1])
     fleet.on_trial()
     done = fleet.app.mailbox.enqueue_many(
         [request(issue="local:shop#1", idempotency_key=key) for key in ("a", "b")]
@@ -115,9 +115,9 @@ def test_repeated_issue_within_a_batch_is_drawn_once(fake_redis: redis.Redis) ->
     assert (done[1].job, done[1].created, fleet.generator.asked) == (done[0].job, False, 1)
 
 
-def test_issue_at_work_leads_to_its_job(fake_redis: redis.Redis) -> None:
+def test_issue_at_work_leads_to_its_job(redis_client: redis.Redis) -> None:
     """One active job an issue: another request for it leads to that job, with no second draw."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(redis_client, draws=[0.1])
     fleet.on_trial()
     first = fleet.enqueue(issue="local:shop#3", idempotency_key="revision 1")
     again = fleet.enqueue(issue="local:shop#3", idempotency_key="revision 2")
@@ -160,9 +160,9 @@ def meddling(fleet: SteppedFleet) -> _Meddling:
     return store
 
 
-def test_changed_route_is_tried_again_with_the_same_draw(fake_redis: redis.Redis) -> None:
+def test_changed_route_is_tried_again_with_the_same_draw(redis_client: redis.Redis) -> None:
     """A trial that ends between read and write: the job goes to the champion, outside it, with one draw."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(redis_client, draws=[0.1])
     trial = fleet.on_trial()
     meddling(fleet).meddle(lambda: fleet.app.templates.reject(trial.canary_id, by="ada"))
     done = fleet.enqueue()
@@ -171,9 +171,9 @@ def test_changed_route_is_tried_again_with_the_same_draw(fake_redis: redis.Redis
     assert len(fleet.events("job.queued")) == 1
 
 
-def test_changed_share_is_compared_to_the_same_draw(fake_redis: redis.Redis) -> None:
+def test_changed_share_is_compared_to_the_same_draw(redis_client: redis.Redis) -> None:
     """The share on the job is the one that holds when it is written; the draw is the first one."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(redis_client, draws=[0.1])
     trial = fleet.on_trial()
 
     def lower() -> None:

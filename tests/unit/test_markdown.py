@@ -128,9 +128,9 @@ def test_a_huge_or_deep_text_is_there_all_the_same() -> None:
     assert "deep" in shown(">" * 5000 + "deep").text
 
 
-def test_the_task_of_an_issue_is_markdown_and_other_tasks_are_not(fake_redis: redis.Redis) -> None:
+def test_the_task_of_an_issue_is_markdown_and_other_tasks_are_not(redis_client: redis.Redis) -> None:
     """What a person asks for at a terminal stays as they wrote it; an issue can be read as it was written."""
-    fleet = SteppedFleet(fake_redis, draws=[0.9] * 9)
+    fleet = SteppedFleet(redis_client, draws=[0.9] * 9)
     fleet.add()
     client = fleet.web
     issue = fleet.enqueue(issue="local:shop#1", task="Do **this** \x1b[31m<script>").job

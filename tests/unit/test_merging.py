@@ -20,9 +20,9 @@ Fleets = Callable[..., ForgeFleet]
 
 
 @pytest.fixture
-def fleet_of(fake_redis: redis.Redis) -> Fleets:
+def fleet_of(redis_client: redis.Redis) -> Fleets:
     """Makes the test's fleet, which merges what is green."""
-    return lambda **changes: ForgeFleet(fake_redis, merge="green", **changes)
+    return lambda **changes: ForgeFleet(redis_client, merge="green", **changes)
 
 
 def pushed(fleet: ForgeFleet) -> IssueRef:

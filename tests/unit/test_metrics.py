@@ -41,9 +41,9 @@ def numbers(text: str) -> Numbers:
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with an open trial; the first job is drawn to the canary."""
-    made = SteppedFleet(fake_redis, draws=[0.1, *[0.9] * 20], policy=TrialPolicy(share=0.5))
+    made = SteppedFleet(redis_client, draws=[0.1, *[0.9] * 20], policy=TrialPolicy(share=0.5))
     made.on_trial()
     return made
 
@@ -184,9 +184,9 @@ def test_a_record_that_cannot_be_read_costs_its_part_alone(fleet: SteppedFleet) 
     assert found["coalmine_jobs", ("queued",)] == 0
 
 
-def test_an_empty_fleet_has_numbers_too(fake_redis: redis.Redis) -> None:
+def test_an_empty_fleet_has_numbers_too(redis_client: redis.Redis) -> None:
     """Nothing is wrong with a fleet that has not begun."""
-    found = scraped(SteppedFleet(fake_redis))
+    found = scraped(SteppedFleet(redis_client))
     assert found["coalmine_jobs", ("dead",)] == 0
     assert found["coalmine_unread", ("trials",)] == 0
     assert ("coalmine_sweep_age_seconds", ()) not in found
@@ -200,9 +200,9 @@ def test_a_scrape_writes_nothing(fleet: SteppedFleet) -> None:
     assert fleet.everything() == before
 
 
-def test_prometheus_gets_its_text_form(fake_redis: redis.Redis) -> None:
+def test_prometheus_gets_its_text_form(redis_client: redis.Redis) -> None:
     """With help and type of each metric, and the deliveries that this process answered."""
-    client = WebClient(web_of(compose(Settings(forge=FORGES), redis=fake_redis)))
+    client = WebClient(web_of(compose(Settings(forge=FORGES), redis=redis_client)))
     request = sent("github", payload())
     client.post("/webhook/github", request.body, request.headers)
     client.post("/webhook/github", request.body, request.headers)
@@ -217,9 +217,9 @@ def test_prometheus_gets_its_text_form(fake_redis: redis.Redis) -> None:
     assert "made-up-name" not in answer.text
 
 
-def test_a_public_process_wants_its_token_for_the_numbers(fake_redis: redis.Redis) -> None:
+def test_a_public_process_wants_its_token_for_the_numbers(redis_client: redis.Redis) -> None:
     """They say what a team works on."""
-    client = WebClient(web_of(compose(Settings(), redis=fake_redis), token="0123456789abcdef"))  # noqa: S106
+    client = WebClient(web_of(compose(Settings(), redis=redis_client), token="0123456789abcdef"))  # noqa: S106
     assert client.get("/metrics").status_code == 401
     assert client.get("/metrics", Authorization="Bearer 0123456789abcdef").status_code == 200
 

@@ -45,9 +45,9 @@ def test_issues_that_are_not_paired_are_one_run() -> None:
     assert (half.usd, half.days) == (None, None)
 
 
-def test_the_pace_is_that_of_the_newest_jobs(fake_redis: redis.Redis) -> None:
+def test_the_pace_is_that_of_the_newest_jobs(redis_client: redis.Redis) -> None:
     """The mean cost of jobs whose cost is known, and how many came in a day; too few say nothing."""
-    fleet = SteppedFleet(fake_redis)
+    fleet = SteppedFleet(redis_client)
     fleet.add()
     assert pace_of(fleet.app, "implementer") == Pace(), "nothing is known"
     for usd in (1.0, 2.0, None, 3.0, 4.0):

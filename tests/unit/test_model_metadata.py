@@ -115,9 +115,9 @@ class ModelBench:
 
 
 @pytest.fixture
-def bench(model: ModelServer, session: requests.Session, fake_redis: redis.Redis) -> ModelBench:
+def bench(model: ModelServer, session: requests.Session, redis_client: redis.Redis) -> ModelBench:
     """A reader that is switched on."""
-    return ModelBench(model, session, fake_redis)
+    return ModelBench(model, session, redis_client)
 
 
 def test_gaps_are_filled_and_what_is_known_stays(bench: ModelBench, model: ModelServer) -> None:
@@ -255,16 +255,16 @@ def test_body_that_the_model_refuses_hides_no_other(bench: ModelBench, model: Mo
 
 
 def test_model_that_is_switched_on_is_asked_by_the_fleet(
-    model: ModelServer, fake_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    model: ModelServer, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A blocker that only the model reads holds its issue back; once the model is off, nobody asks it."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     on = {"enabled": "on", "url": model.url, "api_key": "sk-1"}
     body = "Wants the schema, which is made in #3."
     for enabled, state in (("on", BacklogState.BLOCKED), ("off", BacklogState.READY)):
-        fake_redis.flushall()
+        redis_client.flushall()
         settings = IssueSettings(model=ModelSettings.model_validate(on | {"enabled": enabled}))
-        fleet = ForgeFleet(fake_redis, settings=settings, enabled=False)
+        fleet = ForgeFleet(redis_client, settings=settings, enabled=False)
         fleet.forge.person_opens(3)
         blocked = fleet.forge.person_opens(5, body)
         fleet.poll()

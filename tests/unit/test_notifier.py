@@ -67,9 +67,9 @@ def refuse(**given: Any) -> Callable[[Notification], None]:
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with one template."""
-    made = SteppedFleet(fake_redis)
+    made = SteppedFleet(redis_client)
     made.add()
     return made
 
@@ -200,9 +200,9 @@ def test_a_new_sink_begins_now(fleet: SteppedFleet) -> None:
     assert listener.subjects == [job]
 
 
-def test_a_sink_that_is_there_before_the_first_event_misses_nothing(fake_redis: redis.Redis) -> None:
+def test_a_sink_that_is_there_before_the_first_event_misses_nothing(redis_client: redis.Redis) -> None:
     """An empty stream has a beginning too."""
-    fleet, listener = SteppedFleet(fake_redis), Listener()
+    fleet, listener = SteppedFleet(redis_client), Listener()
     made = consumer(fleet, listener)
     fleet.add()
     job = finish(fleet)

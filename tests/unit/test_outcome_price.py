@@ -123,14 +123,14 @@ def test_the_interval_holds_at_every_look_and_only_narrows() -> None:
 
 
 def test_the_interval_ends_where_the_window_begins_to_slide(
-    fake_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each end moves towards the other at every look; once earlier jobs are missing there is none, in words.
 
     Ends that were computed from the newest jobs alone would go back, and pass the truth sooner or later.
     """
     monkeypatch.setattr(outcome_prices, "LOOKED_AT", 12)
-    made = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 8)
+    made = SteppedFleet(redis_client, draws=[0.1, 0.9] * 8)
     made.on_trial()
     found, ends = made.app.outcome_prices, list[tuple[float | None, float | None]]()
     for place in range(16):
@@ -217,9 +217,9 @@ def pair_of(
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """Two canary jobs and two of the champion, settled and paid for."""
-    made = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 3)
+    made = SteppedFleet(redis_client, draws=[0.1, 0.9] * 3)
     made.on_trial()
     for kinds in (
         [SignalKind.MERGED], [SignalKind.MERGED], [SignalKind.MERGED, SignalKind.REVERTED],
@@ -305,10 +305,10 @@ def test_pages_do_not_compute_a_price_again_at_every_look(fleet: SteppedFleet) -
     assert prices.lately("implementer") == prices.of_versions("implementer") != before
 
 
-def test_the_price_of_pairs_is_by_the_judge_for_both_arms(fake_redis: redis.Redis) -> None:
+def test_the_price_of_pairs_is_by_the_judge_for_both_arms(redis_client: redis.Redis) -> None:
     """What became of the champion's delivered work says nothing, nor what it cost after its hand-over."""
     made = SteppedFleet(
-        fake_redis, draws=[0.75] * 20, judge=JudgeSettings(command="true"),
+        redis_client, draws=[0.75] * 20, judge=JudgeSettings(command="true"),
         policy=TrialPolicy(mode=Mode.SHADOW, revert_window_seconds=0.0),
     )  # fmt: skip
     made.on_trial()
@@ -324,10 +324,10 @@ def test_the_price_of_pairs_is_by_the_judge_for_both_arms(fake_redis: redis.Redi
     assert (champion.prices["usd"].each, canary.prices["usd"].each) == (0.75, 0.5)
 
 
-def test_pairs_that_cost_nothing_are_not_unknown(fake_redis: redis.Redis) -> None:
+def test_pairs_that_cost_nothing_are_not_unknown(redis_client: redis.Redis) -> None:
     """A model of one's own may cost 0 dollars; a line of before may have a 0 that nobody said."""
     made = SteppedFleet(
-        fake_redis, draws=[0.75] * 20, judge=JudgeSettings(command="true"),
+        redis_client, draws=[0.75] * 20, judge=JudgeSettings(command="true"),
         policy=TrialPolicy(mode=Mode.SHADOW, revert_window_seconds=0.0),
     )  # fmt: skip
     trial = made.on_trial()
@@ -342,7 +342,7 @@ def test_pairs_that_cost_nothing_are_not_unknown(fake_redis: redis.Redis) -> Non
     key = made.app.keys.settlements(trial.id)
     for place, line in enumerate(made.redis.lrange(key, 0, -1)):
         made.redis.lset(key, place, line.replace('"v":2', '"v":1'))
-    later = canary(SteppedFleet(fake_redis))
+    later = canary(SteppedFleet(redis_client))
     assert (later.spent, price_cell(later, "usd")) == (None, "?")
 
 

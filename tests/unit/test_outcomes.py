@@ -20,9 +20,9 @@ SUCCEEDED, ESCALATED, CANCELLED = JobState.SUCCEEDED, JobState.ESCALATED, JobSta
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with one template, at the beginning of an hour."""
-    made = SteppedFleet(fake_redis)
+    made = SteppedFleet(redis_client)
     made.clock.now -= made.clock.now % 3600
     made.add()
     return made
@@ -63,10 +63,10 @@ def test_the_counts_never_grow(fleet: SteppedFleet) -> None:
     assert 0 < fleet.redis.ttl("coalmine:outcomes") <= HOURS * 3600
 
 
-def test_shadows_are_not_counted(fake_redis: redis.Redis) -> None:
+def test_shadows_are_not_counted(redis_client: redis.Redis) -> None:
     """Their work is judged and delivered to nobody; its pair's other job counts."""
     policy, judge = TrialPolicy(mode=Mode.SHADOW), JudgeSettings(command="true")
-    fleet = SteppedFleet(fake_redis, policy=policy, draws=[0.1, 0.1], judge=judge)
+    fleet = SteppedFleet(redis_client, policy=policy, draws=[0.1, 0.1], judge=judge)
     fleet.on_trial()
     fleet.enqueue(repository="shop")
     pair = fleet.app.jobs.newest(most=2)

@@ -44,10 +44,10 @@ ORIGIN = {"Origin": "http://127.0.0.1"}
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet on trial with an open job and one that failed."""
     web = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING))
-    made = SteppedFleet(fake_redis, draws=[0.9] * 50, web=web)
+    made = SteppedFleet(redis_client, draws=[0.9] * 50, web=web)
     made.on_trial()
     made.enqueue(title="failed")
     made.end(made.app.jobs.newest(most=1)[0].id, SignalKind.AGENT_ERRORED)
@@ -134,10 +134,10 @@ def test_a_job_is_cancelled_tried_again_and_judged(fleet: SteppedFleet) -> None:
     assert fleet.everything() == before, "the same thumb twice is one decision"
 
 
-def test_a_way_is_stopped_where_no_trial_is_open(fake_redis: redis.Redis, tmp_path: Path) -> None:
+def test_a_way_is_stopped_where_no_trial_is_open(redis_client: redis.Redis, tmp_path: Path) -> None:
     """In a backtest the page of the template offers it."""
     web = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING))
-    walk = Walk(fake_redis, tmp_path / "cases", cases=3, web=web)
+    walk = Walk(redis_client, tmp_path / "cases", cases=3, web=web)
     page = "/templates/implementer"
     assert "/trials/implementer/stop" not in Browser(walk.fleet).forms(page)
     walk.tick()
@@ -145,10 +145,10 @@ def test_a_way_is_stopped_where_no_trial_is_open(fake_redis: redis.Redis, tmp_pa
     assert (answer.status_code, answer.headers["location"], walk.way) == (303, page, "")
 
 
-def test_a_backtest_that_is_held_decides_again_and_is_stopped(fake_redis: redis.Redis) -> None:
+def test_a_backtest_that_is_held_decides_again_and_is_stopped(redis_client: redis.Redis) -> None:
     """On its own page, to which the first one leads while it is held; each once."""
     web = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr(READING))
-    made = held_backtest(fake_redis, web)
+    made = held_backtest(redis_client, web)
     page = f"/backtests/{made.run.id}"
     ada = Browser(made.fleet)
     assert "Checks of its health hold it" in ada.page(page)

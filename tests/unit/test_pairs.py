@@ -101,9 +101,9 @@ def lines(fleet: SteppedFleet, kind: type) -> list[Any]:
     return [line for line in fleet.app.harvester.ledger("implementer-t1") if isinstance(line, kind)]
 
 
-def test_an_issue_becomes_two_jobs_in_one_step(fake_redis: redis.Redis) -> None:
+def test_an_issue_becomes_two_jobs_in_one_step(redis_client: redis.Redis) -> None:
     """The champion's holds the issue; its shadow is the canary's, on the canary's queue."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, canary = pair(fleet, issue="local:shop#3", idempotency_key="k")
     assert (champion.version, champion.arm, champion.shadow) == (1, Arm.CHAMPION, False)
     assert (canary.version, canary.arm, canary.shadow) == (2, Arm.CANARY, True)
@@ -117,9 +117,9 @@ def test_an_issue_becomes_two_jobs_in_one_step(fake_redis: redis.Redis) -> None:
     assert line.discordance == 0.5
 
 
-def test_a_stale_route_keeps_the_draw_and_the_shadow(fake_redis: redis.Redis) -> None:
+def test_a_stale_route_keeps_the_draw_and_the_shadow(redis_client: redis.Redis) -> None:
     """A step that is refused writes neither job; it is made again with the same two."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     pair(fleet)  # the route is kept
     fleet.app.trials.stop(fleet.app.trials.find("implementer-t1"), by="ada")
     plain = fleet.app.jobs.find(fleet.enqueue(repository="shop").job)
@@ -130,17 +130,19 @@ def test_a_stale_route_keeps_the_draw_and_the_shadow(fake_redis: redis.Redis) ->
 @pytest.mark.parametrize(
     "fields", [{}, {"repository": "shop", "agent": "ada"}, {"repository": "shop", "role": "scout"}]
 )
-def test_only_work_that_can_be_done_twice_is_paired(fake_redis: redis.Redis, fields: dict[str, str]) -> None:
+def test_only_work_that_can_be_done_twice_is_paired(
+    redis_client: redis.Redis, fields: dict[str, str]
+) -> None:
     """Work without a commit has nothing to judge; an agent of several jobs has one session."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     job = fleet.app.jobs.find(fleet.enqueue(**fields).job)
     assert (job.partner, job.trial, job.version) == ("", "", 1)
 
 
-def test_a_share_of_the_issues_is_paired(fake_redis: redis.Redis) -> None:
+def test_a_share_of_the_issues_is_paired(redis_client: redis.Redis) -> None:
     """Above it the champion works alone, in no trial."""
     policy = TrialPolicy(mode=Mode.SHADOW, pair_share=0.5)
-    fleet = on_trial(fake_redis, policy, generator=ScriptedGenerator([0.6, 0.4, 0.1]))
+    fleet = on_trial(redis_client, policy, generator=ScriptedGenerator([0.6, 0.4, 0.1]))
     alone = fleet.app.jobs.find(fleet.enqueue(repository="shop").job)
     paired = fleet.app.jobs.find(fleet.enqueue(repository="shop").job)
     assert (alone.trial, alone.partner) == ("", "")
@@ -148,9 +150,9 @@ def test_a_share_of_the_issues_is_paired(fake_redis: redis.Redis) -> None:
     assert fleet.broker.sent[-1][0] == paired.id  # the coin sent its shadow first
 
 
-def test_people_are_warned_of_shadows_without_a_sandbox(fake_redis: redis.Redis) -> None:
+def test_people_are_warned_of_shadows_without_a_sandbox(redis_client: redis.Redis) -> None:
     """Nothing of them is delivered, but they reach what their worker reaches; not said of one by draw."""
-    fleet = SteppedFleet(fake_redis, judge=JUDGE)
+    fleet = SteppedFleet(redis_client, judge=JUDGE)
     fleet.add()
     for prompt, sandbox, policy, warns in (
         ("two", None, PAIRS, True),
@@ -164,9 +166,9 @@ def test_people_are_warned_of_shadows_without_a_sandbox(fake_redis: redis.Redis)
         fleet.app.trials.stop(trial, by="ada")
 
 
-def test_share_1_is_for_pairs_alone(fake_redis: redis.Redis) -> None:
+def test_share_1_is_for_pairs_alone(redis_client: redis.Redis) -> None:
     """A trial by draw needs jobs of both arms."""
-    fleet = SteppedFleet(fake_redis, judge=JUDGE)
+    fleet = SteppedFleet(redis_client, judge=JUDGE)
     fleet.add()
     trial = fleet.open(fleet.propose(), PAIRS)
     assert (trial.share, trial.mode) == (1.0, Mode.SHADOW)
@@ -174,9 +176,9 @@ def test_share_1_is_for_pairs_alone(fake_redis: redis.Redis) -> None:
         TrialPolicy.checked(share=1.0)
 
 
-def test_a_pair_is_settled_once_by_both_judgements(fake_redis: redis.Redis) -> None:
+def test_a_pair_is_settled_once_by_both_judgements(redis_client: redis.Redis) -> None:
     """What becomes of the champion's work outside changes nothing about it."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, canary = pair(fleet)
     judged(fleet, champion, 1.0)
     fleet.app.harvester.harvest()
@@ -203,10 +205,10 @@ def test_a_pair_is_settled_once_by_both_judgements(fake_redis: redis.Redis) -> N
     ],
 )  # fmt: skip
 def test_what_is_not_the_agents_doing_leaves_out_the_whole_pair(
-    fake_redis: redis.Redis, half: Arm, kind: SignalKind
+    redis_client: redis.Redis, half: Arm, kind: SignalKind
 ) -> None:
     """On whichever side it happens, so it never hits one version alone."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     jobs = dict(zip((Arm.CHAMPION, Arm.CANARY), pair(fleet), strict=True))
     fleet.app.signals.add(jobs[half].id, [fleet.fact(kind)])
     fleet.app.harvester.harvest()
@@ -215,9 +217,9 @@ def test_what_is_not_the_agents_doing_leaves_out_the_whole_pair(
 
 
 @pytest.mark.parametrize("kind", [SignalKind.AGENT_STALLED, SignalKind.NOTHING_PUSHED, SignalKind.REFUSED])
-def test_an_agent_that_fails_scores_0_on_either_side(fake_redis: redis.Redis, kind: SignalKind) -> None:
+def test_an_agent_that_fails_scores_0_on_either_side(redis_client: redis.Redis, kind: SignalKind) -> None:
     """Pushing nothing is a failure of the version; the other half counts as it was judged."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     for index in (0, 1):
         jobs = pair(fleet)
         fleet.app.signals.add(jobs[index].id, [fleet.fact(kind)])
@@ -227,9 +229,9 @@ def test_an_agent_that_fails_scores_0_on_either_side(fake_redis: redis.Redis, ki
     assert scores == [(0.0, 1.0), (1.0, 0.0)]
 
 
-def test_a_judge_that_is_late_on_both_says_nothing(fake_redis: redis.Redis) -> None:
+def test_a_judge_that_is_late_on_both_says_nothing(redis_client: redis.Redis) -> None:
     """On one side it is that version's failure."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     for both in (True, False):
         champion, canary = pair(fleet)
         judged(fleet, champion, 0.0, overdue=True)
@@ -238,9 +240,9 @@ def test_a_judge_that_is_late_on_both_says_nothing(fake_redis: redis.Redis) -> N
     assert sorted(line.kind for line in lines(fleet, PairSettlement)) == ["excluded", "settled"]
 
 
-def test_a_half_that_never_ends_scores_0_at_its_deadline(fake_redis: redis.Redis) -> None:
+def test_a_half_that_never_ends_scores_0_at_its_deadline(redis_client: redis.Redis) -> None:
     """Not finishing cannot improve a version's score; until then the pair is open."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, _ = pair(fleet)
     judged(fleet, champion, 1.0)
     fleet.app.harvester.harvest()
@@ -251,9 +253,9 @@ def test_a_half_that_never_ends_scores_0_at_its_deadline(fake_redis: redis.Redis
     assert (line.champion, line.canary) == (1.0, 0.0)
 
 
-def test_swapping_the_arms_changes_names_alone(fake_redis: redis.Redis) -> None:
+def test_swapping_the_arms_changes_names_alone(redis_client: redis.Redis) -> None:
     """The same facts on the other side give the same pair, mirrored: nothing looks at the arm."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     facts: list[dict[str, Any]] = [{"value": 0.5}, {"value": 1.0}]
     for order in (facts, facts[::-1]):
         for job, fact in zip(pair(fleet), order, strict=True):
@@ -268,10 +270,10 @@ def test_swapping_the_arms_changes_names_alone(fake_redis: redis.Redis) -> None:
     [((1.0, 0.0), TrialState.ROLLED_BACK, 1), ((1.0, 1.0), TrialState.GRADUATED, 2)],
 )
 def test_a_verdict_by_pairs_is_carried_out_once(
-    fake_redis: redis.Redis, scores: tuple[float, float], state: TrialState, champion: int
+    redis_client: redis.Redis, scores: tuple[float, float], state: TrialState, champion: int
 ) -> None:
     """A canary that loses each pair is rolled back; one that is as good graduates."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     trial = fleet.app.trials.find("implementer-t1")
     verdicts = []
     while trial.is_open:
@@ -287,10 +289,10 @@ def test_a_verdict_by_pairs_is_carried_out_once(
     assert not fleet.app.trials.find(trial.id).contradicted
 
 
-def test_the_explanation_of_pairs_is_what_the_evidence_says(fake_redis: redis.Redis) -> None:
+def test_the_explanation_of_pairs_is_what_the_evidence_says(redis_client: redis.Redis) -> None:
     """It is computed a second time from the ledger, guardrails too."""
     policy = PAIRS.model_copy(update={"guardrails": (Guardrail(name="cost_usd", cap=10.0),)})
-    fleet = on_trial(fake_redis, policy)
+    fleet = on_trial(redis_client, policy)
     for index in range(12):
         champion, canary = pair(fleet)
         judged(fleet, champion, float(index % 3 > 0))
@@ -308,9 +310,9 @@ def test_the_explanation_of_pairs_is_what_the_evidence_says(fake_redis: redis.Re
     assert {line.status for line in shown} == {"open", "settled"}
 
 
-def test_a_cancelled_job_takes_its_shadow_with_it(fake_redis: redis.Redis) -> None:
+def test_a_cancelled_job_takes_its_shadow_with_it(redis_client: redis.Redis) -> None:
     """Nobody needs that work; the cancel of a shadow leaves the champion's job alone."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, canary = pair(fleet)
     fleet.app.jobs.cancel(champion.id, by="ada", at=fleet.clock())
     assert fleet.app.jobs.find(canary.id).state is JobState.CANCELLED
@@ -321,9 +323,9 @@ def test_a_cancelled_job_takes_its_shadow_with_it(fake_redis: redis.Redis) -> No
     assert [line.kind for line in lines(fleet, PairSettlement)] == ["excluded", "excluded"]
 
 
-def test_a_cancel_after_the_judgement_leaves_the_pair_in(fake_redis: redis.Redis) -> None:
+def test_a_cancel_after_the_judgement_leaves_the_pair_in(redis_client: redis.Redis) -> None:
     """Whether a pair counts must not depend on what became of the champion's work."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, canary = pair(fleet)
     fact = judgement(at=fleet.clock(), commit="c0ffee", value=0.0, note="exit code 1")
     fleet.app.jobs.pushed(fleet.claim(champion.id), JobResult(commit="c0ffee"), signals=[fact])
@@ -337,9 +339,9 @@ def test_a_cancel_after_the_judgement_leaves_the_pair_in(fake_redis: redis.Redis
     assert (line.kind, line.champion, line.canary) == ("settled", 0.0, 1.0)
 
 
-def test_a_repeated_cancel_ends_the_shadow_that_the_first_one_left(fake_redis: redis.Redis) -> None:
+def test_a_repeated_cancel_ends_the_shadow_that_the_first_one_left(redis_client: redis.Redis) -> None:
     """Its process died in between."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, canary = pair(fleet)
     fact = fleet.fact(SignalKind.CANCELLED)
     fleet.app.jobs.end(
@@ -350,18 +352,18 @@ def test_a_repeated_cancel_ends_the_shadow_that_the_first_one_left(fake_redis: r
     assert fleet.app.jobs.find(canary.id).state is JobState.CANCELLED
 
 
-def test_a_running_job_that_is_cancelled_ends_its_shadow(fake_redis: redis.Redis) -> None:
+def test_a_running_job_that_is_cancelled_ends_its_shadow(redis_client: redis.Redis) -> None:
     """Before its worker has heard of it."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, canary = pair(fleet)
     fleet.claim(champion.id)
     fleet.app.jobs.cancel(champion.id, by="ada", at=fleet.clock())
     assert fleet.app.jobs.find(canary.id).state is JobState.CANCELLED
 
 
-def test_a_pair_that_is_left_out_ends_its_shadow(fake_redis: redis.Redis) -> None:
+def test_a_pair_that_is_left_out_ends_its_shadow(redis_client: redis.Redis) -> None:
     """Whatever left it out: nobody pays for work that says nothing. The champion's job goes on."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, canary = pair(fleet)
     fleet.app.signals.add(champion.id, [fleet.fact(SignalKind.FELL_BACK)])
     fleet.app.harvester.harvest()
@@ -371,9 +373,9 @@ def test_a_pair_that_is_left_out_ends_its_shadow(fake_redis: redis.Redis) -> Non
     assert [line.kind for line in lines(fleet, PairSettlement)] == ["excluded"]
 
 
-def test_a_job_that_goes_to_another_version_leaves_its_pair_out(fake_redis: redis.Redis) -> None:
+def test_a_job_that_goes_to_another_version_leaves_its_pair_out(redis_client: redis.Redis) -> None:
     """Its trial's ledger has one line for the pair, and none for the job."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, _ = pair(fleet)
     trial = fleet.app.trials.find("implementer-t1")
     fleet.app.trials.stop(trial, by="ada")
@@ -388,9 +390,9 @@ def test_a_job_that_goes_to_another_version_leaves_its_pair_out(fake_redis: redi
 
 
 @pytest.mark.parametrize("gone", [0, 1])
-def test_a_pair_whose_other_record_has_expired_is_left_out(fake_redis: redis.Redis, gone: int) -> None:
+def test_a_pair_whose_other_record_has_expired_is_left_out(redis_client: redis.Redis, gone: int) -> None:
     """Whichever it was; else the trial would wait for it for ever."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     jobs = pair(fleet)
     fleet.redis.delete(fleet.app.keys.job(jobs[gone].id))
     judged(fleet, jobs[1 - gone], 1.0)
@@ -401,9 +403,9 @@ def test_a_pair_whose_other_record_has_expired_is_left_out(fake_redis: redis.Red
     assert "expired" in line.reason
 
 
-def test_a_lost_turn_begins_where_it_began(fake_redis: redis.Redis, tmp_path: Path) -> None:
+def test_a_lost_turn_begins_where_it_began(redis_client: redis.Redis, tmp_path: Path) -> None:
     """On any host, so that both halves keep one base; what follows a champion's push may begin elsewhere."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     base = Base(branch="main", commit="a" * 40)
     place, remote = RepositoryPlace(work_dir=tmp_path, repository="shop"), Remote(address=str(tmp_path))
     champion, canary = (replace(job, base_branch=base.branch, base_commit=base.commit) for job in pair(fleet))
@@ -412,18 +414,18 @@ def test_a_lost_turn_begins_where_it_began(fake_redis: redis.Redis, tmp_path: Pa
     assert PairWork().begin(replace(champion, pushed_at=1.0), place, remote) is None
 
 
-def test_a_guardrail_that_a_shadow_cannot_meet_is_refused(fake_redis: redis.Redis) -> None:
+def test_a_guardrail_that_a_shadow_cannot_meet_is_refused(redis_client: redis.Redis) -> None:
     """Nobody sends a shadow back, so it would always be the cheaper one."""
-    fleet = SteppedFleet(fake_redis, judge=JUDGE)
+    fleet = SteppedFleet(redis_client, judge=JUDGE)
     fleet.add()
     policy = PAIRS.model_copy(update={"guardrails": (Guardrail(name="fix_forwards", cap=3.0),)})
     with pytest.raises(ConflictError, match="fix_forwards"):
         fleet.open(fleet.propose(), policy)
 
 
-def test_a_shadow_whose_trial_has_ended_is_not_run(fake_redis: redis.Redis) -> None:
+def test_a_shadow_whose_trial_has_ended_is_not_run(redis_client: redis.Redis) -> None:
     """It is cancelled where it would be claimed; the champion's job goes on."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, canary = pair(fleet)
     fleet.app.trials.stop(fleet.app.trials.find("implementer-t1"), by="ada")
     refused = fleet.app.jobs.claim(canary.id, worker="w1", lease_seconds=30)
@@ -432,9 +434,9 @@ def test_a_shadow_whose_trial_has_ended_is_not_run(fake_redis: redis.Redis) -> N
     assert isinstance(fleet.claim(champion.id), Claim)
 
 
-def test_a_shadow_is_not_retried_and_no_dead_letter(fake_redis: redis.Redis) -> None:
+def test_a_shadow_is_not_retried_and_no_dead_letter(redis_client: redis.Redis) -> None:
     """People are not asked about it."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     _, canary = pair(fleet)
     claim = fleet.claim(canary.id)
     fleet.app.jobs.give_up(claim, reason="crash", result=JobResult(), signals=[])
@@ -443,9 +445,9 @@ def test_a_shadow_is_not_retried_and_no_dead_letter(fake_redis: redis.Redis) -> 
         fleet.app.jobs.retry(canary.id, by="ada")
 
 
-def test_nobody_is_notified_of_a_shadow(fake_redis: redis.Redis) -> None:
+def test_nobody_is_notified_of_a_shadow(redis_client: redis.Redis) -> None:
     """Its events say what it is, and become no notification, while those of the champion's job do."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, canary = pair(fleet)
     for job in (champion, canary):
         fleet.app.jobs.give_up(fleet.claim(job.id), reason="crash", result=JobResult(), signals=[])
@@ -454,9 +456,9 @@ def test_nobody_is_notified_of_a_shadow(fake_redis: redis.Redis) -> None:
     assert heard[canary.id] is None
 
 
-def test_both_jobs_of_a_pair_begin_at_the_same_commit(fake_redis: redis.Redis) -> None:
+def test_both_jobs_of_a_pair_begin_at_the_same_commit(redis_client: redis.Redis) -> None:
     """The first one that asks decides; a worker that lost its lease gets no answer."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     jobs = [fleet.claim(job.id).job for job in pair(fleet)]
     early, late = Base(branch="main", commit="a" * 40), Base(branch="main", commit="b" * 40)
     assert fleet.app.job_store.agree_on_base(jobs[1], early) == early
@@ -467,31 +469,31 @@ def test_both_jobs_of_a_pair_begin_at_the_same_commit(fake_redis: redis.Redis) -
     assert fleet.app.job_store.agree_on_base(jobs[0], late) is None
 
 
-def test_costs_of_a_pair_go_to_their_arms(fake_redis: redis.Redis) -> None:
+def test_costs_of_a_pair_go_to_their_arms(redis_client: redis.Redis) -> None:
     """What a shadow costs is the canary's."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     for job, usd in zip(pair(fleet), (1.0, 3.0), strict=True):
         fleet.spend(fleet.claim(job.id), usd=usd)
     (costs,) = fleet.app.costs.of_arms(["implementer-t1"])
     assert (costs["champion"].usd, costs["canary"].usd) == (1.0, 3.0)
 
 
-def test_a_refused_pair_leaves_nothing(fake_redis: redis.Redis) -> None:
+def test_a_refused_pair_leaves_nothing(redis_client: redis.Redis) -> None:
     """An issue that is worked on already, and a key that led to a job, make no pair."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     pair(fleet, issue="local:shop#3", idempotency_key="k")
-    before = contents(fake_redis)
+    before = contents(redis_client)
     requests = [
         request(repository="shop", issue="local:shop#3"),
         request(repository="shop", idempotency_key="k"),
     ]
     assert [done.created for done in fleet.app.mailbox.enqueue_many(requests)] == [False, False]
-    assert contents(fake_redis) == before
+    assert contents(redis_client) == before
 
 
-def test_a_trial_of_pairs_needs_a_judge(fake_redis: redis.Redis) -> None:
+def test_a_trial_of_pairs_needs_a_judge(redis_client: redis.Redis) -> None:
     """Without one each pair would be paid twice and left out."""
-    fleet = SteppedFleet(fake_redis)
+    fleet = SteppedFleet(redis_client)
     fleet.add()
     canary = fleet.propose()
     with pytest.raises(ConflictError, match=r"judge\.command"):
@@ -499,19 +501,19 @@ def test_a_trial_of_pairs_needs_a_judge(fake_redis: redis.Redis) -> None:
     assert fleet.app.trials.open_trials() == []
 
 
-def test_the_judges_command_runs_confined(fake_redis: redis.Redis) -> None:
+def test_the_judges_command_runs_confined(redis_client: redis.Redis) -> None:
     """It runs code that agents wrote: in a sandbox where there is one, and without a network there."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, _ = pair(fleet)
     judge = judge_by(fleet.app)(champion)
     assert judge is not None
     assert (judge.sandbox.kind, judge.sandbox.network) == (SandboxKind.AUTO, NetworkMode.NONE)
 
 
-def test_only_work_of_a_forge_with_a_judge_is_paired(fake_redis: redis.Redis, tmp_path: Path) -> None:
+def test_only_work_of_a_forge_with_a_judge_is_paired(redis_client: redis.Redis, tmp_path: Path) -> None:
     """Elsewhere both runs would be paid, and the pair left out; a command of the settings judges all work."""
     forge = LocalConfig(name="here", repository=tmp_path / "shop", issues=tmp_path / "issues", ci="true")
-    fleet = on_trial(fake_redis, judge=JudgeSettings(), forge=(forge,))
+    fleet = on_trial(redis_client, judge=JudgeSettings(), forge=(forge,))
     partners = [
         fleet.app.jobs.find(fleet.enqueue(repository=name).job).partner
         for name in ("here:shop", "there:shop", "shop")
@@ -519,9 +521,9 @@ def test_only_work_of_a_forge_with_a_judge_is_paired(fake_redis: redis.Redis, tm
     assert [bool(partner) for partner in partners] == [True, False, False]
 
 
-def test_the_worked_example_of_the_documentation(fake_redis: redis.Redis) -> None:
+def test_the_worked_example_of_the_documentation(redis_client: redis.Redis) -> None:
     """docs/evidence.md: seven pairs, their discordances, and the evidence after each; concepts.md: all."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     rows, solved_by = (
         [],
         {(1, 1): "both", (1, 0): "the champion alone", (0, 1): "the canary alone", (0, 0): "neither"},
@@ -560,9 +562,9 @@ def shown(*parts: RenderableType) -> str:
     return console.file.getvalue()
 
 
-def test_people_see_who_solved_what(fake_redis: redis.Redis) -> None:
+def test_people_see_who_solved_what(redis_client: redis.Redis) -> None:
     """The status has the mode and a small picture; the explanation a line a pair with both of its jobs."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     jobs = pair(fleet)
     for job, value in zip(jobs, (1.0, 0.0), strict=True):
         judged(fleet, job, value)
@@ -588,9 +590,9 @@ def test_people_see_who_solved_what(fake_redis: redis.Redis) -> None:
     assert (line["champion_job"], line["champion_score"], line["score"]) == (jobs[0].id, 1.0, -1.0)
 
 
-def test_the_page_of_a_trial_of_pairs(fake_redis: redis.Redis) -> None:
+def test_the_page_of_a_trial_of_pairs(redis_client: redis.Redis) -> None:
     """It has the picture, the plot with a mark a pair, and both jobs of each."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     jobs = pair(fleet)
     for job, value in zip(jobs, (1.0, 0.0), strict=True):
         judged(fleet, job, value)
@@ -602,9 +604,9 @@ def test_the_page_of_a_trial_of_pairs(fake_redis: redis.Redis) -> None:
     assert all(f"/jobs/{job.id}" in text for job in jobs)
 
 
-def test_a_shadow_is_marked_where_jobs_are_shown(fake_redis: redis.Redis) -> None:
+def test_a_shadow_is_marked_where_jobs_are_shown(redis_client: redis.Redis) -> None:
     """Nobody takes its work for work that is delivered; each job of a pair leads to the other."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, canary = pair(fleet, issue="local:shop#3")
     client = fleet.web
     documents = {job["id"]: job for job in client.get("/api/v1/jobs").json()["jobs"]}
@@ -619,11 +621,13 @@ def test_a_shadow_is_marked_where_jobs_are_shown(fake_redis: redis.Redis) -> Non
 
 
 @pytest.mark.parametrize("check", ["draws", "limits", "ages", "exclusions"])
-def test_a_trial_of_pairs_that_hits_one_half_alone_holds_itself(fake_redis: redis.Redis, check: str) -> None:
+def test_a_trial_of_pairs_that_hits_one_half_alone_holds_itself(
+    redis_client: redis.Redis, check: str
+) -> None:
     """A coin that falls on one side; waits for accounts, late work, or lost workers, of one half."""
     coins = [0.75, 0.25] if check != "draws" else [0.75]
     policy = PAIRS.model_copy(update={"max_days": 1000.0})
-    fleet = on_trial(fake_redis, policy, generator=Cycle(coins))
+    fleet = on_trial(redis_client, policy, generator=Cycle(coins))
     for _ in range(16):
         champion, canary = pair(fleet)
         if check == "limits":
@@ -644,9 +648,9 @@ def test_a_trial_of_pairs_that_hits_one_half_alone_holds_itself(fake_redis: redi
     assert state.health.balances[HealthCheck(check)].has_fired
 
 
-def test_ten_harvests_that_race_settle_and_decide_once(fake_redis: redis.Redis) -> None:
+def test_ten_harvests_that_race_settle_and_decide_once(redis_client: redis.Redis) -> None:
     """One line a pair and one verdict, whichever was faster."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     for _ in range(40):
         for job, score in zip(pair(fleet), (1.0, 0.0), strict=True):
             judged(fleet, job, score)
@@ -666,10 +670,12 @@ def test_ten_harvests_that_race_settle_and_decide_once(fake_redis: redis.Redis) 
 
 
 @pytest.mark.parametrize("turns", [[None], [0.5, None], []])
-def test_what_is_not_known_of_a_half_is_left_out(fake_redis: redis.Redis, turns: list[float | None]) -> None:
+def test_what_is_not_known_of_a_half_is_left_out(
+    redis_client: redis.Redis, turns: list[float | None]
+) -> None:
     """A program that says no dollars, or not all of them, does not make its version the cheap one."""
     policy = PAIRS.model_copy(update={"guardrails": (Guardrail(name="cost_usd", cap=1.0),)})
-    fleet = on_trial(fake_redis, policy)
+    fleet = on_trial(redis_client, policy)
     for _ in range(30):
         champion, canary = (fleet.claim(job.id) for job in pair(fleet))
         for usd in turns:
@@ -690,10 +696,10 @@ def test_what_is_not_known_of_a_half_is_left_out(fake_redis: redis.Redis, turns:
 
 @pytest.mark.parametrize(("first", "kind"), [("model", "excluded"), ("work", "settled")])
 def test_another_model_counts_until_the_work_is_handed_over(
-    fake_redis: redis.Redis, first: str, kind: str
+    redis_client: redis.Redis, first: str, kind: str
 ) -> None:
     """A corrective turn says nothing about the pair: the champion alone has such turns, and after a loss."""
-    fleet = on_trial(fake_redis)
+    fleet = on_trial(redis_client)
     champion, canary = (fleet.claim(job.id).job for job in pair(fleet))
     steps: list[Callable[[], object]] = [
         lambda: fleet.app.judging.hand_over(champion, work_handed(fleet), WORK),

@@ -27,9 +27,9 @@ Doing = Callable[[ForgeFleet, IssueRef], object]
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> ForgeFleet:
+def fleet(redis_client: redis.Redis) -> ForgeFleet:
     """A fleet that merges what is green, and whose CI needs some time."""
-    return ForgeFleet(fake_redis, merge="green", ci_seconds=1e9)
+    return ForgeFleet(redis_client, merge="green", ci_seconds=1e9)
 
 
 def brought_to(fleet: ForgeFleet, stage: str) -> tuple[IssueRef, Claim | None]:

@@ -28,10 +28,10 @@ Doing = Callable[[ForgeFleet, IssueRef], object]
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> ForgeFleet:
+def fleet(redis_client: redis.Redis) -> ForgeFleet:
     """A fleet of a forge with a trial of pairs, which merges what is green; its CI needs some time."""
     shared = {"policy": PAIRS, "judge": JudgeSettings(command="true")}
-    made = ForgeFleet(fake_redis, merge="green", ci_seconds=1e9, shared=shared)
+    made = ForgeFleet(redis_client, merge="green", ci_seconds=1e9, shared=shared)
     made.hands.open(made.hands.propose())
     return made
 

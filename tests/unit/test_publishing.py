@@ -49,9 +49,9 @@ UNREAD = {"headers", "properties", "reply_to"}
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with one template, whose broker is another server than its store."""
-    made = SteppedFleet(fake_redis)
+    made = SteppedFleet(redis_client)
     made.add()
     return made
 
@@ -175,10 +175,10 @@ def test_no_two_publications_have_the_same_id(celery_app: Celery) -> None:
     assert len({json.loads(each[1])["headers"]["id"] for each in made if each is not None}) == 60
 
 
-def test_message_is_pushed_in_the_step_when_the_broker_is_the_store(fake_redis: redis.Redis) -> None:
+def test_message_is_pushed_in_the_step_when_the_broker_is_the_store(redis_client: redis.Redis) -> None:
     """One write holds the record and the message; the relay has nothing to do until nobody claims it."""
-    app = compose(Settings(redis_url=SecretStr("redis://127.0.0.1:1/0")), redis=fake_redis)
-    fleet = SteppedFleet(fake_redis, publisher=app.publisher)
+    app = compose(Settings(redis_url=SecretStr("redis://127.0.0.1:1/0")), redis=redis_client)
+    fleet = SteppedFleet(redis_client, publisher=app.publisher)
     fleet.add()
     job = fleet.enqueue(priority="urgent").job
     (text,) = fleet.redis.lrange("coalmine:champion", 0, -1)
@@ -190,10 +190,10 @@ def test_message_is_pushed_in_the_step_when_the_broker_is_the_store(fake_redis: 
     assert fleet.app.relay.relay().published == 0
 
 
-def test_broker_elsewhere_takes_the_way_of_the_outbox(fake_redis: redis.Redis) -> None:
+def test_broker_elsewhere_takes_the_way_of_the_outbox(redis_client: redis.Redis) -> None:
     """Another database of the same server is another broker: nothing is pushed by the script."""
     here, there = "redis://127.0.0.1:1/0", "redis://127.0.0.1:1/1"
-    app = compose(Settings(redis_url=SecretStr(here), broker_url=SecretStr(there)), redis=fake_redis)
+    app = compose(Settings(redis_url=SecretStr(here), broker_url=SecretStr(there)), redis=redis_client)
     assert app.publisher.prepared(JOB, "champion", Priority.NORMAL) is None
 
 
@@ -372,9 +372,9 @@ def test_publication_of_a_job_that_is_gone_leaves_nothing(fleet: SteppedFleet) -
     assert not fleet.redis.exists(fleet.app.keys.job(job))
 
 
-def test_each_lost_queue_is_filled_alone(fake_redis: redis.Redis) -> None:
+def test_each_lost_queue_is_filled_alone(redis_client: redis.Redis) -> None:
     """An empty canary queue repeats the canary's jobs, not those that wait for the champion."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9])
+    fleet = SteppedFleet(redis_client, draws=[0.1, 0.9])
     fleet.on_trial()
     canary, _ = fleet.enqueue().job, fleet.enqueue().job
     fleet.broker.queues["canary"].clear()

@@ -106,9 +106,9 @@ class Hospice:
 
 
 @pytest.fixture
-def hospice(fake_redis: redis.Redis) -> Hospice:
+def hospice(redis_client: redis.Redis) -> Hospice:
     """A running job."""
-    return Hospice(fake_redis)
+    return Hospice(redis_client)
 
 
 STAYS = (False, True, 0)

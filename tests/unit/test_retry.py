@@ -63,9 +63,9 @@ def test_every_ending_at_every_attempt(ended_by: Ending | NotRun, attempts: Atte
 
 
 @pytest.mark.parametrize("ended_by", ENDINGS)
-def test_an_attempt_counts_as_the_table_says(fake_redis: redis.Redis, ended_by: Ending | NotRun) -> None:
+def test_an_attempt_counts_as_the_table_says(redis_client: redis.Redis, ended_by: Ending | NotRun) -> None:
     """What is stored of a job after its first attempt, as the worker reports it, or the sweep repairs it."""
-    fleet = SteppedFleet(fake_redis, draws=[0.5])
+    fleet = SteppedFleet(redis_client, draws=[0.5])
     fleet.add()
     job = fleet.enqueue().job
     if ended_by is NotRun.WORKER_LOST:
@@ -77,9 +77,9 @@ def test_an_attempt_counts_as_the_table_says(fake_redis: redis.Redis, ended_by: 
     assert fleet.app.jobs.find(job).attempts == (0 if ended_by in FREE else 1)
 
 
-def test_a_turn_that_ends_to_wait_for_mail_does_not_count(fake_redis: redis.Redis) -> None:
+def test_a_turn_that_ends_to_wait_for_mail_does_not_count(redis_client: redis.Redis) -> None:
     """It is queued again with all its attempts, and may be claimed when the longest wait is over."""
-    fleet = SteppedFleet(fake_redis)
+    fleet = SteppedFleet(redis_client)
     fleet.add()
     job = fleet.enqueue().job
     work(fleet, job, Ran(ended_by=Ending.RESULT, clean=True, awaits=True))

@@ -168,9 +168,11 @@ def test_only_so_many_strangers_are_remembered(fleet: ForgeFleet) -> None:
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> ForgeFleet:
+def fleet(redis_client: redis.Redis) -> ForgeFleet:
     """A fleet where people merge, and whose job is in review."""
-    made = ForgeFleet(fake_redis, merge="never", settings=IssueSettings(watch=WatchSettings(review_rounds=2)))
+    made = ForgeFleet(
+        redis_client, merge="never", settings=IssueSettings(watch=WatchSettings(review_rounds=2))
+    )
     made.forge.person_opens(1)
     made.round()
     return made
@@ -318,9 +320,9 @@ def test_a_merge_during_the_turn_ends_it(fleet: ForgeFleet) -> None:
     assert job_of(fleet).state is JobState.SUCCEEDED
 
 
-def test_work_that_a_review_is_about_does_not_stay_in_the_merge_queue(fake_redis: redis.Redis) -> None:
+def test_work_that_a_review_is_about_does_not_stay_in_the_merge_queue(redis_client: redis.Redis) -> None:
     """Changes were requested while it waited there: it comes back first."""
-    fleet = ForgeFleet(fake_redis, merge="green")
+    fleet = ForgeFleet(redis_client, merge="green")
     fleet.forge.has_queue, fleet.forge.queue = True, [901]
     fleet.forge.person_opens(1)
     fleet.round()
@@ -331,12 +333,12 @@ def test_work_that_a_review_is_about_does_not_stay_in_the_merge_queue(fake_redis
 
 @pytest.mark.parametrize("rounds", [2, 0], ids=["a turn", "a person"])
 def test_a_merge_that_is_asked_for_between_two_steps_is_withdrawn(
-    fake_redis: redis.Redis, rounds: int
+    redis_client: redis.Redis, rounds: int
 ) -> None:
     """The tick that merges puts it into the queue again, after the review had it taken out."""
     watch = WatchSettings(review_rounds=rounds)
     settings = IssueSettings(fleet_size=10, watch=watch)
-    fleet = ForgeFleet(fake_redis, merge="green", settings=settings)
+    fleet = ForgeFleet(redis_client, merge="green", settings=settings)
     fleet.forge.has_queue = True
     fleet.forge.person_opens(1)
     fleet.round()
@@ -364,10 +366,10 @@ def test_nothing_is_sent_back_while_its_merge_is_asked_for(fleet: ForgeFleet) ->
 
 
 @pytest.mark.parametrize("rounds", [2, 0])
-def test_a_review_ends_no_job_in_the_middle_of_its_merge(fake_redis: redis.Redis, rounds: int) -> None:
+def test_a_review_ends_no_job_in_the_middle_of_its_merge(redis_client: redis.Redis, rounds: int) -> None:
     """The tick that merges has it: the look at reviews changes nothing, whether turns are left or not."""
     settings = IssueSettings(watch=WatchSettings(review_rounds=rounds))
-    fleet = ForgeFleet(fake_redis, merge="green", settings=settings, ci_seconds=9999)
+    fleet = ForgeFleet(redis_client, merge="green", settings=settings, ci_seconds=9999)
     fleet.forge.person_opens(1)
     fleet.poll()
     fleet.dispatch()
@@ -420,15 +422,15 @@ def at_ci(client: redis.Redis) -> ForgeFleet:
     return fleet
 
 
-def test_who_names_us_is_heard_where_green_work_is_merged(fake_redis: redis.Redis) -> None:
+def test_who_names_us_is_heard_where_green_work_is_merged(redis_client: redis.Redis) -> None:
     """While CI is at it; nobody has requested changes."""
-    job = reviewed(at_ci(fake_redis), **NAMED)
+    job = reviewed(at_ci(redis_client), **NAMED)
     assert (job.state, job.kind, job.reviews) == (JobState.QUEUED, TurnKind.REVIEW, ("review:1",))
 
 
-def test_what_is_written_before_the_merge_is_dealt_with_before_it(fake_redis: redis.Redis) -> None:
+def test_what_is_written_before_the_merge_is_dealt_with_before_it(redis_client: redis.Redis) -> None:
     """The tick that would merge looks first; afterwards the work is merged."""
-    fleet = at_ci(fake_redis)
+    fleet = at_ci(redis_client)
     fleet.judging.pop()[1]()
     fleet.forge.person_writes(job_of(fleet).branch, said(**NAMED))
     fleet.parts.watcher.tick()
@@ -439,18 +441,18 @@ def test_what_is_written_before_the_merge_is_dealt_with_before_it(fake_redis: re
     assert (job_of(fleet).state, job_of(fleet).review_rounds) == (JobState.SUCCEEDED, 1)
 
 
-def test_feedback_that_cannot_be_read_holds_no_merge_up(fake_redis: redis.Redis) -> None:
+def test_feedback_that_cannot_be_read_holds_no_merge_up(redis_client: redis.Redis) -> None:
     """The forge may list more of it than is read."""
-    fleet = at_ci(fake_redis)
+    fleet = at_ci(redis_client)
     fleet.judging.pop()[1]()
     fleet.mishaps.lasting["feedback"] = lambda: ForgeUnreachableError("more than 100 pages")
     fleet.parts.watcher.tick()
     assert job_of(fleet).state is JobState.SUCCEEDED
 
 
-def test_work_that_ci_is_at_is_looked_at_with_pauses(fake_redis: redis.Redis) -> None:
+def test_work_that_ci_is_at_is_looked_at_with_pauses(redis_client: redis.Redis) -> None:
     """They grow with its age, as webhooks say at once what is new."""
-    fleet = at_ci(fake_redis)
+    fleet = at_ci(redis_client)
     before = fleet.forge.calls_of("feedback")
     for _ in range(100):
         fleet.clock.forward(10)
@@ -458,9 +460,9 @@ def test_work_that_ci_is_at_is_looked_at_with_pauses(fake_redis: redis.Redis) ->
     assert 10 < fleet.forge.calls_of("feedback") - before < 50
 
 
-def test_an_app_is_heard_when_the_settings_name_it(fake_redis: redis.Redis) -> None:
+def test_an_app_is_heard_when_the_settings_name_it(redis_client: redis.Redis) -> None:
     """GitHub says of none what it may do; it must write to us all the same."""
-    fleet = ForgeFleet(fake_redis, merge="never", bots=("Renovate",))
+    fleet = ForgeFleet(redis_client, merge="never", bots=("Renovate",))
     fleet.forge.person_opens(1)
     fleet.round()
     assert reviewed(fleet, author="renovate[bot]").is_in_review

@@ -23,9 +23,9 @@ LATE = LeaseStatus(held=True, is_late=True)
 
 
 @pytest.fixture
-def sessions(fake_redis: redis.Redis) -> Sessions:
+def sessions(redis_client: redis.Redis) -> Sessions:
     """No session yet."""
-    return Sessions(fake_redis)
+    return Sessions(redis_client)
 
 
 @pytest.mark.parametrize(("start", "to", "holds"), list(itertools.product(S, S, [True, False])))

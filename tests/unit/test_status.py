@@ -41,10 +41,10 @@ WINDOW = 129_600.0
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with an open trial whose merges count after a day and a half; the canary is drawn first."""
     policy = TrialPolicy(share=0.5, revert_window_seconds=WINDOW)
-    made = SteppedFleet(fake_redis, draws=[0.1, *[0.9] * 20], policy=policy)
+    made = SteppedFleet(redis_client, draws=[0.1, *[0.9] * 20], policy=policy)
     made.on_trial()
     return made
 
@@ -85,11 +85,11 @@ def test_agents_at_work_are_shown_with_their_last_words_and_cost(fleet: SteppedF
 
 
 @pytest.mark.parametrize("is_on", [True, False])
-def test_switches_are_shown_as_the_workers_have_them(fake_redis: redis.Redis, *, is_on: bool) -> None:
+def test_switches_are_shown_as_the_workers_have_them(redis_client: redis.Redis, *, is_on: bool) -> None:
     """By status, doctor and metrics, whatever the environment of who looks says."""
-    working = SteppedFleet(fake_redis, kill_switch=is_on, enabled=not is_on)
-    looking = SteppedFleet(fake_redis, kill_switch=not is_on, enabled=is_on)
-    SteppedFleet(fake_redis).on_trial()
+    working = SteppedFleet(redis_client, kill_switch=is_on, enabled=not is_on)
+    looking = SteppedFleet(redis_client, kill_switch=not is_on, enabled=is_on)
+    SteppedFleet(redis_client).on_trial()
     assert read_status(looking.app).killed is not is_on, "no worker has said anything yet"
     Worker(coalmine=working.app).sweep()
     assert read_status(looking.app).killed is is_on
@@ -98,7 +98,7 @@ def test_switches_are_shown_as_the_workers_have_them(fake_redis: redis.Redis, *,
     assert found["trials"] is (Status.PROBLEM if is_on else Status.OK)
     (shown_by_metrics,) = (each for each in read_metrics(looking.app) if each.metric is KILLED)
     assert shown_by_metrics.value == is_on
-    fake_redis.set(looking.app.keys("switches"), "[]")
+    redis_client.set(looking.app.keys("switches"), "[]")
     assert read_status(looking.app).killed is not is_on, "what another release says"
 
 
@@ -114,9 +114,9 @@ def test_closed_accounts_are_shown_with_a_countdown(fleet: SteppedFleet) -> None
         assert words in text
 
 
-def test_a_version_that_does_not_start_is_not_an_account(fake_redis: redis.Redis) -> None:
+def test_a_version_that_does_not_start_is_not_an_account(redis_client: redis.Redis) -> None:
     """It has a table of its own, and the command that goes on is never cut, however much its agents say."""
-    starts = StartingFleet(fake_redis)
+    starts = StartingFleet(redis_client)
     fleet, jobs = starts.stepped, starts.jobs(3)
     said = "the model of that name is not known to this program, " * 5
     assert [starts.run(job, turn(output_tail=said)) for job in jobs] == [False, False, True]

@@ -31,11 +31,11 @@ from tests.source import ROOT
 
 
 @pytest.fixture
-def walk(fake_redis: redis.Redis, tmp_path: Path) -> Any:
+def walk(redis_client: redis.Redis, tmp_path: Path) -> Any:
     """A version on its way in three steps, which leaves no keys."""
-    made = Walk(fake_redis, tmp_path / "cases")
+    made = Walk(redis_client, tmp_path / "cases")
     yield made
-    assert leaks(fake_redis, made.fleet.app.keys) == []
+    assert leaks(redis_client, made.fleet.app.keys) == []
 
 
 def test_three_steps_one_after_the_other(walk: Walk) -> None:
@@ -136,9 +136,9 @@ def test_of_ten_ticks_that_race_one_opens_the_next_step(walk: Walk, passed: str)
     assert "candidate.held" not in walk.fleet.kinds()
 
 
-def test_without_cases_the_version_waits_and_says_so(fake_redis: redis.Redis, tmp_path: Path) -> None:
+def test_without_cases_the_version_waits_and_says_so(redis_client: redis.Redis, tmp_path: Path) -> None:
     """It is not tried on real work first; with cases its way begins."""
-    walk = Walk(fake_redis, tmp_path / "cases", cases=0)
+    walk = Walk(redis_client, tmp_path / "cases", cases=0)
     for _ in range(3):
         walk.tick()
     (held,) = walk.fleet.app.templates.held()
@@ -151,11 +151,11 @@ def test_without_cases_the_version_waits_and_says_so(fake_redis: redis.Redis, tm
     assert walk.fleet.app.templates.held() == []
 
 
-def test_a_way_keeps_what_it_was_begun_with(walk: Walk, fake_redis: redis.Redis) -> None:
+def test_a_way_keeps_what_it_was_begun_with(walk: Walk, redis_client: redis.Redis) -> None:
     """Settings that change meanwhile are those of later ways."""
     walk.until(lambda: walk.way.startswith("1"), all_good)
     other = SteppedFleet(
-        fake_redis, policy=POLICY.model_copy(update={"delta": 0.2}), steps=(StepKind.DRAW,),
+        redis_client, policy=POLICY.model_copy(update={"delta": 0.2}), steps=(StepKind.DRAW,),
         judge=JudgeSettings(command="make test"),
     )  # fmt: skip
     walk.fleet.app.__dict__["proposals"] = other.app.proposals
@@ -202,26 +202,26 @@ def test_a_person_stops_a_way(walk: Walk) -> None:
     assert walk.fleet.kinds().count("candidate.way_stopped") == 1
 
 
-def test_off_ends_ways_visibly(walk: Walk, fake_redis: redis.Redis) -> None:
+def test_off_ends_ways_visibly(walk: Walk, redis_client: redis.Redis) -> None:
     """With canaries switched off the backtest of a way is stopped, and nothing follows it."""
     walk.tick()
-    off = SteppedFleet(fake_redis, enabled=False)
+    off = SteppedFleet(redis_client, enabled=False)
     harvest_tick(off.app, HandJudge())  # type: ignore[arg-type]
     assert walk.way == ""
     assert "switched off" in walk.fleet.app.backtest_opening.find("implementer-b1").reason
 
 
-def test_a_last_backtest_makes_its_version_champion(fake_redis: redis.Redis, tmp_path: Path) -> None:
+def test_a_last_backtest_makes_its_version_champion(redis_client: redis.Redis, tmp_path: Path) -> None:
     """Where the settings name no other step; it happens in the step that ends the backtest."""
-    walk = Walk(fake_redis, tmp_path / "cases", steps=(StepKind.BACKTEST,))
+    walk = Walk(redis_client, tmp_path / "cases", steps=(StepKind.BACKTEST,))
     walk.until(lambda: walk.state is VersionState.CHAMPION, all_good)
     assert walk.fleet.kinds().count("candidate.auto_promoted") == 1
     assert walk.way == ""
 
 
-def test_a_backtest_without_a_verdict_ends_the_way(fake_redis: redis.Redis, tmp_path: Path) -> None:
+def test_a_backtest_without_a_verdict_ends_the_way(redis_client: redis.Redis, tmp_path: Path) -> None:
     """Its cases are used up: a person is asked, and no later step begins."""
-    walk = Walk(fake_redis, tmp_path / "cases", cases=2)
+    walk = Walk(redis_client, tmp_path / "cases", cases=2)
     walk.until(lambda: walk.fleet.kinds().count("backtest.ended") == 1, all_good)
     for _ in range(2):
         walk.tick()
@@ -245,11 +245,11 @@ def test_the_policy_of_a_step() -> None:
     assert policy_of_step(policy, (StepKind.DRAW,), 1) == policy
 
 
-def test_records_of_before_are_one_step(fake_redis: redis.Redis) -> None:
+def test_records_of_before_are_one_step(redis_client: redis.Redis) -> None:
     """A trial that was opened before there were steps decides as it did."""
-    fleet = SteppedFleet(fake_redis, policy=POLICY)
+    fleet = SteppedFleet(redis_client, policy=POLICY)
     trial = fleet.on_trial()
-    fields = fake_redis.hgetall(fleet.app.keys.trial(trial.id))
+    fields = redis_client.hgetall(fleet.app.keys.trial(trial.id))
     assert not {"step", "steps"} & set(fields)
     assert (trial.place.number, trial.place.total, trial.place.words) == (1, 1, "")
 

@@ -19,9 +19,9 @@ FORMULA = '=HYPERLINK("http://evil.example", "x")'
 
 
 @pytest.fixture
-def sheet(fake_redis: redis.Redis) -> SteppedFleet:
+def sheet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet whose texts from outside are formulas."""
-    made = SteppedFleet(fake_redis, draws=[0.9] * 300)
+    made = SteppedFleet(redis_client, draws=[0.9] * 300)
     made.add()
     for text in (FORMULA, "@SUM(1)", "+1-2", "-2+3", "\uff1d1+1", 'plain, with "quotes"\nand a line'):
         job = made.enqueue(title=text, task=text).job

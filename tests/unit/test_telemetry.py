@@ -51,9 +51,9 @@ class Collected:
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet on trial."""
-    made = SteppedFleet(fake_redis, draws=[0.9] * 20)
+    made = SteppedFleet(redis_client, draws=[0.9] * 20)
     made.on_trial()
     return made
 
@@ -292,12 +292,12 @@ def test_settings_are_read() -> None:
 
 
 def test_doctor_says_whether_traces_are_sent(
-    fake_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Off, on and never sent, late, up to date; and that the extra is missing."""
-    assert traces(SteppedFleet(fake_redis).app).status is Status.OK
+    assert traces(SteppedFleet(redis_client).app).status is Status.OK
     endpoint = TelemetrySettings(endpoint="http://127.0.0.1:4318/v1/traces")
-    fleet = SteppedFleet(fake_redis, telemetry=endpoint)
+    fleet = SteppedFleet(redis_client, telemetry=endpoint)
     fleet.add()
     assert "nothing was ever sent" in traces(fleet.app).message
     fleet.app.traces.move("1000-0", {})

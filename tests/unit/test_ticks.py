@@ -19,9 +19,9 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture
-def store(fake_redis: redis.Redis) -> TickStore:
+def store(redis_client: redis.Redis) -> TickStore:
     """Where the turns are kept."""
-    return TickStore(fake_redis, Keys())
+    return TickStore(redis_client, Keys())
 
 
 def begun(store: TickStore) -> TickTurn:
@@ -106,9 +106,9 @@ def test_wish_for_a_turn_that_was_lost_is_fulfilled(store: TickStore) -> None:
     assert (len(runs), [line["event"] for line in logs]) == (2, ["tick.overran"])
 
 
-def test_tick_that_waited_too_long_is_not_run(fake_redis: redis.Redis) -> None:
+def test_tick_that_waited_too_long_is_not_run(redis_client: redis.Redis) -> None:
     """Not after the time at which the next one does its work, by the server's clock; nor is one asked for."""
-    store = TickStore(fake_redis, Keys(), lambda: 100.0)
+    store = TickStore(redis_client, Keys(), lambda: 100.0)
     ticks, runs = Ticks(store), list[str]()
     ticks.run_alone("sweep", lambda: runs.append("late"), until=99.9)
     assert store.begin("sweep", lease_seconds=60, only_wished=True) is None
@@ -236,20 +236,20 @@ def test_whatever_a_tick_looks_after_keeps_it_from_resting(store: TickStore, tic
     assert ticks.is_idle(tick)
 
 
-def test_a_sweep_says_its_switches_now_and_then(fake_redis: redis.Redis) -> None:
+def test_a_sweep_says_its_switches_now_and_then(redis_client: redis.Redis) -> None:
     """At once, and again after some seconds: somebody may have emptied the store."""
-    fleet, times = SteppedFleet(fake_redis), iter([5.0, 5.0, 14.9, 15.0, 15.0])
+    fleet, times = SteppedFleet(redis_client), iter([5.0, 5.0, 14.9, 15.0, 15.0])
     sweep = Sweep(fleet.app, Mock(), Mock(), monotonic=lambda: next(times))
     key, said = fleet.app.keys("switches"), list[bool]()
     for _ in range(3):
         sweep.tick()
-        said.append(bool(fake_redis.delete(key)))
+        said.append(bool(redis_client.delete(key)))
     assert said == [True, False, True]
 
 
-def test_a_fleet_is_idle_between_jobs(fake_redis: redis.Redis) -> None:
+def test_a_fleet_is_idle_between_jobs(redis_client: redis.Redis) -> None:
     """A job that waits to be published or claimed, or runs, wants the sweep; one that ended does not."""
-    fleet = SteppedFleet(fake_redis)
+    fleet = SteppedFleet(redis_client)
     fleet.add()
     assert fleet.app.ticks.is_idle("sweep")
     fleet.broker.down = True

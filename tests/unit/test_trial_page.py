@@ -21,9 +21,9 @@ POLICY = TrialPolicy(share=0.5, revert_window_seconds=0.0, guardrails=())
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet on trial whose draws take turns."""
-    made = SteppedFleet(fake_redis, draws=[0.1, 0.9] * 100, policy=POLICY)
+    made = SteppedFleet(redis_client, draws=[0.1, 0.9] * 100, policy=POLICY)
     made.on_trial()
     return made
 
@@ -136,9 +136,9 @@ def test_a_replay_is_made_when_it_is_asked_for(fleet: SteppedFleet) -> None:
     assert not fleet.web.get("/api/v1/trials/implementer/replay").json()["same"]
 
 
-def test_a_replay_of_pairs_is_made_when_it_is_asked_for(fake_redis: redis.Redis) -> None:
+def test_a_replay_of_pairs_is_made_when_it_is_asked_for(redis_client: redis.Redis) -> None:
     """Page and API say it of pairs, and notice a stored state that somebody changed."""
-    fleet = paired_fleet(fake_redis)
+    fleet = paired_fleet(redis_client)
     said = fleet.web.get("/trials/implementer-t1/replay", Accept="text/html").text
     assert "identical</span>: the ledger of 4 pairs" in said
     found = fleet.web.get("/api/v1/trials/implementer/replay").json()

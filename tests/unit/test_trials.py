@@ -12,9 +12,9 @@ from tests.fleets.stepped_fleet import START, SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet without templates."""
-    return SteppedFleet(fake_redis)
+    return SteppedFleet(redis_client)
 
 
 def terms(share: float) -> Terms:
@@ -90,9 +90,9 @@ def test_only_a_pending_version_goes_on_trial(fleet: SteppedFleet, state: str) -
     assert fleet.everything() == before
 
 
-def test_no_trial_while_canaries_are_off(fake_redis: redis.Redis) -> None:
+def test_no_trial_while_canaries_are_off(redis_client: redis.Redis) -> None:
     """Switched off, a trial is refused with the variable that switches them on."""
-    fleet = SteppedFleet(fake_redis, enabled=False)
+    fleet = SteppedFleet(redis_client, enabled=False)
     fleet.add()
     with pytest.raises(ConflictError, match="COALMINE_CANARY__ENABLED"):
         fleet.open(fleet.propose())

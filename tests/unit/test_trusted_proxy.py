@@ -60,10 +60,10 @@ def test_an_odd_header_names_nobody_or_in_plain_words() -> None:
     assert len(name) <= LONGEST_NAME
 
 
-def test_it_is_off_unless_it_is_set(fake_redis: redis.Redis) -> None:
+def test_it_is_off_unless_it_is_set(redis_client: redis.Redis) -> None:
     """And its people decide by forms with their token and origin, as all others do."""
     plain = WebSettings(token=SecretStr(TOKEN))
-    fleet = SteppedFleet(fake_redis, web=plain)
+    fleet = SteppedFleet(redis_client, web=plain)
     asked = {HEADER: "Ada"}
     assert WebClient(web_of(fleet.app, token=TOKEN)).request("GET", "/jobs", headers=asked).status_code == 401
     web = plain.model_copy(
@@ -73,7 +73,7 @@ def test_it_is_off_unless_it_is_set(fake_redis: redis.Redis) -> None:
             "user_header_acts": True,
         }
     )
-    parts = SteppedFleet(fake_redis, web=web).app
+    parts = SteppedFleet(redis_client, web=web).app
     client = WebClient(web_of(parts, token=TOKEN))
     page = client.request("GET", "/", headers=asked)
     assert page.status_code == 200

@@ -36,9 +36,9 @@ def event(kind: str, subject: str = "j1", **data: Any) -> Event:
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with a trial; all jobs are the canary's."""
-    made = SteppedFleet(fake_redis, draws=[0.1] * 20)
+    made = SteppedFleet(redis_client, draws=[0.1] * 20)
     made.on_trial()
     return made
 

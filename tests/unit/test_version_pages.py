@@ -19,10 +19,10 @@ TOKEN = "0123456789abcdef"  # noqa: S105 - of the test
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with a template of one version."""
     web = WebSettings(token=SecretStr(TOKEN), read_token=SecretStr("fedcba9876543210"))
-    made = SteppedFleet(fake_redis, web=web, policy=QUICK, draws=[0.9] * 50)
+    made = SteppedFleet(redis_client, web=web, policy=QUICK, draws=[0.9] * 50)
     made.add()
     return made
 

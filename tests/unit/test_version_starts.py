@@ -83,9 +83,9 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> Fleet:
+def fleet(redis_client: redis.Redis) -> Fleet:
     """A fleet with a champion."""
-    return Fleet(fake_redis)
+    return Fleet(redis_client)
 
 
 def test_three_failures_alike_hold_all_jobs_of_the_version(fleet: Fleet) -> None:
@@ -212,9 +212,9 @@ def test_jobs_of_a_version_that_was_replaced_go_to_the_new_champion(fleet: Fleet
 
 
 @pytest.fixture
-def on_trial(fake_redis: redis.Redis) -> Fleet:
+def on_trial(redis_client: redis.Redis) -> Fleet:
     """A fleet whose canary is on trial, with four jobs of each arm, the canary's first."""
-    fleet = Fleet(fake_redis, draws=[0.1] * 4 + [0.9] * 4)
+    fleet = Fleet(redis_client, draws=[0.1] * 4 + [0.9] * 4)
     fleet.stepped.open(fleet.app.templates.propose("implementer", Snapshot(command="hasty")).version, QUICK)
     return fleet
 

@@ -19,9 +19,9 @@ from tests.fleets.stepped_fleet import QUICK, SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet without templates."""
-    return SteppedFleet(fake_redis)
+    return SteppedFleet(redis_client)
 
 
 def test_first_version_is_champion(fleet: SteppedFleet) -> None:
@@ -345,10 +345,10 @@ def test_unreadable_candidate_does_not_keep_the_others_waiting(fleet: SteppedFle
     assert [step.run.template for step in opened] == ["implementer"]
 
 
-def test_candidate_without_a_judge_waits_and_says_why(fake_redis: redis.Redis) -> None:
+def test_candidate_without_a_judge_waits_and_says_why(redis_client: redis.Redis) -> None:
     """Pairs that nothing can judge are not begun; people hear of it once, and with a judge it opens."""
     shadow = QUICK.model_copy(update={"mode": Mode.SHADOW})
-    fleet = SteppedFleet(fake_redis, policy=shadow)
+    fleet = SteppedFleet(redis_client, policy=shadow)
     fleet.add()
     fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
     version = fleet.propose()
@@ -359,14 +359,14 @@ def test_candidate_without_a_judge_waits_and_says_why(fake_redis: redis.Redis) -
     (work,) = read_status(fleet.app).held
     assert (work.name, work.why) == (version.id, held.reason)
     assert fleet.kinds().count("candidate.held") == 1
-    judged = SteppedFleet(fake_redis, policy=shadow, judge=JudgeSettings(command="true"))
+    judged = SteppedFleet(redis_client, policy=shadow, judge=JudgeSettings(command="true"))
     assert [step.run.canary for step in judged.app.proposals.open_all_waiting()] == [version.number]
     assert fleet.app.templates.held() == []
 
 
-def test_candidate_that_is_rejected_is_held_no_longer(fake_redis: redis.Redis) -> None:
+def test_candidate_that_is_rejected_is_held_no_longer(redis_client: redis.Redis) -> None:
     """What waits for nothing needs nobody; the next one says so anew."""
-    fleet = SteppedFleet(fake_redis, policy=QUICK.model_copy(update={"mode": Mode.SHADOW}))
+    fleet = SteppedFleet(redis_client, policy=QUICK.model_copy(update={"mode": Mode.SHADOW}))
     fleet.add()
     fleet.app.templates.set_policy("implementer", ProposalPolicy.CANARY)
     version = fleet.propose()

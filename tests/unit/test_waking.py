@@ -61,9 +61,9 @@ class Waiter:
 
 
 @pytest.fixture
-def waiter(fake_redis: redis.Redis) -> Waiter:
+def waiter(redis_client: redis.Redis) -> Waiter:
     """In its turn."""
-    return Waiter(fake_redis)
+    return Waiter(redis_client)
 
 
 @pytest.mark.parametrize("by_person", [True, False])

@@ -108,9 +108,9 @@ class Kennel:
 
 
 @pytest.fixture
-def kennel(fake_redis: redis.Redis) -> Kennel:
+def kennel(redis_client: redis.Redis) -> Kennel:
     """Warn, nudge and cancel at 120, 300 and 900 s."""
-    return Kennel(fake_redis)
+    return Kennel(redis_client)
 
 
 @pytest.mark.parametrize(
@@ -307,10 +307,10 @@ def test_cancelled_job_is_reported_as_aborted(kennel: Kennel) -> None:
 
 @pytest.mark.parametrize(("setting", "cancels"), [(OnRollback.CANCEL, True), (OnRollback.FINISH, False)])
 def test_running_jobs_of_a_rejected_canary(
-    fake_redis: redis.Redis, setting: OnRollback, *, cancels: bool
+    redis_client: redis.Redis, setting: OnRollback, *, cancels: bool
 ) -> None:
     """Its rejection ended there: what it works on is cancelled here, if the settings want that."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1, 0.9], on_rollback=setting)
+    fleet = SteppedFleet(redis_client, draws=[0.1, 0.9], on_rollback=setting)
     fleet.on_trial()
     on_canary, on_champion = (fleet.claim(fleet.enqueue().job).job.id for _ in range(2))
     fleet.app.watchdog.tick()

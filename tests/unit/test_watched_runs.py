@@ -31,9 +31,9 @@ LONG = 100_000.0
 
 
 @pytest.fixture
-def fleet_of(fake_redis: redis.Redis) -> Fleets:
+def fleet_of(redis_client: redis.Redis) -> Fleets:
     """Makes the test's fleet."""
-    return lambda **changes: ForgeFleet(fake_redis, **changes)
+    return lambda **changes: ForgeFleet(redis_client, **changes)
 
 
 def pushed(fleet: ForgeFleet, number: int = 1, *, repo: str = "acme/shop") -> IssueRef:

@@ -83,10 +83,10 @@ class WatchedForge:
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet with one template."""
     made = SteppedFleet(
-        fake_redis,
+        redis_client,
         job={"no_verdict_seconds": 3600},
         issues=IssueSettings(watch=WatchSettings(fix_forwards=0)),
     )

@@ -67,18 +67,18 @@ def browser(client: redis.Redis, *, token: str | None = None) -> WebClient:
     ],
 )
 def test_answers_to_machines_are_json_with_the_security_headers(
-    fake_redis: redis.Redis, method: str, path: str, status: int
+    redis_client: redis.Redis, method: str, path: str, status: int
 ) -> None:
     """Also those that refuse."""
-    answer = browser(fake_redis).request(method, path)
+    answer = browser(redis_client).request(method, path)
     assert answer.status_code == status
     assert answer.json()
     assert {name: answer.headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS
 
 
-def test_description_has_the_door(fake_redis: redis.Redis) -> None:
+def test_description_has_the_door(redis_client: redis.Redis) -> None:
     """OpenAPI names the kinds of forges, the body and each refusal."""
-    document = browser(fake_redis).get("/openapi.json").json()
+    document = browser(redis_client).get("/openapi.json").json()
     door = document["paths"]["/webhook/{forge}"]["post"]
     assert door["parameters"][0]["schema"]["enum"] == [name for name, kind in KINDS.items() if kind.webhook]
     assert {"200", "401", "413", "422", "429", "503"} <= set(door["responses"])
@@ -88,9 +88,9 @@ def test_description_has_the_door(fake_redis: redis.Redis) -> None:
 @pytest.mark.parametrize(
     "path", ["/readyz", "/openapi.json", "/", "/jobs", "/api/v1/status", "/metrics", "/webhook", "/healthz/x"]
 )
-def test_token_is_asked_for(fake_redis: redis.Redis, path: str) -> None:
+def test_token_is_asked_for(redis_client: redis.Redis, path: str) -> None:
     """Everywhere but at the door and at /healthz, before it is known whether there is such a path."""
-    client = browser(fake_redis, token=TOKEN)
+    client = browser(redis_client, token=TOKEN)
     for given_token in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
         answer = client.get(path, **given_token)
         assert (answer.status_code, answer.json()) == (401, {"detail": "Invalid or missing token"})
@@ -98,9 +98,9 @@ def test_token_is_asked_for(fake_redis: redis.Redis, path: str) -> None:
     assert client.get(path, Authorization=f"Bearer {TOKEN}").status_code != 401
 
 
-def test_door_and_health_ask_for_no_token(fake_redis: redis.Redis) -> None:
+def test_door_and_health_ask_for_no_token(redis_client: redis.Redis) -> None:
     """A forge has no token but its signature; a check of the process's health needs none."""
-    client = browser(fake_redis, token=TOKEN)
+    client = browser(redis_client, token=TOKEN)
     request = sent("github", payload())
     assert client.post("/webhook/github", request.body, request.headers).status_code == 200
     assert client.get("/healthz").status_code == 200
@@ -121,9 +121,9 @@ def test_store_that_is_gone_is_reported_without_its_address() -> None:
         assert client.get("/healthz").status_code == 200
 
 
-def test_fault_of_ours_tells_nothing(fake_redis: redis.Redis) -> None:
+def test_fault_of_ours_tells_nothing(redis_client: redis.Redis) -> None:
     """500, without a traceback or a word of it."""
-    app = application(fake_redis)
+    app = application(redis_client)
 
     @app.get("/broken")
     def broken() -> None:

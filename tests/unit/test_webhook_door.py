@@ -56,9 +56,9 @@ class DoorHouse:
 
 
 @pytest.fixture
-def house(fake_redis: redis.Redis) -> DoorHouse:
+def house(redis_client: redis.Redis) -> DoorHouse:
     """A house whose clock stands still."""
-    return DoorHouse(fake_redis)
+    return DoorHouse(redis_client)
 
 
 def of(number: int, *, delivery: str = "", **changes: object) -> SentDelivery:
@@ -137,9 +137,9 @@ def test_delivery_is_remembered_for_days(house: DoorHouse) -> None:
 
 
 @pytest.mark.parametrize("kind", WEBHOOK_KINDS)
-def test_door_without_a_secret_is_shut(fake_redis: redis.Redis, kind: str) -> None:
+def test_door_without_a_secret_is_shut(redis_client: redis.Redis, kind: str) -> None:
     """Whatever the signature, and without a look at the body."""
-    house = DoorHouse(fake_redis, ())
+    house = DoorHouse(redis_client, ())
     with pytest.raises(NoSecretError, match=rf"forge\.{kind}\.webhook_secret"):
         house.receive(sent(kind, payload()))
 
@@ -163,10 +163,10 @@ def test_ignored_delivery_leaves_no_trace(house: DoorHouse) -> None:
     assert house.status(of(1, delivery="d1")) == "success"
 
 
-def test_kill_switch_reads_and_writes_nothing(fake_redis: redis.Redis) -> None:
+def test_kill_switch_reads_and_writes_nothing(redis_client: redis.Redis) -> None:
     """Not even the server is asked: this one is gone."""
-    house = DoorHouse(fake_redis, kill_switch=True)
-    fake_redis.connection_pool.disconnect()
+    house = DoorHouse(redis_client, kill_switch=True)
+    redis_client.connection_pool.disconnect()
     with redis.Redis(port=1) as gone:
         nowhere = DeliveryStore(gone, house.fleet.app.keys)
         house.door = Door(FORGES, nowhere, kill_switch=True)

@@ -14,9 +14,9 @@ from tests.fleets.stepped_fleet import SteppedFleet
 
 
 @pytest.fixture
-def fleet(fake_redis: redis.Redis) -> SteppedFleet:
+def fleet(redis_client: redis.Redis) -> SteppedFleet:
     """A fleet on trial whose first jobs go to the canary, and that cancels what a rejected one is at."""
-    made = SteppedFleet(fake_redis, draws=[0.1] * 300, on_rollback=OnRollback.CANCEL)
+    made = SteppedFleet(redis_client, draws=[0.1] * 300, on_rollback=OnRollback.CANCEL)
     made.on_trial()
     return made
 
@@ -80,9 +80,9 @@ def test_rollback_by_the_harvest_ends_running_jobs_at_once(fleet: SteppedFleet) 
     assert verdicts == [Verdict.ROLL_BACK]
 
 
-def test_running_jobs_finish_unless_it_is_set(fake_redis: redis.Redis) -> None:
+def test_running_jobs_finish_unless_it_is_set(redis_client: redis.Redis) -> None:
     """The default takes nothing from a worker."""
-    fleet = SteppedFleet(fake_redis, draws=[0.1])
+    fleet = SteppedFleet(redis_client, draws=[0.1])
     fleet.on_trial()
     job = running(fleet)
     reject(fleet)

@@ -16,9 +16,9 @@ CRASH = AgentEnd(ended_by=Ending.RESULT, exit_code=3)
 
 
 @pytest.fixture
-def post(fake_redis: redis.Redis) -> PostFleet:
+def post(redis_client: redis.Redis) -> PostFleet:
     """An empty post office."""
-    return PostFleet(fake_redis)
+    return PostFleet(redis_client)
 
 
 @pytest.mark.parametrize(
