@@ -72,6 +72,7 @@ BACKLOG_ADDED = "backlog.added"
 BACKLOG_EDITED = "backlog.edited"
 BACKLOG_STATE = "backlog.state"
 BACKLOG_PAUSING = "backlog.pausing"
+BACKLOG_PRIORITY = "backlog.priority"
 BACKLOG_UNWANTED = "backlog.unwanted"
 BACKLOG_HELD = "backlog.held"
 BACKLOG_CYCLE = "backlog.cycle"
@@ -157,6 +158,7 @@ MEANINGS: dict[str, str] = {
     BACKLOG_EDITED: "an issue of the backlog was read again: its text, priority or dependencies changed",
     BACKLOG_STATE: "an issue of the backlog went from one state to another",
     BACKLOG_PAUSING: "an issue in progress was paused, so that it leaves with the end of its job, or resumed",
+    BACKLOG_PRIORITY: "a person set the priority of an issue, or left it to what the issue says again",
     BACKLOG_UNWANTED: "people no longer want an issue in progress, whose job is ended",
     BACKLOG_HELD: "an issue's body could not be read and speaks of dependencies; a person must look at it",
     BACKLOG_CYCLE: "an issue waits for itself by way of others; it stays blocked until an edge is removed",

@@ -20,6 +20,8 @@ from console.decisions.issue_decisions import (
     LEFT_TO_PEOPLE,
     accept_repository,
     pause_issue,
+    prioritize_issue,
+    priority_named,
     resume_issue,
 )
 from console.details.issue_reasons import read_reasons
@@ -165,6 +167,33 @@ def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = F
     label = coalmine.settings.issues.watch.escalation_label
     for note in _resume_notes(done.before, done.item, label, off=done.label_off):
         terminal.note(note)
+
+
+@issue_app.command(
+    epilog=examples(
+        "issue priority github:acme/shop#7 0", "issue priority github:acme/shop#7 labels --by ada"
+    )
+)
+def priority(
+    ctx: typer.Context,
+    issue: Issue,
+    urgency: Annotated[
+        str, typer.Argument(metavar="PRIORITY", help="0, the most urgent, to 9; `labels`: as the issue says.")
+    ],
+    *,
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Set how urgent an issue is, whatever its labels say. A job that was made for it keeps its place."""
+    who, wished = _who(ctx, by), priority_named(urgency)
+    coalmine, terminal = opened(ctx, as_json=as_json)
+    ref = issue_named(issue, coalmine.settings.issue_sources)
+    item, changed = prioritize_issue(coalmine, ref, wished, by=who)
+    if changed:
+        noted(ctx, str(ref), reason=urgency, by=who)
+    done = f"has priority {item.metadata.priority} {'now' if changed else 'already'}"
+    source = "" if wished is not None else ", as the issue says"
+    terminal.answer(issue_document(item) | {"changed": changed}, f"{item.ref} {done}{source}.")
 
 
 @issue_app.command(epilog=examples("issue poll github", "issue poll github --json"))

@@ -1,18 +1,22 @@
-"""Decisions about an issue: it leaves the queue, or goes back into it; and about where issues come from."""
+"""Decisions about an issue and its place in the queue, and about where issues come from."""
 
 from contextlib import closing
 from dataclasses import dataclass
 
 from routing.backlog.item import BacklogItem, BacklogState
-from routing.errors import NotFoundError, UnavailableError
+from routing.errors import InvalidInputError, NotFoundError, UnavailableError
 from routing.forges.config import RemoteConfig
 from routing.forges.errors import ForgeError
 from routing.issues.issue import IssueRef
+from routing.issues.metadata import PRIORITIES
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 
 #: States in which an issue carries the label that leaves it to people.
 LEFT_TO_PEOPLE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})
+
+#: What people write in place of a priority to leave it to what the issue says.
+AS_LABELLED = "labels"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +46,29 @@ def resume_issue(parts: Coalmine, ref: IssueRef, *, by: str) -> IssueResumed:
         off = _take_label_off(forges, before, label)
         changed = forges.backlog.requeue(ref, by=by) or bool(off)  # a poll may have put it back in between
         return IssueResumed(before=before, item=forges.backlog.find(ref), changed=changed, label_off=off)
+
+
+def prioritize_issue(
+    parts: Coalmine, ref: IssueRef, priority: int | None, *, by: str
+) -> tuple[BacklogItem, bool]:
+    """Set an issue's priority, or with None leave it to what the issue says: `Backlog.set_priority`.
+
+    Returns it as it is now, and whether that changed anything.
+    """
+    with closing(_forge_parts(parts)) as forges:
+        changed = forges.backlog.set_priority(ref, priority, by=by)
+        return forges.backlog.find(ref), changed
+
+
+def priority_named(text: str) -> int | None:
+    """A priority as people write it: 0 to 9, or AS_LABELLED, which is None; InvalidInputError for others."""
+    if text == AS_LABELLED:
+        return None
+    if text in map(str, PRIORITIES):
+        return int(text)
+    known = f"0 (the most urgent) to 9, or {AS_LABELLED}"
+    message = f"{text[:20]!r} is not a priority, and nothing was changed; give {known}"
+    raise InvalidInputError(message)
 
 
 def accept_repository(parts: Coalmine, place: str) -> bool:

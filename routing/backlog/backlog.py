@@ -15,11 +15,11 @@ import structlog
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Refusal
 from routing.backlog.settings import BacklogSettings
-from routing.errors import ConflictError, NotFoundError
+from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeMovedError
 from routing.issues.issue import Issue, IssueListing, IssueRef
-from routing.issues.metadata import IssueMetadata, read_metadata
-from routing.store.backlog.backlog_store import BacklogStore, ItemAnswer, PauseAnswer, Taken, place_of
+from routing.issues.metadata import PRIORITIES, IssueMetadata, read_metadata
+from routing.store.backlog.backlog_store import BacklogStore, ItemAnswer, Taken, WishAnswer, place_of
 
 _log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class Backlog:
       job is looked up by the key of its start. `refuse` notes why an item has to wait.
     - The watcher, when the job has ended: `complete`, `escalate` or `freeze`, with the job's id. The
       dispatcher also escalates what it cannot enqueue.
-    - People: `cancel` and `requeue`. The sweep: `trim`.
+    - People: `cancel`, `requeue` and `set_priority`. The sweep: `trim`.
 
     `start` gives a fence; `attach` and `release` with another one do nothing. An end that names a job other
     than the item's is a ConflictError. So is one that the item's state does not allow, and a wish of a person
@@ -226,20 +226,36 @@ class Backlog:
         """A person puts an escalated, frozen or paused item back, or takes back a pause while in progress."""
         return self._pause(ref, "resume", f"resumed by {by}")
 
+    def set_priority(self, ref: IssueRef, priority: int | None, *, by: str) -> bool:
+        """A person says how urgent it is, 0 the most and 9 the least, whatever its labels say now or later.
+
+        None takes that back: what the issue says holds again. The order of what is ready changes in the same
+        step. A job that was made for it keeps its place in its queue; the next one has the new priority.
+        InvalidInputError for any other number.
+        """
+        if priority is not None and priority not in PRIORITIES:
+            message = f"{priority} is not a priority; it is 0 (the most urgent) to 9, and nothing was changed"
+            raise InvalidInputError(message)
+        said = "left to what the issue says" if priority is None else f"set to {priority}"
+        return self._wished(ref, self._store.set_priority(ref, priority, reason=f"{said} by {by}"))
+
     def _pause(self, ref: IssueRef, step: Literal["pause", "resume"], reason: str) -> bool:
         """Make the step; False when it was made before. What is not allowed raises."""
-        answer = self._store.pause(ref, step, reason=reason)
-        if answer is PauseAnswer.MISSING:
+        return self._wished(ref, self._store.pause(ref, step, reason=reason))
+
+    def _wished(self, ref: IssueRef, answer: WishAnswer) -> bool:
+        """Whether a person's wish changed anything. What is not allowed raises."""
+        if answer is WishAnswer.MISSING:
             raise _unknown(ref)
-        if answer is PauseAnswer.COMPLETED:
+        if answer is WishAnswer.COMPLETED:
             remedy = "reopen it on its forge to have it worked on again"
             message = f"issue {ref} is completed and was not changed; {remedy}"
             raise ConflictError(message)
-        if answer is PauseAnswer.AWAY:
+        if answer is WishAnswer.AWAY:
             remedy = "it comes back when that is put right on its forge"
             message = f"issue {ref} left the queue ({self.find(ref).reason}) and was not changed; {remedy}"
             raise ConflictError(message)
-        return answer is PauseAnswer.OK
+        return answer is WishAnswer.OK
 
     def _end(
         self, ref: IssueRef, to: BacklogState, allowed: Sequence[BacklogState], reason: str, job: str

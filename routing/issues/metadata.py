@@ -33,6 +33,9 @@ DEFAULT_PRIORITY = 5
 
 Tokens = Annotated[int, Field(gt=0, le=MOST_TOKENS)]
 
+#: Priorities of issues, the most urgent first.
+PRIORITIES = range(10)
+
 #: Issues as a model names them: `#5`, `owner/repo#5`.
 NamedIssues = Annotated[tuple[str, ...], Field(max_length=200)]
 
@@ -40,6 +43,7 @@ NamedIssues = Annotated[tuple[str, ...], Field(max_length=200)]
 class Source(StrEnum):
     """Where a part of the metadata came from, the most trusted first."""
 
+    PERSON = "person"  # set on a page, by a command or over the API: `Backlog.set_priority`
     BODY = "body"  # the parser read it
     LABELS = "labels"
     FORGE = "forge"  # the forge's own fields, beside what the body says

@@ -73,9 +73,9 @@ def test_the_api_has_every_decision_of_the_pages() -> None:
     assert set(ACTS) == set(STEPS)
     assert {act_of(path) for path in ACTS} == {
         "pause", "resume", "job cancel", "job retry", "job thumb", "job message", "issue pause",
-        "issue resume", "trial stop", "trial hold", "trial resume", "backtest stop", "backtest resume",
-        "trial open", "template propose", "template promote", "template reject", "template revert",
-        "account close", "account reopen", "mail answer", "mail read", "worker drain",
+        "issue resume", "issue priority", "trial stop", "trial hold", "trial resume", "backtest stop",
+        "backtest resume", "trial open", "template propose", "template promote", "template reject",
+        "template revert", "account close", "account reopen", "mail answer", "mail read", "worker drain",
     }  # fmt: skip
 
 
@@ -173,8 +173,11 @@ def test_an_issue_leaves_the_queue_and_goes_back(fleet: SteppedFleet) -> None:
     backlog.accept(issue(3, "", labels=[]), requested_by="ada")
     assert done(fleet, "/issue/pause", {"ref": "local:shop#3"})["state"] == "cancelled"
     assert done(fleet, "/issue/resume", {"ref": "local:shop#3"})["state"] == "ready"
+    urgent = done(fleet, "/issue/priority", {"ref": "local:shop#3", "priority": "0"})
+    assert urgent["metadata"]["priority"] == {"value": 0, "source": "person"}
     assert [line[:2] for line in noted(fleet)] == [
         ("issue pause", "local:shop#3"), ("issue resume", "local:shop#3"),
+        ("issue priority", "local:shop#3"),
     ]  # fmt: skip
 
 

@@ -12,8 +12,9 @@ from routing import events
 from routing.backlog.backlog import Backlog
 from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.settings import BacklogSettings
-from routing.errors import ConflictError, NotFoundError
+from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from routing.issues.issue import IssueRef
+from routing.issues.metadata import Source
 from routing.store.backlog import backlog_store
 from routing.store.backlog.backlog_store import BacklogStore, TakenAs, Unknown
 from routing.store.events.event_store import EventStore
@@ -107,6 +108,42 @@ def test_order_is_priority_then_number(bench: BacklogBench) -> None:
     assert bench.ready() == [30, 20, 9, 10]
     bench.take(30, labels=("agent", "priority:9"))
     assert bench.ready() == [20, 9, 10, 30]
+
+
+def test_what_a_person_set_outranks_the_labels(bench: BacklogBench) -> None:
+    """Its place changes at once; neither a label nor a pause changes it until that is taken back."""
+    for number in (1, 2, 3):
+        bench.take(number)
+    assert bench.backlog.set_priority(ref(3), 0, by="ada")
+    assert not bench.backlog.set_priority(ref(3), 0, by="ada")
+    assert bench.ready() == [3, 1, 2]
+    assert bench.backlog.find(ref(3)).metadata.source("priority") is Source.PERSON
+    bench.take(3, labels=("agent", "P9"))
+    bench.backlog.cancel(ref(3), by="ada")
+    bench.backlog.requeue(ref(3), by="ada")
+    assert bench.ready() == [3, 1, 2]
+    bench.backlog.cancel(ref(2), by="ada")
+    bench.backlog.set_priority(ref(2), 1, by="ada")  # it has its place when it is back
+    bench.backlog.requeue(ref(2), by="ada")
+    assert bench.ready() == [3, 2, 1]
+    assert bench.backlog.set_priority(ref(3), None, by="ada")
+    assert bench.ready() == [2, 1, 3]
+    assert bench.backlog.find(ref(3)).metadata.priority == 9
+    bench.work(3)
+    assert bench.ready() == [2, 1]
+    assert bench.subjects(events.BACKLOG_PRIORITY) == [str(ref(each)) for each in (3, 2, 3)]
+
+
+def test_a_priority_is_a_number_of_an_unfinished_item(bench: BacklogBench) -> None:
+    """Anything else is refused, and changes nothing."""
+    bench.take(1)
+    with pytest.raises(InvalidInputError, match="is not a priority"):
+        bench.backlog.set_priority(ref(1), 10, by="ada")
+    with pytest.raises(NotFoundError):
+        bench.backlog.set_priority(ref(2), 1, by="ada")
+    bench.work(1)
+    with pytest.raises(ConflictError, match="completed"):
+        bench.backlog.set_priority(ref(1), 1, by="ada")
 
 
 def test_repositories_are_kept_apart(bench: BacklogBench) -> None:

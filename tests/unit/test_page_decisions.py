@@ -177,9 +177,28 @@ def test_an_issue_leaves_the_queue_and_goes_back(fleet: SteppedFleet) -> None:
     answer = ada.decides(page, "/issue/pause")
     assert (answer.status_code, answer.headers["location"]) == (303, page)
     assert "Ada" in ada.page(page)
-    assert set(ada.forms(page)) == {"/issue/resume"}
+    assert set(ada.forms(page)) == {"/issue/resume", "/issue/priority"}
     ada.decides(page, "/issue/resume")
-    assert set(ada.forms(page)) == {"/issue/pause"}
+    assert set(ada.forms(page)) == {"/issue/pause", "/issue/priority"}
+
+
+def test_an_issue_is_given_a_priority(fleet: SteppedFleet) -> None:
+    """From its own page, noted with the number; another word than those offered changes nothing."""
+    backlog = Backlog(
+        fleet.app.backlog_store, forges={"local": IssueForge()}, settings=BacklogSettings(),
+        escalation_label="ready-for-human",
+    )  # fmt: skip
+    backlog.accept(issue(3, "", labels=["P7"]), requested_by="ada")
+    ada, page, ref = Browser(fleet), "/issue?ref=local%3Ashop%233", issue(3).ref
+    answer = ada.decides(page, "/issue/priority", priority="1")
+    assert (answer.status_code, answer.headers["location"]) == (303, page)
+    assert backlog.find(ref).metadata.priority == 1
+    assert "<option selected>1</option>" in ada.page(page)
+    assert ada.decides(page, "/issue/priority", priority="10").status_code == 422
+    ada.decides(page, "/issue/priority", priority="labels")
+    assert backlog.find(ref).metadata.priority == 7
+    found = [(each.act, each.by, each.reason) for each in fleet.app.decisions.newest(9)]
+    assert found == [("issue priority", "Ada", "labels"), ("issue priority", "Ada", "1")]
 
 
 def test_a_trial_is_stopped_with_a_reason(fleet: SteppedFleet) -> None:

@@ -57,6 +57,14 @@ class IssueAct(Act):
     ref: Annotated[str, StringConstraints(max_length=600)] = Field(examples=["github:acme/shop#7"])
 
 
+class PriorityAct(IssueAct):
+    """How urgent an issue is."""
+
+    priority: Annotated[str, StringConstraints(pattern="^([0-9]|labels)$")] = Field(
+        description="0, the most urgent, to 9; `labels` leaves it to what the issue says."
+    )
+
+
 class ThumbAct(Act):
     """A judgement of a job's work."""
 

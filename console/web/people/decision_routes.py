@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from console.decisions.fleet_decisions import resume_fleet
-from console.decisions.issue_decisions import pause_issue, resume_issue
+from console.decisions.issue_decisions import pause_issue, prioritize_issue, priority_named, resume_issue
 from console.decisions.job_decisions import THUMBS, cancel_job, retry_job, thumb_job
 from console.decisions.mail_decisions import answer_mail, message_job, read_by
 from console.decisions.noting import DecisionDoor, note_decision
@@ -52,7 +52,7 @@ class SentDecision:
     @property
     def noted_reason(self) -> str:
         """What is kept of why: the reason if there is one, or what was chosen or answered."""
-        names = ("reason", "thumb", "option", "words")
+        names = ("reason", "thumb", "option", "words", "priority")
         given = next((self.form[name] for name in names if self.form.get(name)), "")
         return " ".join(printable(given).split())[:LONGEST_REASON]
 
@@ -163,6 +163,12 @@ def _pause_issue(parts: Coalmine, decision: SentDecision) -> Decided:
 def _resume_issue(parts: Coalmine, decision: SentDecision) -> Decided:
     found = resume_issue(parts, IssueRef.parse(decision.field("ref")), by=decision.by)
     return Decided(_issue(found.item.ref), changed=found.changed)
+
+
+def _prioritize_issue(parts: Coalmine, decision: SentDecision) -> Decided:
+    ref, priority = IssueRef.parse(decision.field("ref")), priority_named(decision.field("priority"))
+    item, changed = prioritize_issue(parts, ref, priority, by=decision.by)
+    return Decided(_issue(item.ref), changed=changed)
 
 
 def _stop_trial(parts: Coalmine, decision: SentDecision) -> Decided:
@@ -292,6 +298,7 @@ STEPS: dict[str, Step] = {
     "/jobs/{thing}/message": _message_job,
     "/issue/pause": _pause_issue,
     "/issue/resume": _resume_issue,
+    "/issue/priority": _prioritize_issue,
     "/trials/{thing}/stop": _stop_trial,
     "/trials/{thing}/hold": _hold_trial,
     "/trials/{thing}/resume": _resume_trial,

@@ -9,6 +9,7 @@
 -- Returns {how, state}: how is 'added', 'edited' or 'same'; or {'closed'} for a closed issue that was not an item
 -- @include prelude
 -- @include backlog
+-- @include wish
 local now = clock(time)
 local item, edited, how = load(ref), cjson.decode(fields), 'same'
 
@@ -30,6 +31,7 @@ end
 for name, value in pairs(cjson.decode(notes)) do item[name] = value end
 -- Write what changed. A ready item with another priority has another place in its list.
 local before = item.edges
+edited.place = place_of(edited.place, {wished = item.wished, priority = edited.priority})
 for name, value in pairs(edited) do
   -- who asked for the work stays known when a later look cannot tell, and a place that is taken stays where it is
   local stays = name == 'requested_by' and value == '' or name == 'works_in' and item.state == 'in_progress'

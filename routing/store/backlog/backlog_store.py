@@ -72,8 +72,8 @@ class ItemMoved:
         return self.answer is ItemAnswer.OK
 
 
-class PauseAnswer(StrEnum):
-    """What became of a person's wish to pause or resume an item. All but OK changed nothing."""
+class WishAnswer(StrEnum):
+    """What became of a person's wish about an item. All but OK changed nothing."""
 
     OK = "ok"
     SAME = "same"
@@ -108,7 +108,10 @@ _MOVE = Script(
     args="unknown_blocker ref allowed to reason fence job per_repo",
     flags="away",
 )
-_PAUSE = Script("backlog_pause", PauseAnswer, indexes=_INDEXES, args="unknown_blocker ref step reason")
+_PRIORITY = Script(
+    "backlog_priority", WishAnswer, indexes="backlog backlog_ready events", args="ref wished reason"
+)
+_PAUSE = Script("backlog_pause", WishAnswer, indexes=_INDEXES, args="unknown_blocker ref step reason")
 _ANSWER = Script("backlog_answer", bool, indexes=_INDEXES, args="unknown_blocker ref said again_seconds")
 _TRIM = Script("backlog_trim", int, indexes=_INDEXES, args="unknown_blocker before most_kept most")
 _ATTACH = Script("backlog_attach", bool, indexes="backlog", args="ref fence job")
@@ -175,11 +178,18 @@ class BacklogStore(Store):
             doing=f"moving issue {ref} to {to.value}",
         )  # fmt: skip
 
-    def pause(self, ref: IssueRef, step: Literal["pause", "resume"], *, reason: str) -> PauseAnswer:
+    def pause(self, ref: IssueRef, step: Literal["pause", "resume"], *, reason: str) -> WishAnswer:
         """Take an item out of the queue for a person, or let it back in."""
         return self.call(
             _PAUSE, unknown_blocker=self.unknown_blocker, ref=str(ref), step=step, reason=reason,
             doing=f"taking issue {ref} out of the queue, or back into it",
+        )  # fmt: skip
+
+    def set_priority(self, ref: IssueRef, priority: int | None, *, reason: str) -> WishAnswer:
+        """Set an item's priority for a person; None leaves it to what the issue says."""
+        return self.call(
+            _PRIORITY, ref=str(ref), wished="" if priority is None else str(priority), reason=reason,
+            doing=f"setting the priority of issue {ref}",
         )  # fmt: skip
 
     def attach(self, ref: IssueRef, job: str, *, fence: int | None = None) -> bool:

@@ -6,7 +6,7 @@ from routing.backlog.item import BacklogItem, BacklogState
 from routing.backlog.refusal import Refusal
 from routing.errors import CorruptRecordError
 from routing.issues.issue import IssueRef
-from routing.issues.metadata import parsed_metadata
+from routing.issues.metadata import Source, parsed_metadata
 
 #: Form of the record that this release writes; a record of a later form is refused, not guessed at.
 FORM = 1
@@ -19,12 +19,15 @@ def parsed_item(ref: IssueRef, text: str) -> BacklogItem:
         if int(fields["v"]) > FORM:
             message = f"issue {ref} was stored by a newer release (form {fields['v']}); upgrade this one"
             raise CorruptRecordError(message)
+        metadata, wished = parsed_metadata(fields["metadata"]), fields.get("wished", "")
+        if wished:
+            metadata = metadata.filled(Source.PERSON, priority=int(wished))
         return BacklogItem(
             ref=ref,
             title=fields["title"],
             state=BacklogState(fields["state"]),
             reason=fields["reason"],
-            metadata=parsed_metadata(fields["metadata"]),
+            metadata=metadata,
             revision=fields["revision"],
             requested_by=fields["requested_by"],
             ring=tuple(fields["ring"].split()),
