@@ -117,6 +117,22 @@ def test_show_says_what_an_issue_waits_for(coalmine: CommandLine, take: Take) ->
     assert "in a cycle of dependencies" in shown
 
 
+def test_an_issue_is_given_a_priority(coalmine: CommandLine, take: Take) -> None:
+    """It is first then, whatever its labels say; `labels` takes that back, and a third word is refused."""
+    take(f"{SHOP}#1", labels=("agent", "P1"))
+    take(f"{SHOP}#2", labels=("agent", "P8"))
+    urgent = coalmine.document("issue", "priority", f"{SHOP}#2", "0", "--by", "ada")
+    assert (urgent["priority"], urgent["changed"]) == (0, True)
+    assert listed(coalmine) == [f"{SHOP}#2", f"{SHOP}#1"]
+    assert "has priority 0 already" in coalmine("issue", "priority", f"{SHOP}#2", "0").stdout
+    assert (
+        "has priority 8 now, as the issue says" in coalmine("issue", "priority", f"{SHOP}#2", "labels").stdout
+    )
+    refused = coalmine("issue", "priority", f"{SHOP}#2", "soon")
+    assert (refused.exit_code, "'soon' is not a priority" in refused.stderr) == (2, True)
+    assert listed(coalmine) == [f"{SHOP}#1", f"{SHOP}#2"]
+
+
 def test_paused_issue_stays_out_whatever_the_forge_shows(
     coalmine: CommandLine, take: Take, backlog: Backlog
 ) -> None:
