@@ -194,6 +194,7 @@ def test_an_issue_is_given_a_priority(fleet: SteppedFleet) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, page)
     assert backlog.find(ref).metadata.priority == 1
     assert "<option selected>1</option>" in ada.page(page)
+    assert "Priority 1, set by a person" in ada.page(page)
     assert ada.decides(page, "/issue/priority", priority="10").status_code == 422
     ada.decides(page, "/issue/priority", priority="labels")
     assert backlog.find(ref).metadata.priority == 7

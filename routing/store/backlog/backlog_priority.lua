@@ -19,5 +19,5 @@ end
 item.place = place
 redis.call('HSET', backlog, ref, cjson.encode(item))
 emit(events, 'backlog.priority', now, ref,
-  cjson.encode({priority = wished ~= '' and wished or item.priority, set = wished ~= '', reason = reason}))
+  cjson.encode({priority = wished ~= '' and wished or item.priority, reason = reason}))
 return 'ok'
