@@ -108,6 +108,7 @@ def acts(fleet: SteppedFleet) -> list[Act]:
         (runs, f"{runs}/message", "", "About runs from Ada"),
         (issue_page, "/issue/pause", "", "Put it back into the queue"),
         (issue_page, "/issue/resume", "", "Take it out of the queue"),
+        (issue_page, "/issue/priority", "", "Priority 1, set by a person"),
         (trial, f"{trial}/resume", "", "let go on"),
         (trial, f"{trial}/hold", "", "Ada holds the trial: the reason."),
         (trial, f"{trial}/resume", "", "not: Ada holds the trial"),
@@ -144,6 +145,8 @@ def test_every_decision_is_made_by_clicks(web: Console, fleet: SteppedFleet, bro
             browser.write(f"details[open] {form} [name=prompt]", " And test it.")
         if action.endswith("/message"):
             browser.write(f"details[open] {form} [name=words]", "Use port 8080.")
+        if action.endswith("/priority"):
+            browser.write(f"details[open] {form} [name=priority]", "1")
         browser.click(f"details[open] {form} button")
         wait_until(
             lambda known=known: len(fleet.app.decisions.newest(50, before="")) == known,  # type: ignore[misc]
