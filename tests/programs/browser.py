@@ -96,10 +96,13 @@ class Chromium:
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
         )
 
-    def colours(self, scheme: str) -> None:
-        """Prefer `light` or `dark`."""
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self._devtools("Emulation.setEmulatedMedia", {"features": features})
+    def colours(self, scheme: str, *, medium: str = "", motion: str = "") -> None:
+        """Prefer `light` or `dark`; `print` as medium, `reduce` as motion: by default as usual."""
+        features = [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": motion},
+        ]
+        self._devtools("Emulation.setEmulatedMedia", {"media": medium, "features": features})
 
     def screenshot(self, file: Path) -> None:
         """Keep what is shown as PNG."""
@@ -112,14 +115,17 @@ class Chromium:
 
     def asked(self) -> list[str]:
         """Every address that was asked for since the last call."""
-        events = [
-            json.loads(line["message"])["message"] for line in self._post("/se/log", {"type": "performance"})
-        ]
         return [
             str(event["params"]["request"]["url"])
-            for event in events
+            for event in self.network()
             if event["method"] == "Network.requestWillBeSent"
         ]
+
+    def network(self) -> list[dict[str, Any]]:
+        """What the browser reports of its requests since the last call of this or of `asked`."""
+        lines = self._post("/se/log", {"type": "performance"})
+        events = [json.loads(line["message"])["message"] for line in lines]
+        return [event for event in events if event["method"].startswith("Network.")]
 
     def _devtools(self, command: str, parameters: Mapping[str, Any]) -> None:
         self._post("/goog/cdp/execute", {"cmd": command, "params": parameters})

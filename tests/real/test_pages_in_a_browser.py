@@ -6,6 +6,7 @@ With COALMINE_SCREENSHOTS set to a folder, the pictures of all pages are kept th
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,7 +22,7 @@ from tests.waiting import wait_until
 
 TOKEN = "0123456789abcdef"  # noqa: S105 - of the test
 VARIABLES = {"COALMINE_WEB__TOKEN": TOKEN}
-WIDTHS = {"phone": (360, 800), "desktop": (1440, 1000)}
+WIDTHS = {"phone": (360, 800), "desktop": (1440, 1000), "wall": (2560, 1440)}
 
 
 @pytest.fixture
@@ -102,6 +103,86 @@ def test_every_page_is_whole_at_any_width(web: Console, fleet: SteppedFleet, bro
     assert [line for line in browser.complaints() if missing not in line] == []
     hosts = {urlsplit(address).netloc for address in browser.asked() if not address.startswith("data:")}
     assert hosts == {host}
+
+
+#: What of a page is wrong on paper: what is there to click on, what is cut off, what is too pale on white.
+_PAPER = """
+const seen = (each) => each.checkVisibility();
+const light = (part) => (part /= 255) <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+const luminance = (colour) => {
+  const [red, green, blue] = colour.match(/[\\d.]+/g).map(Number);
+  return 0.2126 * light(red) + 0.7152 * light(green) + 0.0722 * light(blue);
+};
+const name = (each) =>
+  `${each.tagName} ${each.getAttribute("class") || ""} ${each.textContent.trim().slice(0, 40)}`;
+const found = [];
+for (const each of document.querySelectorAll("header, nav, footer, form, details.act"))
+  if (seen(each)) found.push(`to click on: ${name(each)}`);
+for (const each of document.querySelectorAll("main .scroll, main .markdown, main pre, main table"))
+  if (seen(each) && each.scrollWidth > each.clientWidth + 1) found.push(`cut off: ${name(each)}`);
+for (const each of document.querySelectorAll("main svg"))
+  if (seen(each) && each.getBoundingClientRect().right > innerWidth + 1) found.push(`cut off: ${name(each)}`);
+for (const each of document.querySelectorAll("main *")) {
+  const says = [...each.childNodes].some((part) => part.nodeType === Node.TEXT_NODE && part.data.trim());
+  const style = getComputedStyle(each);
+  const colour = each instanceof SVGElement ? style.fill : style.color;
+  if (says && seen(each) && colour.startsWith("rgb") && 1.05 / (luminance(colour) + 0.05) < 4.5)
+    found.push(`pale: ${name(each)} ${colour}`);
+}
+const paper = getComputedStyle(document.body).backgroundColor;
+if (paper !== "rgb(255, 255, 255)") found.push(`the page is ${paper}`);
+return found;
+"""
+
+#: A4 less margins of 1 cm, in CSS pixels.
+_PAPER_SIZE = (718, 1047)
+
+
+def test_every_page_can_be_printed(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
+    """On A4, black on white whatever the screen's colours: no control, and nothing cut off."""
+    kept = os.environ.get("COALMINE_SCREENSHOTS")
+    found = []
+    browser.size(*_PAPER_SIZE)
+    try:
+        for scheme in ("light", "dark"):
+            browser.colours(scheme, medium="print")
+            for path in paths(fleet):
+                browser.open(web.address + path)
+                found += [f"{path}, {scheme}: {said}" for said in browser.run(_PAPER)]
+                if kept:
+                    name = path.strip("/").replace("/", "-") or "home"
+                    browser.screenshot(Path(kept) / f"{name}-paper-{scheme}.png")
+    finally:
+        browser.colours("light")
+    browser.complaints()
+    assert found == []
+
+
+#: How many animations run when everything on the page, and what stands before it, is to move.
+_MOVING = """
+const sheet = new CSSStyleSheet();
+sheet.replaceSync("@keyframes move { to { opacity: .5; } } *, ::before { animation: move 9s; }");
+document.adoptedStyleSheets = [sheet];
+return document.getAnimations().length;
+"""
+
+
+def test_nothing_moves_for_those_who_ask_for_it(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
+    """As it is, no page moves; with reduced motion none would, whatever a rule says."""
+    browser.size(*WIDTHS["desktop"])
+    try:
+        browser.colours("light", motion="reduce")
+        for path in paths(fleet):
+            browser.open(web.address + path)
+            assert browser.run("return document.getAnimations().length") == 0, path
+        browser.open(web.address)
+        assert browser.run(_MOVING) == 0
+        browser.colours("light")
+        browser.open(web.address)
+        assert browser.run(_MOVING) > 0, "without the wish they do move: the test sees it"
+    finally:
+        browser.colours("light")
+    browser.complaints()
 
 
 #: What axe is asked for: the rules of WCAG 2.2, A and AA. The answer: each rule that is broken, with where.
@@ -234,6 +315,46 @@ def test_a_page_follows_the_fleet_without_being_loaded_again(
     wait_until(
         lambda: "the first reason" not in browser.text("main"), description="and no longer", timeout=30
     )
+    assert browser.run("return window.kept") is True, "it is the same page"
+
+
+def test_a_hidden_tab_is_quiet_and_catches_up(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
+    """Its stream is closed by the page, not by the server; on return it shows what happened meanwhile."""
+    first = browser.tab()
+    browser.network()
+    browser.open(web.address)
+    browser.run("window.kept = true")
+    seen: list[dict[str, Any]] = []
+
+    def streams() -> set[str]:
+        seen.extend(browser.network())
+        return {
+            each["params"]["requestId"]
+            for each in seen
+            if each["method"] == "Network.requestWillBeSent"
+            and urlsplit(each["params"]["request"]["url"]).path == "/live"
+        }
+
+    def closed() -> set[str]:
+        known = streams()
+        return known & {
+            each["params"]["requestId"]
+            for each in seen
+            if each["method"] == "Network.loadingFailed" and each["params"].get("canceled")
+        }
+
+    wait_until(lambda: bool(streams()), description="the page follows the fleet")
+    assert not closed()
+    other = browser.new_tab()
+    try:
+        wait_until(lambda: bool(closed()), description="the hidden page has closed its stream")
+        before = streams()
+        fleet.app.switch.pause("while nobody looked")
+        assert streams() == before, "a hidden page follows nothing"
+    finally:
+        browser.close_tab(other, then=first)
+    wait_until(lambda: "while nobody looked" in browser.text("main"), description="it catches up", timeout=30)
+    assert streams() > before
     assert browser.run("return window.kept") is True, "it is the same page"
 
 
