@@ -11,7 +11,7 @@ local item = cjson.decode(text)
 if item.state == 'completed' then return 'completed' end
 if (item.wished or '') == wished then return 'same' end
 item.wished = wished
-local place = place_of(item.place, item)
+local place = ready_place(item.place, item)
 if item.state == 'ready' then
   redis.call('ZREM', backlog_ready, item.place)
   redis.call('ZADD', backlog_ready, 0, place)

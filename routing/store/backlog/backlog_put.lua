@@ -31,7 +31,7 @@ end
 for name, value in pairs(cjson.decode(notes)) do item[name] = value end
 -- Write what changed. A ready item with another priority has another place in its list.
 local before = item.edges
-edited.place = place_of(edited.place, {wished = item.wished, priority = edited.priority})
+edited.place = ready_place(edited.place, {wished = item.wished, priority = edited.priority})
 for name, value in pairs(edited) do
   -- who asked for the work stays known when a later look cannot tell, and a place that is taken stays where it is
   local stays = name == 'requested_by' and value == '' or name == 'works_in' and item.state == 'in_progress'
