@@ -8,6 +8,7 @@ What never comes true still fails, with its description: the machine decides whe
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from os import PathLike
 from threading import Event
 from typing import Any, Protocol, TypeVar
 
@@ -110,3 +111,12 @@ def run(
             process.stdin = None
         output, complaint = communicated(process, timeout=timeout)
     return subprocess.CompletedProcess(list(argv), process.returncode, output, complaint)
+
+
+def carried_out(argv: Sequence[str | PathLike[str]], *, timeout: float = 60.0, **options: Any) -> str:
+    """What a program that must succeed writes; else the test fails with all that it wrote."""
+    words = [str(word) for word in argv]
+    ended = run(words, timeout=timeout, **options)
+    said = f"{ended.stdout}{ended.stderr or ''}"
+    assert ended.returncode == 0, f"{words!r} ended with {ended.returncode}\n{said}"
+    return ended.stdout

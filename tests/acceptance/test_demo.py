@@ -62,8 +62,8 @@ def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None
         )  # fmt: skip
     try:
         wait_until(
-            lambda: b"is tried against" in log.read_bytes() or demo.poll() is not None,
-            description="the first trial has begun",
+            lambda: PAGE.search(log.read_bytes()) or demo.poll() is not None,
+            description="the first trial has begun, and says where its page is",
             timeout=60,
         )
         demo.send_signal(number)

@@ -104,7 +104,7 @@ def mutate(folder: Path, mutation: tuple[str, str, str]) -> None:
 def play(copy: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     """Run tests in a copy."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    pytest_of_copy = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    pytest_of_copy = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     environment["PYTHONPATH"] = str(copy)
     return run([*pytest_of_copy, *tests], cwd=copy, env=environment, timeout=300)
 

@@ -1,6 +1,5 @@
 """Celery's own variables and options name another broker: every process uses ours, and says so once."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from routing.embedded.private_server import PrivateServer
 from routing.jobs.job import JobRequest, JobState
 from routing.templates.version import Snapshot
 from tests.fleets.worker_fleet import ROOT, fleet, until_state
+from tests.waiting import run
 
 #: Nobody listens there.
 ELSEWHERE = "redis://127.0.0.1:1/0"
@@ -41,10 +41,8 @@ def test_no_variable_of_celerys_leads_to_another_broker(
         job = parts.mailbox.enqueue(JobRequest(template="implementer", task="work")).job
         until_state(parts, job, JobState.SUCCEEDED)
         asked = [sys.executable, "-m", "celery", "-A", "coalmine", "--broker", ELSEWHERE, "inspect", "ping"]
-        found = subprocess.run(
-            asked, cwd=ROOT, env=made.environment, capture_output=True, text=True, check=True, timeout=60
-        )
-        assert "pong" in found.stdout
+        found = run(asked, cwd=ROOT, env=made.environment)
+        assert "pong" in found.stdout, found.stderr
         for said in (made.log("w1"), made.log("beat"), found.stderr):
             assert said.count("is not read") == 1
             assert "CELERY_BROKER_URL, CELERY_BROKER_READ_URL, CELERY_BROKER_WRITE_URL" in said

@@ -23,7 +23,7 @@ import yaml
 
 from routing.embedded.server_program import find_server_program
 from tests.printed_commands import SYSTEM_PATH, Block, PrintedShell
-from tests.waiting import until_ended, wait_until
+from tests.waiting import run, until_ended, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,11 +77,7 @@ class Containers:
         """What the service's own health check says."""
         kind, *words = self.services[service]["healthcheck"]["test"]
         argv = [*(["sh", "-c"] if kind == "CMD-SHELL" else []), *map(self.here, words)]
-        checked = subprocess.run(
-            argv, cwd=self.folder / "fleet", env=self.variables(service), capture_output=True, check=False,
-            timeout=60,
-        )  # fmt: skip
-        return checked.returncode == 0
+        return run(argv, cwd=self.folder / "fleet", env=self.variables(service)).returncode == 0
 
 
 def free_port() -> int:

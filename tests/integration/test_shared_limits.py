@@ -1,6 +1,5 @@
 """A rate limit is a token's: what one process of the fleet meets, no other one runs into."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +17,7 @@ from tasks.composition.forge_parts import ForgeParts
 from tasks.settings.settings import Settings
 from tests.fakes.forge_world import TOKEN
 from tests.servers.forge_server import Answer, ForgeServer
+from tests.waiting import carried_out
 
 #: Another process of the fleet: it asks GraphQL one thing, and says what came of it.
 OTHER = """
@@ -53,8 +53,7 @@ def test_limit_that_another_process_met_is_kept(redis_server: PrivateServer, red
         limited = {"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded"}]}
         server.next.append(Answer(value=limited, headers={"Retry-After": "600"}))
         arguments = [sys.executable, "-c", OTHER, redis_server.url, server.address]
-        said = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120)
-        assert said.stdout.strip() == "limited"
+        assert carried_out(arguments, timeout=120).strip() == "limited"
         with (
             forge_of(redis_server.url, server.address) as forge,
             pytest.raises(ForgeUnreachableError, match="its rate limit is used up, so GET was not sent"),

@@ -18,7 +18,7 @@ from tests.acceptance.test_init import CLAUDE
 from tests.acceptance.test_printed_commands import carry_out_the_quickstart
 from tests.printed_commands import SYSTEM_PATH, Block, PrintedShell
 from tests.source import FLOORS, ROOT
-from tests.waiting import until_ended, wait_until
+from tests.waiting import carried_out, until_ended, wait_until
 
 #: Variables and files by which pip finds its index on this machine.
 _OF_PIP = ("PIP_", "SSL_", "REQUESTS_")
@@ -44,10 +44,9 @@ def installers() -> Path:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh clone of the project, as its files are now."""
     folder = tmp_path_factory.mktemp("clone") / "coalmine"
-    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True, timeout=120)
+    carried_out(["git", "clone", "--quiet", ROOT, folder], timeout=120)
     listed = ["git", "-C", str(ROOT), "ls-files", "--modified", "--others", "--exclude-standard", "-z"]
-    changed = subprocess.run(listed, check=True, capture_output=True, text=True, timeout=60).stdout
-    for name in filter(None, changed.split("\0")):
+    for name in filter(None, carried_out(listed).split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes((ROOT / name).read_bytes())
@@ -185,7 +184,7 @@ def test_make_dist_makes_the_same_again(clone: Path, installers: Path, tmp_path:
     made = list[dict[str, bytes]]()
     for umask in ("022", "077"):
         command = f"umask {umask} && make dist BUILDER={installers / 'python'}"
-        subprocess.run(["sh", "-c", command], cwd=clone, check=True, capture_output=True, timeout=120)
+        carried_out(["sh", "-c", command], cwd=clone, timeout=120)
         made.append({file.name: file.read_bytes() for file in (clone / "dist").iterdir()})
     assert made[0] == made[1]
     wheel, sdist = sorted((clone / "dist").iterdir(), key=lambda file: file.suffix != ".whl")
@@ -194,7 +193,7 @@ def test_make_dist_makes_the_same_again(clone: Path, installers: Path, tmp_path:
     tracked = set(Git(clone)("ls-files", *FLOORS).split())
     assert {Path(name).suffix for name in tracked} >= {".lua", ".html", ".css", ".js", ".py"}
     assert tracked <= held
-    subprocess.run(["tar", "-xzf", sdist, "-C", tmp_path], check=True, timeout=60)
+    carried_out(["tar", "-xzf", sdist, "-C", tmp_path])
     (unpacked,) = tmp_path.iterdir()
     again = _built(unpacked, installers, tmp_path / "wheels", "wheel")
     assert again.read_bytes() == made[0][again.name]
@@ -212,7 +211,7 @@ def test_the_version_is_that_of_the_tag(clone: Path, installers: Path, tmp_path:
     finally:
         git("tag", "--delete", "v0.9.0", "v0.10.1", "victory")
     assert sdist.name == "coalmine-0.10.1.tar.gz"
-    subprocess.run(["tar", "-xzf", sdist, "-C", tmp_path], check=True, timeout=60)
+    carried_out(["tar", "-xzf", sdist, "-C", tmp_path])
     wheel = _built(tmp_path / "coalmine-0.10.1", installers, tmp_path / "again", "wheel")
     assert wheel.name.startswith("coalmine-0.10.1-")
 
@@ -221,26 +220,20 @@ def test_the_version_is_that_of_the_tag(clone: Path, installers: Path, tmp_path:
 def test_the_demonstration_of_a_wheel(clone: Path, installers: Path, tmp_path: Path) -> None:
     """In an environment of its own, with the libraries of this one and nothing of the clone."""
     wheel, environment = _built(clone, installers, tmp_path / "wheels", "wheel"), tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=120)
+    carried_out([sys.executable, "-m", "venv", environment], timeout=120)
     python, (site,) = environment / "bin" / "python", environment.glob("lib/python3*/site-packages")
-    subprocess.run(
-        [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps", wheel],
-        check=True, timeout=120,
-    )  # fmt: skip
+    quietly = ["-m", "pip", "--disable-pip-version-check", "--quiet"]
+    carried_out([str(python), *quietly, "install", "--no-deps", str(wheel)], timeout=120)
     (site / "libraries.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("COALMINE_", "PYTHON"))
     }
-    found = subprocess.run(
-        [python, "-c", "import console; print(console.__file__)"], cwd=tmp_path, env=clean, check=True,
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert Path(found.stdout.strip()).is_relative_to(site)
-    said = subprocess.run(
-        [environment / "bin" / "coalmine", "demo"], cwd=tmp_path, env=clean, check=True, capture_output=True,
-        text=True, timeout=_DEMO_SECONDS,
-    )  # fmt: skip
-    assert "What happened" in said.stdout
+    found = carried_out(
+        [str(python), "-c", "import console; print(console.__file__)"], cwd=tmp_path, env=clean
+    )
+    assert Path(found.strip()).is_relative_to(site)
+    demo = [str(environment / "bin" / "coalmine"), "demo"]
+    assert "What happened" in carried_out(demo, cwd=tmp_path, env=clean, timeout=_DEMO_SECONDS)
 
 
 @pytest.mark.timeout(600)
@@ -253,7 +246,7 @@ def _built(clone: Path, installers: Path, folder: Path, kind: str, **variables: 
     """A wheel or a source distribution, built in an environment that has hatchling."""
     argv = [str(installers / "python"), "-m", "hatchling", "build", "-d", str(folder), "-t", kind]
     kept = {name: value for name, value in os.environ.items() if name != "PROJECT_URL"}
-    subprocess.run(argv, cwd=clone, env=kept | variables, check=True, capture_output=True, timeout=120)
+    carried_out(argv, cwd=clone, env=kept | variables, timeout=120)
     (made,) = folder.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     return made
 
@@ -299,9 +292,7 @@ def test_a_wheel_of_a_source_distribution_has_its_address(
     """Where there is no clone any longer; a variable says another one."""
     Git(clone)("remote", "set-url", "origin", str(ROOT))
     sdist = _built(clone, installers, tmp_path, "sdist", PROJECT_URL="https://codeberg.org/acme/coalmine")
-    subprocess.run(
-        ["tar", "--extract", "--gzip", "--file", sdist, "--directory", tmp_path], check=True, timeout=60
-    )
+    carried_out(["tar", "--extract", "--gzip", "--file", sdist, "--directory", tmp_path])
     (unpacked,) = [path for path in tmp_path.iterdir() if path.is_dir()]
     wheel = _built(unpacked, installers, tmp_path / "wheels", "wheel")
     urls, text = _metadata(wheel)

@@ -19,7 +19,7 @@ import yaml
 from console.metrics.metric_list import METRICS
 from routing.embedded.private_server import PrivateServer
 from tests.programs.web_process import console
-from tests.waiting import wait_until
+from tests.waiting import carried_out, run, wait_until
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus"
 
@@ -34,10 +34,7 @@ def program(name: str) -> str:
 
 def promtool(*arguments: str, folder: Path = RULES) -> None:
     """Run promtool, which must be content."""
-    done = subprocess.run(  # its text is the assertion
-        [program("promtool"), *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    carried_out([program("promtool"), *arguments], cwd=folder)
 
 
 def test_the_rules_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
@@ -54,10 +51,7 @@ def test_promtool_finds_nothing_to_blame(redis_server: PrivateServer) -> None:
     """Names, units, help and types are as Prometheus wants them."""
     with console(redis_server.url) as web:
         text = web.client.get("/metrics").text
-    done = subprocess.run(
-        [program("promtool"), "check", "metrics"], input=text, capture_output=True, text=True, check=False,
-        timeout=60,
-    )  # fmt: skip
+    done = run([str(program("promtool")), "check", "metrics"], stdin=text)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -16,7 +16,7 @@ from tasks.agents.runtimes.registry import PROGRAMS, runtime_for
 from tasks.agents.runtimes.runtime import RuntimeSpec
 from tests.real.model_stub import ModelStub
 from tests.real.programs import ENVIRONMENTS, MODELS
-from tests.waiting import until_ended, wait_until
+from tests.waiting import run, until_ended, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,8 +120,7 @@ def test_the_options_that_are_looked_for_are_in_the_help_of_each_program(
 ) -> None:
     """So an older one is refused for what it lacks, and not for how its help is written."""
     program = PROGRAMS[runtime]
-    asked = subprocess.run(
-        [programs / program.command, *program.usage], env=environment(tmp_path, programs), cwd=tmp_path,
-        capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL, timeout=60,
-    )  # fmt: skip
+    words = [str(programs / program.command), *program.usage]
+    asked = run(words, env=environment(tmp_path, programs), cwd=tmp_path)
+    assert asked.returncode == 0, asked.stderr
     assert [option for option in program.options if option not in asked.stdout + asked.stderr] == []

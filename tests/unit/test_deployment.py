@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from tasks.broker import make_app
 from tasks.settings.origins import flat
 from tasks.settings.settings import Settings, load_settings
 from tests.programs.command_line import own_surroundings, whole_command_line
+from tests.waiting import run
 
 ROOT = Path(__file__).parents[2]
 
@@ -285,7 +285,7 @@ def test_units_are_accepted_by_systemd(tmp_path: Path) -> None:
         text = file.read_text(encoding="utf-8").replace("/opt/coalmine/bin", str(Path(sys.executable).parent))
         (tmp_path / file.name).write_text(text)
     argv = ["systemd-analyze", "verify", *map(str, sorted(tmp_path.iterdir()))]
-    verified = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    verified = run(argv)
     assert (verified.returncode, verified.stderr) == (0, "")
 
 

@@ -2,10 +2,11 @@
 
 import json
 import shutil
-import subprocess
 from importlib.resources import files
 
 import pytest
+
+from tests.waiting import carried_out
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="the machine has no Node")
 
@@ -55,11 +56,7 @@ def ran(story: str) -> dict[str, object]:
     script = files("console.pages").joinpath("static/live.js").read_text()
     driver = f"(async () => {{ {story} }})().then((found) => console.log(JSON.stringify(found)));"
     program = f"{WORLD}\n{script}\n{driver}"
-    done = subprocess.run(
-        ["node", "-"], input=program, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
+    found: dict[str, object] = json.loads(carried_out(["node", "-"], stdin=program))
     return found
 
 
