@@ -77,6 +77,29 @@ def make_web(
     return app
 
 
+def door_of(parts: Coalmine) -> Door:
+    """The door of a fleet's forges over HTTP: no other kind can send webhooks."""
+    settings = parts.settings
+    remote = [forge for forge in settings.forge if isinstance(forge, RemoteConfig)]
+    problems = ForgeParts(coalmine=parts, run_ci=lambda _commit: None).problems
+    return Door(remote, parts.deliveries, kill_switch=settings.kill_switch, names=problems.names)
+
+
+def looks_of(parts: Coalmine) -> Callable[[], None]:
+    """What an accepted delivery asks for: the ticks that it is for, at once and not at the next poll.
+
+    When that fails it is logged, and the next regular ticks do the work.
+    """
+    tick_requests = TickRequests(parts.app, parts.ticks)
+
+    def look_now() -> None:
+        with LogAndContinue("tick.failed", tick="webhook"):
+            for tick in (DISPATCH, LAND, WATCH):
+                tick_requests.ask(tick)
+
+    return look_now
+
+
 def web_of(parts: Coalmine, *, token: str | None = None, source: SettingsSource | None = None) -> FastAPI:
     """The application, made from the parts of a fleet: webhooks, numbers, the API and the pages.
 
@@ -85,16 +108,8 @@ def web_of(parts: Coalmine, *, token: str | None = None, source: SettingsSource 
 
     `source` is what the settings were read from; by default the file and the variables of this process.
 
-    Only forges over HTTP can send webhooks. An accepted delivery asks for a dispatch tick at once, so that
-    nobody waits for the poll interval; when that request fails it is logged, and the next regular tick does
-    the work.
     """
     settings = parts.settings
-    remote = [forge for forge in settings.forge if isinstance(forge, RemoteConfig)]
-    problems = ForgeParts(coalmine=parts, run_ci=lambda _commit: None).problems
-    door = Door(remote, parts.deliveries, kill_switch=settings.kill_switch, names=problems.names)
-    tick_requests = TickRequests(parts.app, parts.ticks)
-
     access = WebAccess(
         acting_token=_revealed(settings.web.token) or token,
         reading_token=_revealed(settings.web.read_token),
@@ -104,17 +119,11 @@ def web_of(parts: Coalmine, *, token: str | None = None, source: SettingsSource 
 
     source = source or SettingsSource()
     board = HealthBoard(check_groups(parts, source.file, wait_seconds=1.0))
-
-    def look_now() -> None:
-        with LogAndContinue("tick.failed", tick="webhook"):
-            for tick in (DISPATCH, LAND, WATCH):
-                tick_requests.ask(tick)
-
     return make_web(
-        door=door,
+        door=door_of(parts),
         ask_store=parts.job_store.ping,
         read_numbers=lambda: read_metrics(parts),
-        accepted=look_now,
+        accepted=looks_of(parts),
         access=access,
         routes=[
             api_routes(parts),

@@ -6,7 +6,7 @@ import httpx
 import pytest
 import redis
 
-from console.web.app import web_of
+from console.web.app import door_of, looks_of, make_web
 from routing.forges.config import RemoteConfig
 from tasks.composition.composition import compose
 from tasks.settings.settings import Settings
@@ -25,9 +25,10 @@ class DoorClient:
         self.open()
 
     def open(self, given: tuple[RemoteConfig, ...] = FORGES, **changes: Any) -> None:
-        """An application with these settings."""
+        """The door of a fleet with these settings; its pages, of which a test knows nothing, are left out."""
         parts = compose(Settings(forge=given, **changes), redis=self.redis)
-        self._http = WebClient(web_of(parts))
+        web = make_web(door=door_of(parts), ask_store=parts.job_store.ping, accepted=looks_of(parts))
+        self._http = WebClient(web)
 
     def post(self, request: SentDelivery) -> httpx.Response:
         """Send a request."""
