@@ -87,6 +87,7 @@ def test_a_backtest_is_stopped(
     assert coalmine.document("backtest", "show", template)["backtest"]["state"] == "stopped"
 
 
+@pytest.mark.long
 def test_cases_are_collected_listed_and_exchanged(
     coalmine: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.programs.command_line import CommandLine
 from tests.source import ROOT
-from tests.waiting import communicated, until_ended, wait_until
+from tests.waiting import communicated, run, until_ended, wait_until
 
 COALMINE = str(Path(sys.executable).with_name("coalmine"))
 
@@ -55,20 +55,19 @@ def test_answers_and_errors_go_to_their_own_streams(coalmine: CommandLine, varia
 OF_WORKERS = {"celery", "kombu", "requests", "fastapi", "markdown_it", "yaml"}
 
 
-@pytest.mark.parametrize("words", [["status"], ["job", "list"], ["template", "list"], ["cost"]])
-def test_who_reads_waits_for_no_worker_s_imports(words: list[str], variables: dict[str, str]) -> None:
-    """A command that only reads the store starts without what sends messages and asks forges."""
-    program = "import sys; from console.cli import app; code = app(sys.argv[1:], standalone_mode=False); "
-    program += "print(code, *{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+def test_who_reads_waits_for_no_worker_s_imports(variables: dict[str, str]) -> None:
+    """Commands that only read the store start without what sends messages and asks forges."""
+    program = "import sys; from console.cli import app; "
+    program += "codes = [app([*words.split(), '--json'], standalone_mode=False) for words in sys.argv[1:]]; "
+    program += "print(*codes, *{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COALMINE_")}
-    ended = subprocess.run(
-        [sys.executable, "-c", program, *words, "--json"], capture_output=True, text=True, check=True,
-        cwd=ROOT, env=kept | variables,
-    )  # fmt: skip
-    code, *imported = ended.stderr.split()
-    assert code == "0"
+    commands = ("status", "job list", "template list", "cost")
+    ended = run([sys.executable, "-c", program, *commands], cwd=ROOT, env=kept | variables)
+    assert ended.returncode == 0, ended.stderr
+    codes, imported = ended.stderr.split()[:4], set(ended.stderr.split()[4:])
+    assert codes == ["0"] * len(commands)
     assert "redis" in imported
-    assert not OF_WORKERS & set(imported)
+    assert not OF_WORKERS & imported
 
 
 #: What no command needs to say what it is.

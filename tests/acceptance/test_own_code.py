@@ -33,7 +33,8 @@ def place(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "path"),
     [
-        *((name, "") for name in PROGRAMS),
+        ("coalmine", ""),
+        *(pytest.param(name, "", marks=pytest.mark.long) for name in PROGRAMS if name != "coalmine"),
         ("coalmine", "."),  # with Celery's program, Celery itself is imported before anything of ours
     ],
 )

@@ -24,6 +24,7 @@ from routing.forges.errors import (
     ForgeUnreachableError,
 )
 from routing.jobs.job import JobState
+from tests.case_names import cases
 from tests.fakes.memory_forge import WRITES
 from tests.fakes.mishaps import Mishap, death
 from tests.fleets.forge_fleet import ForgeFleet
@@ -174,10 +175,13 @@ def test_a_forge_may_fail_at_any_writing(story: Story, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "list_issues", "read_issue", "requested_by", "dependencies", "permission", "own_login", "statuses",
-        "failing_log", "change_of_branch", "reviews",
-    ],
+    cases(
+        (
+            "list_issues", "read_issue", "requested_by", "dependencies", "permission", "own_login",
+            "statuses", "failing_log", "change_of_branch", "reviews",
+        ),
+        quick={"list_issues", "statuses", "change_of_branch"},
+    ),
 )  # fmt: skip
 def test_a_forge_may_fail_at_any_reading(story: Story, name: str) -> None:
     """What was not read is read later; nothing is made of the silence."""

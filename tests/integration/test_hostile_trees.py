@@ -13,6 +13,7 @@ from routing.git import commit_shape
 from routing.git.git import Git
 from tasks.agents.repository.hand_out import sweep_worktrees
 from tasks.agents.repository.worktree import Worktree
+from tests.case_names import cases
 from tests.integration.test_agent_tree import BRANCH, JOB, Shop, commit
 
 
@@ -378,7 +379,14 @@ def siege(tmp_path: Path) -> Siege:
     return Siege(tmp_path)
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+#: One of each sort is tried in the quick suite, the others in the long one.
+QUICK = {
+    "settings that include others", "links among the objects", "forged indexes", "a repository in a commit",
+    "submodules that lead out", "a billion files", "a file of zeros", "a bare repository",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", cases(ATTACKS, quick=QUICK))
 def test_attack_costs_no_work_and_gives_nothing_away(
     siege: Siege, attack: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from routing.git.git import Git
+from tests.case_names import cases
 from tests.integration.test_agent_tree import BRANCH, Shop
 
 
@@ -106,7 +107,11 @@ TREES: dict[str, Callable[[Shop], None]] = {
 }
 
 
-@pytest.mark.parametrize("kind", TREES)
+#: One of each sort is tried in the quick suite, the others in the long one.
+QUICK = {"CRLF, normalized later", "an encoding that is wrong", "modes", "links", "a partial remote"}
+
+
+@pytest.mark.parametrize("kind", cases(TREES, quick=QUICK))
 def test_idle_agent_has_done_nothing(tmp_path: Path, kind: str) -> None:
     """Turn after turn; and one that changes a file has changed that file alone."""
     shop = Shop(tmp_path)

@@ -95,6 +95,7 @@ def test_ci_sees_no_secret_of_the_fleet(watched: WatchedProcess) -> None:
     assert not set(report.own) & {*SECRETS, "COALMINE_REDIS_URL"}
 
 
+@pytest.mark.long
 def test_what_a_person_wrote_on_the_command_line_is_not_shown(tmp_path: Path) -> None:
     """A password in an option of `coalmine web`, or in its environment, cannot be read of its process."""
     token = {"COALMINE_WEB__TOKEN": SECRETS["COALMINE_WEB__TOKEN"]}

@@ -3,6 +3,8 @@
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from routing.jobs.job import JobRequest, JobState
 from tasks.composition.composition import Coalmine
 from tests.fleets.worker_fleet import WorkerFleet, fleet, until_state
@@ -41,6 +43,7 @@ def has_stood_still(parts: Coalmine, *, since: float) -> bool:
     return parts.now() > max(since, (parts.clocks.swept_at() or 0.0) + PAUSE_SECONDS)
 
 
+@pytest.mark.long
 def test_a_name_that_is_unknown_for_a_while_costs_no_work(tmp_path: Path) -> None:
     """All connections are lost as well: the agent goes on, and is paid once; the loss is said in one line."""
     known, hook = tmp_path / "known", tmp_path / "hook"

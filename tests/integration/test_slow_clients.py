@@ -166,8 +166,13 @@ def answered(door: Door, lines: list[socket.socket], path: str) -> int:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"", b"GET / HTTP/1.1\r\nHost: ", b"POST /none HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"],
-    ids=["nothing", "headers", "body"],
+    [
+        pytest.param(b"", id="nothing", marks=pytest.mark.long),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: ", id="headers"),
+        pytest.param(
+            b"POST /none HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", id="body", marks=pytest.mark.long
+        ),
+    ],
 )
 @pytest.mark.parametrize("spread", [1, 60], ids=["one address", "many addresses"])
 def test_newcomer_is_served_while_slow_clients_hold_all_places(sent: bytes, spread: int) -> None:

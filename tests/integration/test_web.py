@@ -125,7 +125,10 @@ def test_answers_do_not_name_the_server(web: Console) -> None:
 
 
 def test_console_outlives_its_store(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Without the store it is alive and not ready; when the store is back, so is the door."""
+    """Without the store it is alive and not ready; when the store is back, so is the door.
+
+    From a frozen server the forge hears 503 before it gives up, and /healthz answers meanwhile.
+    """
     with private_server(tmp_path_factory.mktemp("web")) as server, console(server.url) as web:
         assert web.client.get("/readyz").json() == {"status": "ready"}
         server.stop()
@@ -137,12 +140,6 @@ def test_console_outlives_its_store(tmp_path_factory: pytest.TempPathFactory) ->
             lambda: web.client.get("/readyz").status_code == 200, description="the console is ready again"
         )
         assert web.post(sent("github", payload())).json()["status"] == "success"
-
-
-def test_store_that_hangs_does_not_hang_the_door(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A frozen server: the forge hears 503 before it gives up, and /healthz answers meanwhile."""
-    with private_server(tmp_path_factory.mktemp("web")) as server, console(server.url) as web:
-        web.client.get("/readyz")
         os.kill(server.pid, signal.SIGSTOP)
         try:
             answer = web.post(sent("github", payload()))
@@ -188,6 +185,7 @@ def test_secret_that_could_be_guessed_is_reported(
     assert "s" * 15 not in said
 
 
+@pytest.mark.long
 def test_public_console_asks_for_its_token(redis_server: PrivateServer, redis_client: redis.Redis) -> None:
     """Only the door and /healthz are open."""
     assert redis_client.dbsize() == 0
