@@ -22,6 +22,7 @@ from xdist.scheduler import LoadGroupScheduling
 
 from routing.embedded.private_server import PrivateServer
 from routing.printable import valid
+from tests.fakes.watched_redis import close_watched
 from tests.servers.private_server import plain_client, private_server
 from tests.waiting import Patience
 
@@ -150,6 +151,7 @@ def redis_client(redis_server: PrivateServer) -> Iterator[redis.Redis]:
         client.flushall()
         yield client
         client.flushall()
+    close_watched()
 
 
 class QuietRedis(fakeredis.FakeRedis):
@@ -167,6 +169,7 @@ def fake_redis() -> Iterator[redis.Redis]:
     """An empty in-process stand-in with Lua, for tests that need no real server."""
     with QuietRedis(decode_responses=True, server=fakeredis.FakeServer()) as client:
         yield client
+    close_watched()
 
 
 @pytest.fixture(scope="session", autouse=True)

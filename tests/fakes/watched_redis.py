@@ -79,13 +79,23 @@ def _watching(kind: type) -> type:
     return type("Watched", (_Watching, kind), {})
 
 
+#: Those of clients that were made since the last were closed.
+_pools: list[redis.ConnectionPool] = []
+
+
 def watched(client: redis.Redis, mishaps: Mishaps, asked: list[str]) -> redis.Redis:
     """Another client of the same server, for one process; `asked` gets the names of all commands."""
     pool = client.connection_pool
     given = pool.connection_kwargs | {"mishaps": mishaps, "asked": asked, "retry": Retry(NoBackoff(), 0)}
-    return redis.Redis(
-        connection_pool=redis.ConnectionPool(connection_class=_watching(pool.connection_class), **given)
-    )
+    made = redis.ConnectionPool(connection_class=_watching(pool.connection_class), **given)
+    _pools.append(made)
+    return redis.Redis(connection_pool=made)
+
+
+def close_watched() -> None:
+    """Close the connections of all such clients, whose cycles would free a socket before its connection."""
+    while _pools:
+        _pools.pop().disconnect()
 
 
 def load_scripts(client: redis.Redis) -> None:
