@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 import coalmine
+from tests.case_names import cases
 from tests.waiting import run
 
 #: Files that a project may have; run in place of ours, or of a library of ours, each ends the program.
@@ -47,7 +48,7 @@ def test_files_of_the_folder_are_not_run(program: str, path: str, tmp_path: Path
     assert ("coalmine 0." in ended.stdout) or ("celery:" in ended.stdout)
 
 
-@pytest.mark.parametrize("command", ["worker", "beat"])
+@pytest.mark.parametrize("command", cases(["worker", "beat"], quick={"worker"}))
 def test_a_lasting_process_has_no_other_commands(command: str) -> None:
     """Celery's program imports what any package adds to it; for `coalmine up` it is the command alone."""
     program = "import sys\nfrom coalmine.celery import main\ntry: main()\nfinally: print(*sys.modules)"

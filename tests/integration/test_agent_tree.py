@@ -21,6 +21,7 @@ from tasks.agents.repository import agent_repository, agent_work
 from tasks.agents.repository.hand_out import open_to_group, sweep_worktrees
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import WorkNotTakenError, Worktree, open_worktree
+from tests.case_names import cases
 from tests.waiting import run
 
 JOB = "00000000000000aa"
@@ -145,7 +146,7 @@ BROKEN: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("how", BROKEN)
+@pytest.mark.parametrize("how", cases(BROKEN, quick={"a pipe for .git", "pipes among the files", "garbage"}))
 def test_nothing_in_a_tree_is_waited_for(shop: Shop, how: str) -> None:
     """The files that can be committed are, the next turn has a whole tree, and upkeep removes it."""
     tree = shop.open()
@@ -500,7 +501,13 @@ def _empty(tree: Path, *, without_git: bool = False) -> None:
             remove_all(path)
 
 
-@pytest.mark.parametrize("how", ["all files", "all files and .git", "the folder", "most files", "a link"])
+@pytest.mark.parametrize(
+    "how",
+    cases(
+        ["all files", "all files and .git", "the folder", "most files", "a link"],
+        quick={"all files", "a link"},
+    ),
+)
 def test_a_tree_whose_files_are_gone_deletes_nothing(shop: Shop, tmp_path: Path, how: str) -> None:
     """What was committed before is pushed, and the next attempt has a whole tree."""
     for number in range(20):
@@ -574,7 +581,12 @@ def test_commits_elsewhere_in_the_tree_are_kept_and_handed_out_again(shop: Shop)
     assert shop.open().aside == ()
 
 
-@pytest.mark.parametrize("where", ["ahead", "at an older commit", "on another branch", "in a rebase"])
+@pytest.mark.parametrize(
+    "where",
+    cases(
+        ["ahead", "at an older commit", "on another branch", "in a rebase"], quick={"ahead", "in a rebase"}
+    ),
+)
 def test_a_head_that_left_the_branch_loses_nothing(shop: Shop, where: str) -> None:
     """HEAD counts where it has work; where the agent only looked at something, its branch does."""
     tree = shop.open()

@@ -234,7 +234,7 @@ def test_red_ci_is_repaired_in_the_same_conversation(shop: ForgeShop) -> None:
     ]
 
 
-@on("github", "gitea", "gitlab", quick="github")
+@on("github", "gitea", "gitlab")
 def test_work_that_people_could_not_merge_is_brought_in_line_by_its_agent(shop: ForgeShop) -> None:
     """Others changed the same file on main while it was in review: one turn, judged by CI, then merged."""
     issue = shop.open("Till is slow")

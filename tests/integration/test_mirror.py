@@ -14,6 +14,7 @@ from routing.git.remote import Remote
 from tasks.agents.repository import our_repository as ours
 from tasks.agents.repository.place import RepositoryPlace
 from tasks.agents.repository.worktree import Worktree, open_worktree
+from tests.case_names import cases
 
 JOB, OTHER_JOB = "00000000000000aa", "00000000000000bb"
 
@@ -154,7 +155,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("damage", cases(DAMAGE, quick={"HEAD is empty", "the objects are gone"}))
 def test_damaged_mirror_is_made_anew(place: RepositoryPlace, remote: Path, damage: str) -> None:
     """Whatever is wrong with it, the next job of the repository runs, and no other repository is touched."""
     opened(place, remote)
@@ -224,7 +225,7 @@ FULL = '{"event":"error","fmt":"write error: No space left on device"}'
         f"echo '{FULL}' >> $GIT_TRACE2_EVENT; exit 1",
     ],
 )
-@pytest.mark.parametrize("author", ["A <a@b>", "A<a b <c@d>>"])
+@pytest.mark.parametrize("author", cases(["A <a@b>", "A<a b <c@d>>"], quick={"A<a b <c@d>>"}))
 def test_fetch_that_failed_for_a_while_keeps_the_mirror(
     place: RepositoryPlace, remote: Path, failing: Callable[[str], None], how: str, author: str
 ) -> None:

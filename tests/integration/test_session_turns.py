@@ -105,6 +105,7 @@ def talk(tmp_path: Path, redis_client: Redis, redis_server: PrivateServer) -> It
         yield Talk(made, tmp_path / "talk")
 
 
+@pytest.mark.long
 def test_forty_turns_of_one_session_on_two_workers(talk: Talk) -> None:
     """Never two at a time, no reply lost, no attempt counted for waiting; one conversation."""
     talk.made.variables["COALMINE_TIMES__LEASE_SECONDS"] = (

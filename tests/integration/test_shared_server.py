@@ -151,6 +151,7 @@ def test_events_are_heard_by_their_own_fleet_alone(shared: Shared) -> None:
     assert denied(shared) == set()
 
 
+@pytest.mark.long
 def test_web_takes_deliveries(shared: Shared) -> None:
     """Readiness, a delivery, and the tick that it asks for."""
     variables = door_variables() | {"COALMINE_NAMESPACE": "shop"}

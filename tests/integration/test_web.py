@@ -74,6 +74,7 @@ def test_delivery_that_comes_many_times_at_once_counts_once(web: Console, redis_
     assert redis_client.xlen("coalmine:events") == 1
 
 
+@pytest.mark.long
 def test_bad_signature_and_rotation(redis_server: PrivateServer, redis_client: redis.Redis) -> None:
     """Two secrets while they are changed; a third opens nothing."""
     variables = door_variables(WEBHOOK_SECRET="new", PREVIOUS_WEBHOOK_SECRET="old")  # noqa: S106 - of the test
