@@ -1,5 +1,6 @@
 """Pages of the fleet itself: queues and workers, mail and gates, settings, health."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -11,8 +12,10 @@ from console.details.gate_lines import read_mail, shut_gates
 from console.details.setting_lines import SettingsSource, setting_lines
 from console.doctor.health_board import HealthBoard
 from console.output.settings_view import value_words
+from console.pages.sorted_tables import PROCESSES
+from console.pages.sorting import sorted_rows
 from console.pages.tables import CSV
-from console.web.people.page_answers import rows_of, shown
+from console.web.people.page_answers import pairs_of, rows_of, shown
 from console.web.request_limits import in_thread
 from routing.store.redis.health import Status
 from tasks.agents.mail.address import OPERATOR
@@ -32,7 +35,7 @@ def fleet_routes(parts: Coalmine, board: HealthBoard, source: SettingsSource) ->
 
     @router.get("/workers")
     async def workers(request: Request) -> Response:
-        return await shown(parts, request, "workers", "Workers", lambda: _workers(parts))
+        return await shown(parts, request, "workers", "Workers", lambda: _workers(parts, pairs_of(request)))
 
     @router.get("/mail")
     async def mail(
@@ -73,12 +76,15 @@ def fleet_routes(parts: Coalmine, board: HealthBoard, source: SettingsSource) ->
     return router
 
 
-def _workers(parts: Coalmine) -> dict[str, Any]:
+def _workers(parts: Coalmine, query: Sequence[tuple[str, str]]) -> dict[str, Any]:
     found = read_fleet_lines(parts)
+    processes, sorting = sorted_rows(found.processes, PROCESSES, query)
     settings = parts.settings
     return {
         "now": found.at,
         "fleet": found,
+        "processes": processes,
+        "sorting": sorting,
         "grace": settings.job.drain_grace_seconds,
         "flower": settings.web.flower_address,
     }

@@ -52,6 +52,11 @@ def rows_of(request: Request, usual: int) -> int:
     return MOST_IN_CSV if CSV in request.query_params else usual
 
 
+def pairs_of(request: Request) -> list[tuple[str, str]]:
+    """The pairs of the page's address, in their order."""
+    return request.query_params.multi_items()
+
+
 def page(request: Request, name: str, *, here: str, now: float, code: int = 200, **context: Any) -> Response:
     """The page of a template; `now` is the server's time that relative times count from.
 
@@ -64,10 +69,8 @@ def page(request: Request, name: str, *, here: str, now: float, code: int = 200,
     )
     if asked is not None:
         return _csv(request, text, asked, more=str(context.get("next") or ""))
-    query = request.query_params.multi_items()
-    return HTMLResponse(
-        with_csv_links(text, request.scope["path"], query), status_code=code, headers=PAGE_HEADERS
-    )
+    linked = with_csv_links(text, request.scope["path"], pairs_of(request))
+    return HTMLResponse(linked, status_code=code, headers=PAGE_HEADERS)
 
 
 def _csv(request: Request, text: str, name: str, *, more: str) -> Response:
@@ -78,7 +81,7 @@ def _csv(request: Request, text: str, name: str, *, more: str) -> Response:
     file = re.sub("[^a-z0-9]+", "-", f"{request.scope['path']} {name}".lower()).strip("-")[:80]
     headers = {"Content-Disposition": f'attachment; filename="{file}.csv"'}
     if more:
-        others = [pair for pair in request.query_params.multi_items() if pair[0] != "after"]
+        others = [pair for pair in pairs_of(request) if pair[0] != "after"]
         path, query = quote(request.scope["path"], safe="/@:"), urlencode([*others, ("after", more)])
         headers["Link"] = f'<{path}?{query}>; rel="next"'
     return Response(table, media_type="text/csv; charset=utf-8; header=present", headers=headers)

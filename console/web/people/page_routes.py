@@ -5,7 +5,7 @@ The URL holds what is filtered, so a page can be linked to. What a page shows is
 
 import fnmatch
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -35,9 +35,11 @@ from console.pages.pictures.graph_picture import graph_picture
 from console.pages.pictures.outcome_bars import PATTERNS, outcome_bars, swatch
 from console.pages.pictures.version_plot import price_readings, score_readings, version_plot
 from console.pages.rendering import STATIC, fact_rows
+from console.pages.sorted_tables import ACCOUNTS, TEMPLATES, TRIALS, VERSIONS
+from console.pages.sorting import sorted_rows
 from console.pages.trial_page import trial_line, trial_page
 from console.status.fleet_reading import read_status
-from console.web.people.page_answers import rows_of
+from console.web.people.page_answers import pairs_of, rows_of
 from console.web.people.page_answers import shown as shown_page
 from harvest.trials.outcome_prices import LOOKED_AT
 from routing.accounts.closed_account import ClosedAccount
@@ -56,6 +58,9 @@ EVENTS_LOOKED_AT = 1_000
 
 #: Decisions on one page.
 DECISIONS_A_PAGE = 100
+
+#: The pairs of a page's address.
+AddressPairs = Sequence[tuple[str, str]]
 
 Text = Annotated[str, Query(max_length=600)]
 
@@ -80,7 +85,7 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
 
     @router.get("/trials")
     async def trials(request: Request) -> Response:
-        return await shown(request, "trials", "Trials", lambda: _all_trials(parts))
+        return await shown(request, "trials", "Trials", lambda: _all_trials(parts, pairs_of(request)))
 
     @router.get("/trials/{trial}")
     async def trial(request: Request, trial: str, *, all: bool = False) -> Response:  # noqa: A002 - in the URL
@@ -108,12 +113,17 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
     async def templates(request: Request) -> Response:
         return await shown(
             request, "templates", "Templates",
-            lambda: {"templates": template_documents(parts)},
+            lambda: _templates(parts, pairs_of(request)),
         )  # fmt: skip
 
     @router.get("/templates/{template}")
     async def template(request: Request, template: str) -> Response:
-        return await shown(request, "template", "Templates", lambda: _template(parts, template))
+        return await shown(
+            request,
+            "template",
+            "Templates",
+            lambda: _template(parts, template, pairs_of(request)),
+        )
 
     @router.get("/versions/{version}")
     async def version(request: Request, version: str) -> Response:
@@ -131,7 +141,7 @@ def page_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after t
     async def accounts(request: Request) -> Response:
         return await shown(
             request, "accounts", "Accounts",
-            lambda: _accounts(parts),
+            lambda: _accounts(parts, pairs_of(request)),
         )  # fmt: skip
 
     @router.get("/events")
@@ -222,15 +232,16 @@ def _last_trial(parts: Coalmine, template: str) -> Trial | None:
         return None
 
 
-def _all_trials(parts: Coalmine) -> dict[str, Any]:
-    """Open ones first, then by their beginning, the newest first; and the damaged."""
+def _all_trials(parts: Coalmine, query: AddressPairs) -> dict[str, Any]:
+    """Open ones first, then by their beginning, the newest first, unless asked otherwise; and the damaged."""
     names = parts.templates.names()
     found = [trial for name in names for trial in parts.trials.history(name)]
+    found.sort(key=lambda trial: (not trial.is_open, -trial.opened_at))
+    rows = [(trial, parts.differences.in_list(trial)) for trial in found]
+    rows, sorting = sorted_rows(rows, TRIALS, query)
     return {
-        "trials": [
-            (trial, difference_cell(parts.differences.in_list(trial)))
-            for trial in sorted(found, key=lambda trial: (not trial.is_open, -trial.opened_at))
-        ],
+        "trials": [(trial, difference_cell(difference)) for trial, difference in rows],
+        "sorting": sorting,
         "damaged": [trial for name in names for trial in parts.trials.damaged(name)],
     }
 
@@ -271,8 +282,15 @@ def _issue(parts: Coalmine, reference: str) -> dict[str, Any]:
     return {"detail": detail, "item": detail.item, "rows": fact_rows(fields, detail.item)}
 
 
-def _template(parts: Coalmine, name: str) -> dict[str, Any]:
+def _templates(parts: Coalmine, query: AddressPairs) -> dict[str, Any]:
+    found, sorting = sorted_rows(template_documents(parts), TEMPLATES, query)
+    return {"templates": found, "sorting": sorting}
+
+
+def _template(parts: Coalmine, name: str, query: AddressPairs) -> dict[str, Any]:
     detail = read_template(parts, name)
+    newest = [(version, detail.cost(version)) for version in reversed(detail.versions)]
+    versions, sorting = sorted_rows(newest, VERSIONS, query)
     reviews = [
         {
             "version": str(each.get("version", "")),
@@ -294,7 +312,8 @@ def _template(parts: Coalmine, name: str) -> dict[str, Any]:
         "score_plot": version_plot(score_readings(priced), "Mean score", top=1.0),
         "usd_plot": version_plot(price_readings(priced), "USD a merged change"),
         "scores": [(each, found.score) for each, found in reversed(priced) if found.score is not None],
-        "versions": [(version, detail.cost(version)) for version in reversed(detail.versions)],
+        "versions": versions,
+        "sorting": sorting,
         **prices_shown(prices),
         "reviews": reviews,
         "trials": list(reversed(parts.trials.history(name))),
@@ -318,11 +337,14 @@ def _version(parts: Coalmine, reference: str) -> dict[str, Any]:
     }
 
 
-def _accounts(parts: Coalmine) -> dict[str, Any]:
+def _accounts(parts: Coalmine, query: AddressPairs) -> dict[str, Any]:
     now = parts.now()
+    rows = [(line, ClosedAccount.of(line.breaker, now)) for line in account_lines(parts)]
+    accounts, sorting = sorted_rows(rows, ACCOUNTS, query)
     return {
         "now": now,
-        "accounts": [(line, ClosedAccount.of(line.breaker, now)) for line in account_lines(parts)],
+        "accounts": accounts,
+        "sorting": sorting,
         "held": parts.job_store.occupancy().limited,
     }
 
