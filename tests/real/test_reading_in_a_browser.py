@@ -141,6 +141,26 @@ def test_a_hold_is_seen_in_another_tab(web: Console, fleet: SteppedFleet, browse
     browser.close_tab(second, then=first)
 
 
+def test_a_table_is_sorted_by_its_headings_and_stays_so(
+    web: Console, fleet: SteppedFleet, browser: Chromium
+) -> None:
+    """A click sorts, the next turns it round, the back button undoes one; what happens does not change it."""
+    browser.open(f"{web.address}/templates/implementer?sort=version")
+    first = 'div[aria-label="Versions"] tbody tr'
+    heading = 'div[aria-label="Versions"] th[aria-sort]'
+    assert browser.text(first).startswith("implementer@v1")
+    browser.click(f"{heading} a")
+    wait_until(lambda: browser.text(first).startswith("implementer@v2"), description="the newest is first")
+    assert (
+        browser.run(f"return document.querySelector('{heading}').getAttribute('aria-sort')") == "descending"
+    )
+    fleet.propose(prompt="three")
+    fleet.enqueue(title="something happens, so pages look again")
+    wait_until(lambda: browser.text(first).startswith("implementer@v3"), description="a new one is seen")
+    browser.back()
+    wait_until(lambda: browser.text(first).startswith("implementer@v1"), description="the oldest is first")
+
+
 def test_a_replay_is_asked_for_and_left(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
     """Its page says identical; the back button leads to the trial."""
     assert fleet
