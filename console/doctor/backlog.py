@@ -25,7 +25,7 @@ _REMEDIES = {
     HindranceKind.TOKEN: "give the forge's token what it needs, or set a new one where workers are started",
     HindranceKind.GONE: "see that the repository is there, and that the token may see it",
     HindranceKind.AWAY: "wait until the forge answers",
-    HindranceKind.MACHINE: "make room on the worker's machine",
+    HindranceKind.MACHINE: "make room on the worker's machine, or do what `coalmine doctor` says there",
     HindranceKind.UNREADABLE: "look at the job's work tree",
     HindranceKind.UNABLE: "start a worker that has what is named, or add it to the settings of this one",
     HindranceKind.LIMIT: "wait until its account is open, see `coalmine account list`",

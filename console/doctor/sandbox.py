@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from console.doctor.findings import ok, problem, warning
+from routing.process.first_process import SandboxNetworkError
 from routing.sandbox.bubblewrap_here import Bubblewrap
 from routing.sandbox.containers.engine import find_engine
 from routing.sandbox.profile import SandboxKind
@@ -15,6 +16,12 @@ from tasks.agents.sandbox.probes import probe
 from tasks.agents.sandbox.turn_sandbox import AgentSandboxes
 from tasks.composition.composition import Coalmine
 from tasks.settings.settings import Settings
+
+#: What to do where no sandbox has a network with an allow-list.
+_ENTER = (
+    "let this user enter the namespaces that it makes (setns; see the rules of AppArmor, SELinux, or of the "
+    "container that this runs in), or propose versions whose network is `none` or `full`"
+)
 
 
 def sandboxes(bubblewrap: Bubblewrap, settings: Settings) -> list[HealthFinding]:
@@ -112,12 +119,19 @@ def unconfined_champions(coalmine: Coalmine) -> HealthFinding:
     return ok("champions-sandbox", f"{len(kinds)} champions run in one, where it works")
 
 
-def sandbox_probes(bubblewrap: Bubblewrap, settings: Settings) -> list[HealthFinding]:
+def sandbox_probes(
+    bubblewrap: Bubblewrap, settings: Settings, sandboxes: AgentSandboxes | None = None
+) -> list[HealthFinding]:
     """Attacks from inside a sandbox: which were held. Nothing where there is no sandbox."""
     if not bubblewrap.works:
         return []
     filters = bool(bubblewrap.filters.alone)
-    done = probe(AgentSandboxes(), store=_store(settings), environment=os.environ, filters_calls=filters)
+    try:
+        made = sandboxes or AgentSandboxes()
+        done = probe(made, store=_store(settings), environment=os.environ, filters_calls=filters)
+    except SandboxNetworkError as error:
+        message = f"no agent with an allow-list of hosts starts here: {error}"
+        return [problem("sandbox-network", message, _ENTER)]
     if done.fault:
         return [problem("sandbox-probes", done.fault, "see that bubblewrap runs `true` for this user")]
     if done.reached:

@@ -115,7 +115,7 @@ class HindranceKind(StrEnum):
     TOKEN = "token"  # noqa: S105 - the remote does not know our token, or does not let it do this
     GONE = "gone"  # there is no such repository, or the token may not see it
     AWAY = "away"  # the remote, or the store, gave no answer
-    MACHINE = "machine"  # this host has no room, or cannot read or write
+    MACHINE = "machine"  # this host has no room, cannot read or write, or cannot make a sandbox
     UNREADABLE = "unreadable"  # what the agent left in its tree could not be taken over
     UNABLE = "unable"  # this worker lacks what the job needs: a secret, a program, the repository's forge
     LIMIT = "limit"  # the account that its turn ran on has reached a limit, or its credential is refused

@@ -22,6 +22,7 @@ from typing import Self
 
 from routing.process.command import Command, Ended, Output, SpawnError
 from routing.process.descendants import Descendants, kill_all, signal_process
+from routing.process.first_process import SandboxNetworkError
 from routing.process.parent_death import tied_to_us
 from routing.process.pipes import Pipes
 from routing.process.poll_loop import PollLoop
@@ -64,8 +65,6 @@ class ChildProcess:
         self._exit_fd = _open_exit_fd(process.pid)
         if self._exit_fd is not None:
             loop.watch(self._exit_fd, EVENT_READ, self._forget_exit)
-        if command.first_process is not None:
-            command.first_process.begin(loop)
 
     @classmethod
     def start(
@@ -74,6 +73,8 @@ class ChildProcess:
         clock: Callable[[], float] = time.monotonic,
     ) -> Self:  # fmt: skip
         """Start a program in a session of its own. SpawnError: it was not, and nothing is left.
+
+        SandboxNetworkError: what it was to run in could not be prepared, and nothing is left either.
 
         `output` takes what it prints, with its standard error unless `error` takes that; without `output`
         nothing is read. Without a `loop`, which several children may share, it has one of its own. With
@@ -108,9 +109,27 @@ class ChildProcess:
             data=command.stdin or b"",
             outputs=[(pipe, taker) for pipe, taker in streams if pipe is not None and taker is not None],
         )
-        return cls(
+        child = cls(
             command, process, pipes, loop=pumped, owns_loop=loop is None, descendants=descendants, clock=clock
         )
+        child._begin()
+        return child
+
+    def _begin(self) -> None:
+        """Prepare what the program runs in; what is raised ends all of it, and has what it printed."""
+        first = self._command.first_process
+        if first is None:
+            return
+        try:
+            first.begin(self._loop)
+        except BaseException as error:
+            first.end(timeout_seconds=_VANISH_SECONDS)
+            said = self._pipes.first_words()
+            self.discard()
+            if isinstance(error, SandboxNetworkError) and said:
+                message = f"{error}: {said}"
+                raise SandboxNetworkError(message) from error.__cause__
+            raise
 
     @property
     def pid(self) -> int:
@@ -271,7 +290,7 @@ class ChildProcess:
 
 def _popen(command: Command, *, reads_output: bool, reads_error: bool) -> subprocess.Popen[bytes]:
     unread = subprocess.DEVNULL if command.log is None else command.log
-    first = () if command.first_process is None else (command.first_process.says,)
+    first = () if command.first_process is None else command.first_process.descriptors
 
     def start() -> subprocess.Popen[bytes]:
         return subprocess.Popen(

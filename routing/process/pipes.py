@@ -3,9 +3,11 @@
 import os
 import selectors
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import IO
 
+from routing.printable import printable
 from routing.process.command import Output
 from routing.process.poll_loop import PollLoop
 
@@ -43,6 +45,14 @@ class Pipes:
             for _ in range(_FULL_PIPE_READS):
                 if not self._read(stream, output):
                     break
+
+    def first_words(self) -> str:
+        """What a program has printed that nobody has read yet, on one line: 300 characters at most."""
+        said = b""
+        for stream, _ in self._open:
+            with suppress(BlockingIOError):
+                said += os.read(stream.fileno(), _READ_BYTES)
+        return " ".join(printable(said.decode(errors="replace")).split())[:300]
 
     def close(self) -> None:
         """Finish the outputs that have not ended, and close everything, whatever an output raises."""

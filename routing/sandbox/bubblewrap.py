@@ -22,13 +22,14 @@ EMPTY_BYTES = 64 * 1024 * 1024
 
 def bubblewrap_argv(
     program: str, confined: Confinement, argv: Sequence[str], *, cwd: str, blocks_nesting: bool = True,
-    filter_at: int | None = None, says_at: int | None = None,
+    filter_at: int | None = None, says_at: int | None = None, waits_at: int | None = None,
 ) -> list[str]:  # fmt: skip
     """The command that runs `argv` in a sandbox; `program` is bubblewrap's own path.
 
     The environment is passed on as bubblewrap itself gets it. `blocks_nesting`: whether this bubblewrap knows
     `--disable-userns`. `filter_at` is a descriptor that it inherits, with a filter of system calls;
-    to `says_at` it writes what it has made.
+    to `says_at` it writes what it has made, and it does not run the program before it has read a byte of
+    `waits_at`.
     """
     line = [program, "--die-with-parent", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
     line += ["--unshare-cgroup-try", "--hostname", HOST_NAME, "--cap-drop", "ALL"]
@@ -40,6 +41,8 @@ def bubblewrap_argv(
         line += ["--seccomp", str(filter_at)]
     if says_at is not None:
         line += ["--info-fd", str(says_at)]
+    if waits_at is not None:
+        line += ["--block-fd", str(waits_at)]
     line += ["--proc", "/proc", *_guarded(), "--dev", "/dev"]
     for mount in in_order((Mount(kind=MountKind.EMPTY, at="/dev/shm"), *confined.mounts)):  # noqa: S108
         line += _mounted(mount)

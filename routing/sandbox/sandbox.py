@@ -5,6 +5,7 @@ engines in `containers`.
 """
 
 import os
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import Protocol, Self
 
 from routing.process.cgroup import program_file
 from routing.process.command import SpawnError
-from routing.process.first_process import FirstProcess
+from routing.process.first_process import FirstProcess, SandboxNetworkError
 from routing.sandbox.bubblewrap import bubblewrap_argv
 from routing.sandbox.bubblewrap_here import Bubblewrap
 from routing.sandbox.launcher import launched, system_limiter
 from routing.sandbox.machine_files import ETC, program_mounts, system_mounts
 from routing.sandbox.mount import Confinement, LimitBroken, Mount, MountKind, read_only
+from routing.sandbox.socket_maker import ListeningNetwork, SocketMaker
 
 #: Variables that name files which programs of every kind read.
 _FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -34,8 +36,8 @@ class SandboxGate(Protocol):
         """On the loopback of the sandbox, at which something answers."""
         ...
 
-    def connect(self) -> int:
-        """A descriptor to which the launcher sends what listens at the ports; the caller closes it."""
+    def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Answer at these, which listen at the ports in that order, from now on; they are the gate's."""
         ...
 
     def close(self) -> None:
@@ -95,6 +97,8 @@ class BubblewrapSandbox:
     bubblewrap: Bubblewrap
     confined: Confinement
     gate: SandboxGate | None = None  # to the network, where that is not the machine's; None: there is none
+    # Of what listens for the gate, which needs one; it also ends what starts when its worker is killed.
+    maker: SocketMaker | None = None
     programs: tuple[str, ...] = ()  # files beside the program itself that it runs, by absolute paths
     etc: Path | None = None  # a copy of what is shown of /etc; None: each part is mounted by itself
 
@@ -105,6 +109,7 @@ class BubblewrapSandbox:
     def command(self, argv: Sequence[str], environment: Mapping[str, str], *, cwd: Path) -> SandboxCommand:
         """The command that runs the program in the sandbox; SpawnError when there is no such program here.
 
+        SandboxNetworkError when nothing here can enter the network of sandboxes.
         The folders of the program's own PATH are shown to it.
         """
         inside = {**environment, **self.confined.environment, "TMPDIR": TEMPORARY}
@@ -124,20 +129,30 @@ class BubblewrapSandbox:
                 shown += read_only(Path(inside[name]))
         # The caller's own places count most: a folder of the PATH may be in the work tree.
         mounts = self._with_system((*shown, *self.confined.mounts))
-        channel = self.gate.connect() if self.gate is not None else None
-        ports = self.gate.ports if self.gate is not None else ()
-        filter_at = self.bubblewrap.filter_at(may_nest=self.confined.may_nest)
-        first = FirstProcess()
+        first = FirstProcess(self._preparation())
+        try:
+            filter_at = self.bubblewrap.filter_at(may_nest=self.confined.may_nest)
+        except OSError:
+            first.close()
+            raise
         line = bubblewrap_argv(
             self.bubblewrap.program, replace(self.confined, mounts=mounts),
-            launched(
-                argv, limits=self.confined.limits, ports=ports, channel=channel, limiter=system_limiter()
-            ),
+            launched(argv, limits=self.confined.limits, limiter=system_limiter()),
             cwd=str(cwd), blocks_nesting=self.bubblewrap.blocks_nesting, filter_at=filter_at,
-            says_at=first.says,
+            says_at=first.says, waits_at=first.waits,
         )  # fmt: skip
-        given = tuple(one for one in (channel, filter_at) if one is not None)
+        given = () if filter_at is None else (filter_at,)
         return SandboxCommand(argv=line, environment=inside, descriptors=given, first_process=first)
+
+    def _preparation(self) -> ListeningNetwork | None:
+        """What is done before the program runs."""
+        if self.maker is None:
+            if self.gate is not None:
+                message = "nothing makes the network of this sandbox, so nothing was started; give it a maker"
+                raise SandboxNetworkError(message)
+            return None
+        ports = () if self.gate is None else self.gate.ports
+        return ListeningNetwork(self.maker, ports, _unanswered if self.gate is None else self.gate.listen)
 
     def _with_system(self, mounts: Sequence[Mount]) -> tuple[Mount, ...]:
         """These after the system's; a copy of /etc is read-only, and so takes no places that it has not."""
@@ -154,6 +169,11 @@ class BubblewrapSandbox:
         """The program has ended: nothing of it goes on outside."""
         if self.gate is not None:
             self.gate.close()
+
+
+def _unanswered(sockets: Sequence[socket.socket]) -> None:
+    """Take no sockets, where none are made."""
+    del sockets
 
 
 def _is_in_copy(mount: Mount, etc: Path) -> bool:

@@ -24,6 +24,7 @@ from routing.jobs.job import JobResult
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import FinishedTurn, HindranceKind
 from routing.process.command import SpawnError
+from routing.process.first_process import SandboxNetworkError
 from tasks.agents.repository.place import UnknownRepositoryError
 from tasks.agents.repository.worktree import WorkNotTakenError
 from tasks.agents.runtimes.runtime import RuntimeRefusedError
@@ -42,6 +43,7 @@ _WAITS: tuple[tuple[_Errors, HindranceKind], ...] = (
     ((RemoteAwayError,), HindranceKind.AWAY),
     ((RemoteMovedError,), HindranceKind.GONE),  # a person says its new name
     ((SettingsError, UnknownRepositoryError), HindranceKind.UNABLE),  # another worker may know it
+    ((SandboxNetworkError,), HindranceKind.MACHINE),
 )
 
 #: Before a turn: what counts as an attempt. The first row that fits.
@@ -80,8 +82,9 @@ def _hindrance(error: CoalmineError | OSError) -> HindranceKind | None:
     """What passes by itself, or is another worker's to do; None for what counts as an attempt."""
     if is_at_limit(error) or is_at_limit(error.__cause__):
         return HindranceKind.MACHINE
-    if isinstance(error, SpawnError) and isinstance(error.__cause__, FileNotFoundError | PermissionError):
-        return HindranceKind.UNABLE  # no such program here
+    kinds_of_cause = FileNotFoundError | PermissionError
+    if isinstance(error, SpawnError | SandboxNetworkError) and isinstance(error.__cause__, kinds_of_cause):
+        return HindranceKind.UNABLE  # no such program here, or none that lets us into its sandboxes
     return next((hindrance for kinds, hindrance in _WAITS if isinstance(error, kinds)), None)
 
 

@@ -1,6 +1,5 @@
-"""The proxy of a worker with real connections; the test makes the listening sockets, as the launcher does."""
+"""The proxy of a worker with real connections; the test makes the listening sockets, on its own loopback."""
 
-import array
 import http.client
 import socket
 import threading
@@ -97,11 +96,7 @@ def opened() -> Iterator[Opener]:
         gates.append(gate)
         listening = [socket.create_server(("127.0.0.1", 0)) for _ in gate.ports]
         ports = [one.getsockname()[1] for one in listening]
-        with socket.socket(fileno=gate.connect()) as channel:
-            numbers = array.array("i", [one.fileno() for one in listening])
-            channel.sendmsg([b"!"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
-        for one in listening:
-            one.close()
+        gate.listen(listening)
         return Out(gate=gate, ports=ports, said=said)
 
     yield open_gate
@@ -248,8 +243,10 @@ def test_nothing_is_served_after_the_turn(opened: Opener, host: ProxiedHost) -> 
     wait_until(refused, description="nobody listens any longer")
 
 
-def test_a_launcher_that_dies_leaves_nothing() -> None:
-    """It ends before it has sent anything."""
+def test_a_gate_that_is_closed_at_once_leaves_nothing() -> None:
+    """A program may end before its gate has begun to answer."""
     gate = NetworkProxy().gate(HostRules(), secrets={}, say=print)
-    socket.socket(fileno=gate.connect()).close()
+    listening = socket.create_server(("127.0.0.1", 0))
+    gate.listen([listening])
     gate.close()
+    assert listening.fileno() == -1

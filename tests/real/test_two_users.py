@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from routing.git.git import Git
+from tests.real.passages import passages
 from tests.waiting import until_ended, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -97,24 +98,6 @@ def accounts(folder: Path) -> Sequence[str]:
     (folder / "sudoers").write_text(SUDOERS)
     (folder / "sudoers").chmod(0o440)
     return [f"mount --bind {folder / name} /etc/{name}" for name in (*rows, "sudoers")]
-
-
-def passages(folder: Path, needed: Sequence[Path]) -> Sequence[str]:
-    """Commands by which other users reach folders that lie in one of root's alone, and see nothing beside."""
-    shut: dict[Path, list[Path]] = {}
-    for path in needed:
-        barred = [one for one in (path, *path.parents) if not one.stat().st_mode & 0o001]
-        if barred:
-            shut.setdefault(barred[-1], []).append(path)
-    lines: list[str] = []
-    for number, (barrier, paths) in enumerate(shut.items()):
-        aside = folder / f"aside-{number}"
-        aside.mkdir()
-        lines += [f"mount --bind {barrier} {aside}", f"mount -t tmpfs -o mode=755 none {barrier}"]
-        for path in paths:
-            lines += [f"mkdir -p {path}", f"mount --bind {aside / path.relative_to(barrier)} {path}"]
-        lines += [f"umount --lazy {aside}"]
-    return lines
 
 
 @pytest.fixture

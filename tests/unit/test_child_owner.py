@@ -22,6 +22,7 @@ PREFIXES = ("posix_spawn", "spawn", "exec")
 #: Those that may, each with its reason.
 ALLOWED = {
     "console/demo/agent.py": "no part of Coalmine: the program that stands for a model in the demo",
+    "routing/sandbox/network_entrance.py": "a program of its own, which has one thread, and forks",
     "tasks/work/drain.py": "shares a flag with the processes of Celery's own pool, and starts none",
 }
 
@@ -31,6 +32,7 @@ SIGNALS = {("os", "kill"), ("os", "killpg"), ("os", "pidfd_open"), ("signal", "p
 
 #: Those that may, each with its reason.
 ALLOWED_SIGNALS = {
+    "routing/sandbox/network_entrance.py": "ends the sandboxes of a worker that has ended",
     "tasks/work/drain.py": "a process of a worker ends itself, by the signal that Celery's pool expects",
 }
 

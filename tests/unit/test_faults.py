@@ -21,6 +21,7 @@ from routing.jobs.ending import Ending, NotRun
 from routing.jobs.signal import SignalKind
 from routing.jobs.turn import HindranceKind
 from routing.process.command import SpawnError
+from routing.process.first_process import SandboxNetworkError
 from tasks.agents import faults
 from tasks.agents.repository.place import UnknownRepositoryError
 from tasks.agents.repository.worktree import WorkNotTakenError
@@ -45,6 +46,8 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (RemoteAwayError("no route"), HindranceKind.AWAY, None),
         (FULL, HindranceKind.MACHINE, None),
         (FULL_GIT, HindranceKind.MACHINE, None),
+        (SandboxNetworkError("not made in time"), HindranceKind.MACHINE, None),
+        (caused(SandboxNetworkError("not entered"), PermissionError(1, "no")), HindranceKind.UNABLE, None),
         (SettingsError("no secret"), HindranceKind.UNABLE, None),
         (RuntimeRefusedError("no such runtime"), None, SignalKind.AGENT_ERRORED),
         (GitError("git reset took over 120 s"), None, SignalKind.MACHINE_LOST),

@@ -62,6 +62,14 @@ def test_a_filter_of_system_calls_is_read_from_a_descriptor() -> None:
     assert ("--seccomp", "7") in pairwise(bubblewrap_argv("bwrap", confined, ["a"], cwd="/", filter_at=7))
 
 
+def test_the_program_waits_where_something_is_done_before() -> None:
+    """Else bubblewrap runs it as soon as it can."""
+    assert "--block-fd" not in line()
+    confined = Confinement(mounts=(), network=NetworkMode.ALLOW_LIST, home="/home/a")
+    said = bubblewrap_argv("bwrap", confined, ["a"], cwd="/", says_at=5, waits_at=6)
+    assert {("--info-fd", "5"), ("--block-fd", "6")} <= set(pairwise(said))
+
+
 def test_folders_come_before_what_is_in_them() -> None:
     """Else a folder would cover what was mounted before."""
     mounts = (read("/home/a/tools"), write("/home/a", "/own/home"), write("/scratch/w/tree"))

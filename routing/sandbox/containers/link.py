@@ -9,6 +9,7 @@ import os
 import socket
 import tempfile
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -97,13 +98,23 @@ class ContainerLink:
 
     def _hear(self, connection: socket.socket) -> None:
         _, descriptors, _, _ = socket.recv_fds(connection, 1, _MOST_DESCRIPTORS)
-        try:
-            if self._gate is not None and descriptors:
-                with socket.socket(fileno=self._gate.connect()) as channel:
-                    socket.send_fds(channel, [b"!"], descriptors)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+        sockets = _sockets(descriptors)
+        if self._gate is not None and sockets:
+            self._gate.listen(sockets)
+        else:
+            for one in sockets:
+                one.close()
         while heard := connection.recv(_MOST_BYTES):
             if len(self._said) < _MOST_BYTES:
                 self._said += heard
+
+
+def _sockets(descriptors: Iterable[int]) -> list[socket.socket]:
+    """What a container has sent, as far as these are sockets."""
+    found = []
+    for descriptor in descriptors:
+        try:
+            found.append(socket.socket(fileno=descriptor))
+        except OSError:
+            os.close(descriptor)
+    return found

@@ -2,7 +2,7 @@
 
 What belongs here: which hosts a turn may reach (`hosts`, pure), the head of a request (`request_head`, pure),
 moving bytes (`relay`), and the proxy itself with a gate for each turn (`network_proxy`). A sandbox has a
-network of its own with nothing but a loopback. Its launcher makes listening sockets there and hands them to
+network of its own with nothing but a loopback. Listening sockets are made there from outside, and handed to
 the worker, so that nothing of ours runs inside.
 
 What must hold: a host is asked for by its name and logged before it is reached; an address that it leads to

@@ -1,13 +1,11 @@
 """The proxy of a worker process, and the gates through which its turns reach it.
 
-One thread with one event loop for all turns of a process. A gate belongs to one turn: `connect` for each
-process that is started, `close` once. Inside, the launcher makes listening sockets on the loopback of its own
-network and sends them; connections to them are answered here.
+One thread with one event loop for all turns of a process. A gate belongs to one turn: `listen` for each
+process that is started, `close` once. What listens on the loopback of a sandbox's own network is made there
+from outside; connections to it are answered here.
 """
 
-import array
 import asyncio
-import os
 import socket
 import ssl
 import threading
@@ -83,6 +81,7 @@ class NetworkGate:
     def __init__(self, proxy: NetworkProxy, turn: _Turn) -> None:
         self._proxy, self._turn = proxy, turn
         self._tasks: set[asyncio.Task[None]] = set()
+        self._listening: list[socket.socket] = []
         self._opened = False
         self._closed = False
 
@@ -91,13 +90,11 @@ class NetworkGate:
         """On the sandbox's loopback: that of the proxy, and one for each injection."""
         return [PROXY_PORT + number for number in range(1 + len(self._turn.injections))]
 
-    def connect(self) -> int:
-        """A descriptor for the launcher, which sends its listening sockets there; the caller closes it."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
+    def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Answer at these, which listen at `ports` in that order, from now on; they are ours to close."""
         self._opened = True
-        self._run(partial(self._serve, ours))
-        return theirs.detach()
+        self._listening += sockets
+        self._run(partial(self._serve, sockets))
 
     def close(self) -> None:
         """End all connections of the turn; again is harmless. Returns when they have ended."""
@@ -118,25 +115,21 @@ class NetworkGate:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for one in self._listening:
+            one.close()
 
-    async def _serve(self, launcher: socket.socket) -> None:
-        """Take the listening sockets, then serve them until the turn ends."""
-        with launcher:
-            descriptors = await _received(launcher, len(self.ports))
-        listening = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    async def _serve(self, sockets: Sequence[socket.socket]) -> None:
+        """Answer at what listens until the turn ends."""
         servers = []
         try:
-            for number, one in enumerate(listening):
+            for injection, one in zip((None, *self._turn.injections), sockets, strict=False):
                 one.setblocking(False)
-                injection = self._turn.injections[number - 1] if number else None
                 serve = partial(self._connected, injection=injection)
                 servers.append(await asyncio.start_server(serve, sock=one, limit=MOST_BYTES))
             await asyncio.Event().wait()
         finally:
             for server in servers:
                 server.close()
-            for one in listening[len(servers) :]:
-                one.close()
 
     async def _connected(
         self, reader: StreamReader, writer: StreamWriter, *, injection: Injection | None
@@ -221,31 +214,3 @@ async def _opened(host: str, port: int, pattern: str, *, tls: bool) -> tuple[Str
             with suppress(OSError):
                 return await asyncio.open_connection(address, port, ssl=context, server_hostname=name)
         return await asyncio.open_connection(allowed[-1], port, ssl=context, server_hostname=name)
-
-
-def _set(ready: "asyncio.Future[None]") -> None:
-    if not ready.done():
-        ready.set_result(None)
-
-
-async def _received(launcher: socket.socket, count: int) -> list[int]:
-    """The descriptors that the launcher sends, all in one message; none when it ended before."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(launcher, _set, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(launcher)
-    size = array.array("i").itemsize
-    try:
-        _, ancillary, _, _ = launcher.recvmsg(1, socket.CMSG_SPACE(count * size))
-    except OSError:
-        return []
-    found = array.array("i")
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            found.frombytes(data[: len(data) - len(data) % size])
-    for descriptor in found:
-        os.set_inheritable(descriptor, False)
-    return list(found)

@@ -23,6 +23,7 @@ from routing.sandbox.machine_files import named_files
 from routing.sandbox.mount import Confinement, Mount, MountKind, ProcessLimits
 from routing.sandbox.profile import NetworkMode, SandboxKind, SandboxProfile
 from routing.sandbox.sandbox import TEMPORARY, BubblewrapSandbox, Sandbox
+from routing.sandbox.socket_maker import SocketMaker
 from tasks.agents.environment import injected_values, secret_values
 from tasks.agents.proxy.hosts import HostRules, is_of_model, variables_of
 from tasks.agents.proxy.network_proxy import NetworkGate, NetworkProxy
@@ -65,7 +66,7 @@ class AgentSandboxes:
     def __init__(
         self, *, required: SandboxKind = SandboxKind.NONE, as_other_user: bool = False,
         limits: ProcessLimits | None = None, engine_limits: ProcessLimits | None = None, engine: str = "",
-        say: Callable[[str, str, str], object] = lambda *_: None,
+        say: Callable[[str, str, str], object] = lambda *_: None, maker: SocketMaker | None = None,
     ) -> None:  # fmt: skip
         self._required = required
         self._as_other_user = as_other_user
@@ -73,6 +74,7 @@ class AgentSandboxes:
         self._limits = limits or ProcessLimits()
         self._engine_limits = engine_limits or ProcessLimits()  # of containers: the engine keeps them
         self._proxy = NetworkProxy()
+        self._maker = maker or SocketMaker()  # of what listens in their networks
         self._etc = EtcCopies()
         self._engine = engine  # the program of the container engine, "": the usual ones
         self._images: set[str] = set()  # that were found on this machine
@@ -159,7 +161,7 @@ class AgentSandboxes:
             )  # fmt: skip
         programs = (sys.executable, *named_files(turn.spec.command or ""))
         return BubblewrapSandbox(
-            bubblewrap=self.bubblewrap, confined=confined, gate=gate, programs=programs,
+            bubblewrap=self.bubblewrap, confined=confined, gate=gate, maker=self._maker, programs=programs,
             etc=self._etc.copy_in(etc_copies_of(turn.work_dir)),
         )  # fmt: skip
 
