@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from console.completion import complete_issue
 from console.decisions.issue_decisions import (
     LEFT_TO_PEOPLE,
+    PRIORITY_WORDS,
     accept_repository,
     pause_issue,
     prioritize_issue,
@@ -177,9 +178,7 @@ def resume(ctx: typer.Context, issue: Issue, *, by: By = "", as_json: AsJson = F
 def priority(
     ctx: typer.Context,
     issue: Issue,
-    urgency: Annotated[
-        str, typer.Argument(metavar="PRIORITY", help="0, the most urgent, to 9; `labels`: as the issue says.")
-    ],
+    urgency: Annotated[str, typer.Argument(metavar="PRIORITY", help=f"{PRIORITY_WORDS}.")],
     *,
     by: By = "",
     as_json: AsJson = False,

@@ -8,7 +8,7 @@ from routing.errors import InvalidInputError, NotFoundError, UnavailableError
 from routing.forges.config import RemoteConfig
 from routing.forges.errors import ForgeError
 from routing.issues.issue import IssueRef
-from routing.issues.metadata import PRIORITIES
+from routing.issues.stated_words import PRIORITIES
 from tasks.composition.composition import Coalmine
 from tasks.composition.forge_parts import ForgeParts
 
@@ -17,6 +17,11 @@ LEFT_TO_PEOPLE = frozenset({BacklogState.ESCALATED, BacklogState.FROZEN})
 
 #: What people write in place of a priority to leave it to what the issue says.
 AS_LABELLED = "labels"
+
+#: All that they may write, in words.
+PRIORITY_WORDS = (
+    f"{PRIORITIES[0]}, the most urgent, to {PRIORITIES[-1]}; `{AS_LABELLED}` leaves it to what the issue says"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,13 +66,12 @@ def prioritize_issue(
 
 
 def priority_named(text: str) -> int | None:
-    """A priority as people write it: 0 to 9, or AS_LABELLED, which is None; InvalidInputError for others."""
+    """One of PRIORITIES as people write it; None for AS_LABELLED; InvalidInputError for others."""
     if text == AS_LABELLED:
         return None
     if text in map(str, PRIORITIES):
         return int(text)
-    known = f"0 (the most urgent) to 9, or {AS_LABELLED}"
-    message = f"{text[:20]!r} is not a priority, and nothing was changed; give {known}"
+    message = f"{text[:20]!r} is not a priority, and nothing was changed; give {PRIORITY_WORDS}"
     raise InvalidInputError(message)
 
 

@@ -18,7 +18,8 @@ from routing.backlog.settings import BacklogSettings
 from routing.errors import ConflictError, InvalidInputError, NotFoundError
 from routing.forges.errors import ForgeError, ForgeGoneError, ForgeMovedError
 from routing.issues.issue import Issue, IssueListing, IssueRef
-from routing.issues.metadata import PRIORITIES, IssueMetadata, read_metadata
+from routing.issues.metadata import IssueMetadata, read_metadata
+from routing.issues.stated_words import PRIORITIES
 from routing.store.backlog.backlog_store import BacklogStore, ItemAnswer, Taken, WishAnswer, place_of
 
 _log = structlog.get_logger(__name__)
@@ -227,14 +228,15 @@ class Backlog:
         return self._pause(ref, "resume", f"resumed by {by}")
 
     def set_priority(self, ref: IssueRef, priority: int | None, *, by: str) -> bool:
-        """A person says how urgent it is, 0 the most and 9 the least, whatever its labels say now or later.
+        """A person says how urgent it is, by one of PRIORITIES, whatever its labels say now or later.
 
         None takes that back: what the issue says holds again. The order of what is ready changes in the same
         step. A job that was made for it keeps its place in its queue; the next one has the new priority.
         InvalidInputError for any other number.
         """
         if priority is not None and priority not in PRIORITIES:
-            message = f"{priority} is not a priority; it is 0 (the most urgent) to 9, and nothing was changed"
+            known = f"{PRIORITIES[0]} (the most urgent) to {PRIORITIES[-1]}"
+            message = f"{priority} is not a priority; it is {known}, and nothing was changed"
             raise InvalidInputError(message)
         said = "left to what the issue says" if priority is None else f"set to {priority}"
         return self._wished(ref, self._store.set_priority(ref, priority, reason=f"{said} by {by}"))

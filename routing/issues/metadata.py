@@ -17,6 +17,7 @@ from routing.issues.issue import Issue, IssueRef
 from routing.issues.stated_words import (
     DIFFICULTIES,
     MOST_TOKENS,
+    PRIORITIES,
     Difficulty,
     agent_in,
     estimate_in,
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 DEFAULT_PRIORITY = 5
 
 Tokens = Annotated[int, Field(gt=0, le=MOST_TOKENS)]
-
-#: Priorities of issues, the most urgent first.
-PRIORITIES = range(10)
 
 #: Issues as a model names them: `#5`, `owner/repo#5`.
 NamedIssues = Annotated[tuple[str, ...], Field(max_length=200)]
@@ -94,7 +92,7 @@ class IssueMetadata(BaseModel):
     ] = "sonnet"
     priority: Annotated[
         int,
-        Field(ge=0, le=9),  # 0 is the most urgent
+        Field(ge=PRIORITIES[0], le=PRIORITIES[-1]),
         MetadataPart(in_labels=priority_in),
     ] = DEFAULT_PRIORITY
     blocked_by: Annotated[

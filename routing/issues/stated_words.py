@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Difficulty = Literal["easy", "medium", "hard"]
 
+#: Priorities of issues, the most urgent first; each is one digit.
+PRIORITIES = range(10)
+
 #: The most tokens that an estimate may name; a larger number is not an estimate.
 MOST_TOKENS = 100_000_000
 
@@ -34,7 +37,9 @@ _AGENT = re.compile(
     r"^\W*recommended\s+agent\s*:\s*(?P<agent>[A-Za-z][A-Za-z0-9.-]{0,62})(?![\w/])",
     re.IGNORECASE | re.MULTILINE,
 )
-_PRIORITY = re.compile(r"(?:priority\s*[:/=-]\s*p?|p)(?P<number>[0-9])", re.IGNORECASE)
+_PRIORITY = re.compile(
+    rf"(?:priority\s*[:/=-]\s*p?|p)(?P<number>[{PRIORITIES[0]}-{PRIORITIES[-1]}])", re.IGNORECASE
+)
 
 
 def word_in(blocks: Iterable[Block], name: str, words: Mapping[str, str]) -> str | None:
@@ -73,6 +78,6 @@ def agent_in(blocks: Iterable[Block]) -> str | None:
 
 
 def priority_in(labels: Iterable[str]) -> int | None:
-    """The most urgent of labels such as `priority:1` and `P0`: 0 is the most urgent, 9 the least."""
+    """The most urgent of labels such as `priority:1` and `P0`, of PRIORITIES."""
     found = (_PRIORITY.fullmatch(label.strip()) for label in labels)
     return min((int(match["number"]) for match in found if match), default=None)

@@ -15,7 +15,7 @@ TITLE_CHARACTERS = 200
 #: How the line begins that the task of a job has beside its issue's text, when work on that begins anew.
 BEGINS_ANEW = "This work begins anew from the main branch."
 
-#: The last of the issues' priorities (0 to 9) that is urgent, high and normal in a queue.
+#: The last of the issues' PRIORITIES that is urgent, high and normal in a queue.
 _URGENT, _HIGH, _NORMAL = 0, 2, 5
 
 

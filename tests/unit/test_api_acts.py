@@ -1,6 +1,7 @@
 """`POST /api/v1/…`: programs decide what people decide on the pages; each is noted."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 import redis
 from pydantic import SecretStr
 
+from console.decisions.issue_decisions import AS_LABELLED
 from console.web.api.act_routes import ACTS
-from console.web.api.acting import MOST_BYTES, ReasonedAct
+from console.web.api.acting import MOST_BYTES, PriorityAct, ReasonedAct
 from console.web.people.decision_routes import STEPS, act_of
 from routing.backlog.backlog import Backlog
 from routing.backlog.settings import BacklogSettings
 from routing.errors import StoreAwayError
+from routing.issues.stated_words import PRIORITIES, priority_in
 from routing.jobs.job import JobState
 from routing.jobs.signal import SignalKind
 from routing.store.events.decision_store import DecisionStore, NotedDecision
@@ -356,3 +359,20 @@ def test_what_needs_a_reason_says_so_in_its_description() -> None:
     assert [
         path for path, form in asked.items() if "reason" not in form.model_json_schema()["required"]
     ] == []
+
+
+def test_the_priorities_are_one_list_everywhere(fleet: SteppedFleet) -> None:
+    """What the API takes, what a page offers, and what a label may say."""
+    pattern = PriorityAct.model_json_schema()["properties"]["priority"]["pattern"]
+    tried = [str(number) for number in range(12)] + [AS_LABELLED, ""]
+    names = [str(number) for number in PRIORITIES]
+    assert [each for each in tried if re.search(pattern, each)] == [*names, AS_LABELLED]
+    assert [each for each in range(12) if priority_in([f"priority:{each}"]) is not None] == list(PRIORITIES)
+    backlog = Backlog(
+        fleet.app.backlog_store, forges={"local": IssueForge()}, settings=BacklogSettings(),
+        escalation_label="ready-for-human",
+    )  # fmt: skip
+    backlog.accept(issue(7, "", labels=[]), requested_by="ada")
+    ada = Browser(fleet)
+    page = ada.page("/issue?ref=local%3Ashop%237")
+    assert re.findall(r"<option(?: [^>]*)?>([^<]*)<", page) == [*names, "as its labels say"]

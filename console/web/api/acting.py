@@ -11,10 +11,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from console.decisions.issue_decisions import AS_LABELLED, PRIORITY_WORDS
 from console.web.people.guard import viewer_of
 from console.web.people.session import TOKEN_NAME
 from console.web.request_limits import read_body
 from routing.errors import InvalidInputError
+from routing.issues.stated_words import PRIORITIES
 from routing.jobs.job import Priority
 from routing.printable import printable
 
@@ -51,6 +53,10 @@ class ReasonedAct(Act):
     reason: Annotated[Line, StringConstraints(min_length=1)] = Field(description="Why; kept with it.")
 
 
+#: One of PRIORITIES, each of which is one digit, or AS_LABELLED.
+_PRIORITY = f"^([{PRIORITIES[0]}-{PRIORITIES[-1]}]|{AS_LABELLED})$"
+
+
 class IssueAct(Act):
     """A decision about an issue."""
 
@@ -60,9 +66,7 @@ class IssueAct(Act):
 class PriorityAct(IssueAct):
     """How urgent an issue is."""
 
-    priority: Annotated[str, StringConstraints(pattern="^([0-9]|labels)$")] = Field(
-        description="0, the most urgent, to 9; `labels` leaves it to what the issue says."
-    )
+    priority: Annotated[str, StringConstraints(pattern=_PRIORITY)] = Field(description=f"{PRIORITY_WORDS}.")
 
 
 class ThumbAct(Act):

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from console.decisions.issue_decisions import AS_LABELLED
 from console.details.account_lines import account_lines
 from console.details.fleet_lines import read_queues
 from console.details.gate_lines import shut_gates
@@ -46,6 +47,7 @@ from routing.accounts.closed_account import ClosedAccount
 from routing.backlog.item import BacklogState
 from routing.errors import CorruptRecordError, NotFoundError
 from routing.issues.issue import IssueRef
+from routing.issues.stated_words import PRIORITIES
 from routing.store.events.decision_store import NotedDecision
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
@@ -279,7 +281,8 @@ def _graph(parts: Coalmine, around: str) -> dict[str, Any]:
 def _issue(parts: Coalmine, reference: str) -> dict[str, Any]:
     detail = detail_of(IssueRef.parse(reference), parts.backlog_store, parts.events)
     fields = [field for field in ISSUE if field.label not in {"job", "title"}]
-    return {"detail": detail, "item": detail.item, "rows": fact_rows(fields, detail.item)}
+    shown = {"detail": detail, "item": detail.item, "rows": fact_rows(fields, detail.item)}
+    return shown | {"priorities": PRIORITIES, "as_labelled": AS_LABELLED}
 
 
 def _templates(parts: Coalmine, query: AddressPairs) -> dict[str, Any]:
