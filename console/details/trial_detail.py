@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from console.output.trials.guardrail_spending import guardrail_spending
 from console.output.trials.trial_explanation import Groups, explanation_document
 from console.output.trials.trial_status import TrialStatus
 from console.status.fleet_reading import read_trials
@@ -29,6 +30,7 @@ class TrialExplanation:
         course = [asdict(step) for step in self.course]
         return explanation_document(self.status, self.lines, self.groups) | {
             "difference_over_units": course,
+            "guardrails": [each.document() for each in guardrail_spending(self.status, self.lines)],
             "fix_forwards": {arm.value: found._asdict() for arm, found in self.fix_forwards.items()},
         }
 

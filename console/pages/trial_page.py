@@ -14,11 +14,13 @@ from console.output.trials.difference_words import (
     groups_meaning,
     signed,
 )
+from console.output.trials.guardrail_spending import guardrail_spending
 from console.output.trials.pair_picture import pairs_document
 from console.output.trials.price_words import prices_shown
 from console.output.trials.trial_explanation import NO_GROUPS, Groups, explanation_document
 from console.output.trials.trial_status import TrialStatus, spent_words
 from console.output.trials.trial_words import error_words, questions, state_words
+from console.pages.guardrail_tiles import guardrail_tiles
 from console.pages.pictures.difference_plot import difference_plot, step_words
 from console.pages.pictures.evidence_plot import evidence_plot
 from console.pages.pictures.share_plot import share_plot, share_steps
@@ -95,6 +97,9 @@ def trial_page(
         "needs": verdict_needs(status),
         "health": health_lines(status),
         "questions": _gauges(status),
+        "guardrails": guardrail_tiles(
+            guardrail_spending(status, lines), progress, unit=status.evidence.unit_name
+        ),
         "limits": _limits(status),
         "arms": _arms(status),
         "unit": status.evidence.unit_name,

@@ -2,7 +2,7 @@
 
 import redis
 
-from harvest.evidence.policy import TrialPolicy
+from harvest.evidence.policy import Guardrail, TrialPolicy
 from routing.jobs.signal import SignalKind
 from routing.store.events.decision_store import NotedDecision
 from routing.store.fleet.clock_store import ClockStore
@@ -22,7 +22,7 @@ def shown_fleet(client: redis.Redis, said: str = EVIL) -> SteppedFleet:
     made = SteppedFleet(
         client,
         draws=[0.1, 0.9] * 60,
-        policy=TrialPolicy(share=0.5),
+        policy=TrialPolicy(share=0.5, guardrails=(Guardrail(name="cost_usd", cap=2.0),)),
         judge=JudgeSettings(command="true"),
     )
     made.add("reviewer")
