@@ -46,9 +46,9 @@ class _Amount:
 
 _AMOUNTS: Mapping[str, _Amount] = {
     "cost_usd": _Amount(name="Dollars a job", words=lambda value: f"{usd(value)} USD"),
-    "tokens": _Amount(name="Tokens a job", words=lambda value: f"{value:,.0f} tokens"),
+    "tokens": _Amount(name="Tokens a job", words=lambda value: f"{value:,.0f}"),
     "duration_seconds": _Amount(name="Time a job", words=lambda value: duration(value, units=2)),
-    "fix_forwards": _Amount(name="Fix-forwards a job", words=lambda value: f"{value:.3g} fix-forwards"),
+    "fix_forwards": _Amount(name="Fix-forwards a job", words=lambda value: f"{value:.3g}"),
 }
 
 _SAID = {

@@ -142,7 +142,7 @@ def _gauges(status: TrialStatus) -> list[Gauge]:
     return [
         Gauge(
             name=name,
-            said=asked.get(name, name.replace("guardrail:", "spends more: ")),
+            said=asked.get(name, name.replace("guardrail:", "spends more: ").replace("_", " ")),
             value=evidence_words(value),
             threshold=f"{threshold:g}",
             progress=progress(value, threshold),

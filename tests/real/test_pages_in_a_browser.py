@@ -105,7 +105,8 @@ def test_every_page_is_whole_at_any_width(web: Console, fleet: SteppedFleet, bro
     assert hosts == {host}
 
 
-#: What of a page is wrong on paper: what is there to click on, what is cut off, what is too pale on white.
+#: What of a page is wrong on paper: what is there to click on, what is cut off, what is too pale on white,
+#: which short words of tables are broken inside.
 _PAPER = """
 const seen = (each) => each.checkVisibility();
 const light = (part) => (part /= 255) <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
@@ -129,6 +130,20 @@ for (const each of document.querySelectorAll("main *")) {
   if (says && seen(each) && colour.startsWith("rgb") && 1.05 / (luminance(colour) + 0.05) < 4.5)
     found.push(`pale: ${name(each)} ${colour}`);
 }
+for (const each of document.querySelectorAll("main th, main td")) {
+  const walker = document.createTreeWalker(each, NodeFilter.SHOW_TEXT);
+  while (seen(each) && walker.nextNode()) {
+    const text = walker.currentNode;
+    if (text.parentElement.closest(".id")) continue;
+    for (const word of text.data.matchAll(/(?<!\\S)\\w{2,12}(?!\\S)/g)) {
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((line) => Math.round(line.top))).size > 1)
+        found.push(`broken inside: ${word[0]}`);
+    }
+  }
+}
 const paper = getComputedStyle(document.body).backgroundColor;
 if (paper !== "rgb(255, 255, 255)") found.push(`the page is ${paper}`);
 return found;
@@ -139,7 +154,7 @@ _PAPER_SIZE = (718, 1047)
 
 
 def test_every_page_can_be_printed(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
-    """On A4, black on white whatever the screen's colours: no control, and nothing cut off."""
+    """On A4, black on white whatever the screen's colours: no control, nothing cut off, no word broken."""
     kept = os.environ.get("COALMINE_SCREENSHOTS")
     found = []
     browser.size(*_PAPER_SIZE)

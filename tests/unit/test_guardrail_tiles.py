@@ -55,12 +55,12 @@ def test_a_tile_says_its_state_in_words(evidence: float, state: str, said: str, 
     [
         (Guardrail(name="cost_usd", cap=4.0, margin=0.25), "1.50 USD", "3.00 USD in 2 pairs",
          "The canary may spend 1.00 USD more a job; what a job spends counts up to 4.00 USD."),
-        (Guardrail(name="tokens", cap=50_000), "2 tokens", "3 tokens in 2 pairs",
-         "The canary may not spend more than the champion; what a job spends counts up to 50,000 tokens."),
+        (Guardrail(name="tokens", cap=50_000), "2", "3 in 2 pairs",
+         "The canary may not spend more than the champion; what a job spends counts up to 50,000."),
         (Guardrail(name="duration_seconds", cap=600), "1.5 s", "3.0 s in 2 pairs",
          "The canary may not spend more than the champion; what a job spends counts up to 10 min."),
-        (Guardrail(name="fix_forwards", cap=3), "1.5 fix-forwards", "3 fix-forwards in 2 pairs",
-         "The canary may not spend more than the champion; what a job spends counts up to 3 fix-forwards."),
+        (Guardrail(name="fix_forwards", cap=3), "1.5", "3 in 2 pairs",
+         "The canary may not spend more than the champion; what a job spends counts up to 3."),
     ],
 )  # fmt: skip
 def test_a_tile_has_the_unit_of_its_amount(guardrail: Guardrail, mean: str, counted: str, limit: str) -> None:
