@@ -120,7 +120,8 @@ const found = [];
 for (const each of document.querySelectorAll("header, nav, footer, form, details.act"))
   if (seen(each)) found.push(`to click on: ${name(each)}`);
 for (const each of document.querySelectorAll("main .scroll, main .markdown, main pre, main table"))
-  if (seen(each) && each.scrollWidth > each.clientWidth + 1) found.push(`cut off: ${name(each)} ${each.scrollWidth} of ${each.clientWidth}`);
+  if (seen(each) && each.scrollWidth > each.clientWidth + 1)
+    found.push(`cut off: ${name(each)} ${each.scrollWidth} of ${each.clientWidth}`);
 for (const each of document.querySelectorAll("main svg"))
   if (seen(each) && each.getBoundingClientRect().right > innerWidth + 1) found.push(`cut off: ${name(each)}`);
 for (const each of document.querySelectorAll("main *")) {
