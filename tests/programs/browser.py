@@ -104,6 +104,10 @@ class Chromium:
         ]
         self._devtools("Emulation.setEmulatedMedia", {"media": medium, "features": features})
 
+    def zone(self, name: str) -> None:
+        """Be in a time zone, such as `Asia/Tokyo`; "" for that of the machine."""
+        self._devtools("Emulation.setTimezoneOverride", {"timezoneId": name})
+
     def screenshot(self, file: Path) -> None:
         """Keep what is shown as PNG."""
         file.write_bytes(base64.b64decode(self._get("/screenshot")))

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 import redis
@@ -191,3 +193,21 @@ def test_the_graph_leads_to_issues_and_what_is_around_them(
     assert [line for line in browser.complaints() if web.address in line] == [], (
         "others are of servers that ended"
     )
+
+
+def test_times_are_exact_in_the_viewers_zone(web: Console, fleet: SteppedFleet, browser: Chromium) -> None:
+    """On hover, also after the page has followed the fleet."""
+    ask = "const it = document.querySelector('main time'); return [it.title, it.dateTime]"
+    browser.zone("Asia/Tokyo")
+    try:
+        browser.open(f"{web.address}/jobs")
+        for _ in range(2):
+            title, exact = browser.run(ask)
+            at = datetime.fromisoformat(exact).astimezone(ZoneInfo("Asia/Tokyo"))
+            assert f"{at:%I:%M:%S}".lstrip("0") in title, (title, exact)
+            assert "GMT+9" in title
+            browser.run("document.querySelector('main time').title = 'as it was read'")
+            fleet.app.switch.pause("something happens")
+            wait_until(lambda: browser.run(ask)[0] != "as it was read", description="it follows", timeout=30)
+    finally:
+        browser.zone("")

@@ -558,3 +558,19 @@ def test_looking_changes_nothing(fleet: SteppedFleet) -> None:
 def test_what_is_to_go_is_said_where_it_can_be(value: float, settled: int, said: str) -> None:
     """By how evidence grew so far, rounded; and nothing where that says too little."""
     assert to_go(value, 20.0, settled, "job") == said
+
+
+@pytest.mark.parametrize(
+    ("page", "document"),
+    [
+        ("/jobs?state=failed&template=implementer", "/api/v1/jobs?state=failed&template=implementer"),
+        ("/events?kind=trial.*", "/api/v1/events?kind=trial.%2A"),
+        ("/audit?after=1-1", "/api/v1/decisions?after=1-1"),
+    ],
+)
+def test_the_document_of_a_page_is_filtered_as_it_is(fleet: SteppedFleet, page: str, document: str) -> None:
+    """By its link, as the CSV is."""
+    footer = fleet.web.get(page, Accept="text/html").text.partition("<footer>")[2]
+    (link,) = re.findall(r'<a href="(/api/[^"]*)"', footer)
+    assert html.unescape(link) == document
+    assert fleet.web.get(html.unescape(link)).status_code == 200

@@ -204,6 +204,7 @@ SMALL_FILES = {
     "console/decisions/version_decisions.py": "one file for each thing that people decide about",
     "console/decisions/worker_decisions.py": "one file for each thing that people decide about",
     "console/pages/markdown.py": "what an issue may become on a page: one rule, apart from the templates",
+    "console/pages/thing_links.py": "where events and decisions lead: one pure rule for both",
     "console/pages/pictures/pair_squares.py": "a picture, as `evidence_plot` is",
     "console/pages/pictures/share_plot.py": "a picture, as `evidence_plot` is",
     "console/web/api/trial_api_routes.py": "what the API says of trials, as their page shows them",

@@ -41,6 +41,14 @@
     }
   }
 
+  // Without this, the exact time on hover is in UTC.
+  function localize() {
+    const words = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+    document.querySelectorAll("time[datetime]").forEach((each) => {
+      each.title = words.format(new Date(each.dateTime));
+    });
+  }
+
   function put(page) {
     const places = [...document.querySelectorAll("main .scroll")].map((each) => each.scrollLeft);
     const open = unfolded();
@@ -48,6 +56,7 @@
     const folded = focus !== null && main().contains(focus) ? folder(focus) : "";
     main().replaceWith(page.getElementById("main"));
     document.querySelector("footer").replaceWith(page.querySelector("footer"));
+    localize();
     [...open, folded].forEach((id) => {
       const part = id ? document.getElementById(id) : null;
       if (part === null) return;
@@ -126,6 +135,7 @@
       follow();
     }
   });
+  localize();
   setInterval(tick, 500);
   if (!document.hidden) follow();
 })();

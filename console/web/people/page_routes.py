@@ -5,10 +5,9 @@ The URL holds what is filtered, so a page can be linked to. What a page shows is
 
 import fnmatch
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
@@ -38,6 +37,7 @@ from console.pages.pictures.version_plot import price_readings, score_readings, 
 from console.pages.rendering import STATIC, fact_rows
 from console.pages.sorted_tables import ACCOUNTS, TEMPLATES, TRIALS, VERSIONS
 from console.pages.sorting import sorted_rows
+from console.pages.thing_links import decision_link, event_link, jobs_decided, jobs_of_events
 from console.pages.trial_page import trial_line, trial_page
 from console.status.fleet_reading import read_status
 from console.web.people.page_answers import pairs_of, rows_of
@@ -48,7 +48,6 @@ from routing.backlog.item import BacklogState
 from routing.errors import CorruptRecordError, NotFoundError
 from routing.issues.issue import IssueRef
 from routing.issues.stated_words import PRIORITIES
-from routing.store.events.decision_store import NotedDecision
 from routing.templates.trial import Trial
 from tasks.composition.composition import Coalmine
 
@@ -189,42 +188,18 @@ def _home(parts: Coalmine) -> dict[str, Any]:
 
 def _audit(parts: Coalmine, after: str, most: int) -> dict[str, Any]:
     found = parts.decisions.newest(most, before=after)
-    jobs = sorted({each.thing for each in found if _group(each) in _OF_JOBS})
-    kept = {job for job, record in zip(jobs, parts.job_store.read_many(jobs), strict=True) if record}
-    lines = [(each, _page_of(each, kept)) for each in found]
+    kept = _kept(parts, jobs_decided(found))
+    lines = [(each, decision_link(each, kept)) for each in found]
     return {
         "decisions": lines,
-        "older": bool(after),
+        "after": after,
         "next": found[-1].id if len(found) == most else "",
     }
 
 
-#: First words of the acts that are about a job.
-_OF_JOBS = {"enqueue", "job"}
-
-
-def _group(decision: NotedDecision) -> str:
-    return (decision.act.split() or [""])[0]
-
-
-def _page_of(decision: NotedDecision, kept: Collection[str]) -> str:
-    """The page of what was decided about; "" where there is none, as for a job that is not `kept`."""
-    group, thing = _group(decision), quote(decision.thing, safe="@")
-    if group in _OF_JOBS and decision.thing not in kept:
-        return ""
-    if "@" in decision.thing and group in {"trial", "template"}:
-        return f"/versions/{thing}"
-    pages = {
-        "enqueue": f"/jobs/{thing}",
-        "job": f"/jobs/{thing}",
-        "issue": f"/issue?ref={thing}",
-        "trial": f"/trials/{thing}",
-        "backtest": f"/backtests/{thing}",
-        "template": f"/templates/{thing}",
-        "account": "/accounts",
-        "worker": "/workers",
-    }
-    return pages.get(group, "") if thing else ""
+def _kept(parts: Coalmine, jobs: list[str]) -> set[str]:
+    """Those of the jobs that have not expired."""
+    return {job for job, record in zip(jobs, parts.job_store.read_many(jobs), strict=True) if record}
 
 
 def _last_trial(parts: Coalmine, template: str) -> Trial | None:
@@ -354,5 +329,7 @@ def _accounts(parts: Coalmine, query: AddressPairs) -> dict[str, Any]:
 
 def _events(parts: Coalmine, kind: str, most: int) -> dict[str, Any]:
     latest = parts.events.newest(EVENTS_LOOKED_AT)
-    found = (event for event in latest if fnmatch.fnmatchcase(event.kind, kind))
-    return {"events": list(islice(found, most)), "looked_at": len(latest), "kind": kind}
+    found = list(islice((event for event in latest if fnmatch.fnmatchcase(event.kind, kind)), most))
+    kept = _kept(parts, jobs_of_events(found))
+    events = [(event, event_link(event, kept)) for event in found]
+    return {"events": events, "looked_at": len(latest), "kind": kind}
