@@ -191,6 +191,7 @@ KNOWS = {
 
 #: Rooms with more files than MOST_FILES, and why that is right.
 LARGE_ROOMS = {
+    "console/details": "one file for each thing, or kind of things, that is read, and one for their order",
     "routing/jobs": "the life of a job, a file for each thing that may happen to it",
     "tasks/agents/repository": "a job's tree: a file for each thing that is made or done with it",
     "routing/forges": "the protocol of forges, a file for each thing that it speaks of",
@@ -207,7 +208,6 @@ SMALL_FILES = {
     "console/pages/thing_links.py": "where events and decisions lead: one pure rule for both",
     "console/pages/pictures/pair_squares.py": "a picture, as `evidence_plot` is",
     "console/pages/pictures/share_plot.py": "a picture, as `evidence_plot` is",
-    "console/web/api/trial_api_routes.py": "what the API says of trials, as their page shows them",
     "console/web/api/backtest_api_routes.py": "what the API says of backtests, as their page shows them",
     "console/doctor/agent_programs.py": "one file for each subject of the checks",
     "console/doctor/traces.py": "one file for each subject of the checks",

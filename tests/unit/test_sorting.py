@@ -8,7 +8,8 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.pages.sorting import Columns, sorted_rows
+from console.details.sorting import Columns, sorted_rows
+from harvest.evidence.policy import TrialPolicy
 from routing.errors import InvalidInputError
 from tests.fleets.stepped_fleet import SteppedFleet
 
@@ -87,6 +88,11 @@ def test_every_column_of_a_page_can_be_asked_for(fleet: SteppedFleet, path: str)
             assert page.status_code == 200, page.text
             assert page.text.count(f'aria-sort="{direction}"') == 1
             assert f"?sort={wish}&amp;csv=" in page.text
+            (document,) = re.findall(r'href="(/api/[^"]*)">As JSON', page.text)
+            assert document == f"/api/v1{path}?sort={wish}"
+            assert fleet.web.get(document).status_code == 200
+    refused = fleet.web.get(f"/api/v1{path}?sort=nothing")
+    assert (refused.status_code, "to sort by" in refused.text) == (422, True)
     refused = asked(fleet, f"{path}?sort=nothing")
     assert (refused.status_code, "to sort by" in refused.text) == (422, True)
 
@@ -97,3 +103,30 @@ def test_versions_are_shown_in_the_order_that_is_asked_for(fleet: SteppedFleet) 
     for wish, order in (("version", names), ("-version", names[::-1]), ("-created", names[::-1])):
         table = asked(fleet, f"/templates/implementer?sort={wish}&csv=Versions").text.splitlines()
         assert [line.partition(",")[0] for line in table] == ["version", *order]
+        document = fleet.web.get(f"/api/v1/templates/implementer?sort={wish}").json()
+        assert [each["id"] for each in document["versions"]] == order
+
+
+def test_documents_have_the_order_of_their_page(fleet: SteppedFleet) -> None:
+    """Of trials, templates, accounts and processes, each way round."""
+    app = fleet.app
+    app.trials.stop(app.trials.find("implementer"), by="ada")
+    fleet.clock.forward(5)
+    app.proposals.open(app.templates.find("implementer@v2"), TrialPolicy(), by="ada")
+    fleet.add("reviewer")
+    for process in ("jobs@a", "jobs@b"):
+        app.clocks.report(process, 0.1, version="1", queues=("jobs",))
+        app.breakers.close(f"claude:{process[-1]}", "*", until=None, words="x", by="ada")
+    for path, kind, key, column in (
+        ("trials", "trials", "id", "opened"),
+        ("templates", "templates", "template", "template"),
+        ("accounts", "accounts", "account", "account"),
+        ("workers", "processes", "process", "process"),
+    ):
+        up, down = (
+            [each[key] for each in fleet.web.get(f"/api/v1/{path}?sort={sign}{column}").json()[kind]]
+            for sign in ("", "-")
+        )
+        assert len(up) > 1, path
+        assert down == up[::-1], path
+        assert up == sorted(up), path

@@ -9,6 +9,7 @@ import fnmatch
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from console.details.account_lines import account_document, account_lines
 from console.details.branch_changes import read_branch
 from console.details.issue_graph import read_graph
 from console.details.job_detail import log_document, read_job
+from console.details.sorting import ACCOUNTS, SORT, TEMPLATES, VERSIONS, sorted_rows
 from console.details.template_detail import read_difference, read_template, read_version
 from console.output.event_views import decision_document, event_document
 from console.output.issue_detail import detail_of
@@ -28,6 +30,7 @@ from console.output.template_views import template_documents
 from console.status.fleet_reading import read_status
 from console.status.status_document import status_document
 from console.web.request_limits import in_thread
+from routing.accounts.closed_account import ClosedAccount
 from routing.backlog.item import BacklogState
 from routing.issues.issue import IssueRef
 from routing.jobs.job import JobState
@@ -43,6 +46,10 @@ MOST = 500
 Limit = Annotated[int, Query(ge=1, le=MOST, description="At most this many.")]
 Document = dict[str, Any]
 
+Sort = Annotated[
+    str, Query(max_length=100, description="A column of the table on its page; with `-` first, descending.")
+]
+
 
 def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after the other, none with branches
     """The routes. Each reads the stores when it is called."""
@@ -54,17 +61,17 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
         return await answered(request, lambda: status_document(read_status(parts)))
 
     @router.get("/templates", summary="All templates", response_model=Document)
-    async def templates(request: Request) -> Response:
+    async def templates(request: Request, sort: Sort = "") -> Response:
         """Each with its champion and its open trial."""
         return await answered(
             request,
-            lambda: {"templates": template_documents(parts)},
+            lambda: {"templates": sorted_rows(template_documents(parts), TEMPLATES, [(SORT, sort)])[0]},
         )
 
     @router.get("/templates/{template}", summary="One template", response_model=Document)
-    async def template(request: Request, template: str) -> Response:
-        """With its versions, their costs, and the decisions about them."""
-        return await answered(request, lambda: read_template(parts, template).document())
+    async def template(request: Request, template: str, sort: Sort = "") -> Response:
+        """With its versions, their costs, and the decisions about them; `sort` orders the versions."""
+        return await answered(request, lambda: _template(parts, template, sort))
 
     @router.get("/versions/{version}", summary="One version", response_model=Document)
     async def version(
@@ -154,17 +161,9 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
         )
 
     @router.get("/accounts", summary="Accounts and their limits", response_model=Document)
-    async def accounts(request: Request) -> Response:
+    async def accounts(request: Request, sort: Sort = "") -> Response:
         """Which are closed, why, and when each is tried again."""
-
-        def lines() -> Document:
-            now = parts.now()
-            return {
-                "accounts": [account_document(line, now) for line in account_lines(parts)],
-                "held": parts.job_store.occupancy().limited,
-            }
-
-        return await answered(request, lines)
+        return await answered(request, lambda: _accounts(parts, sort))
 
     @router.get("/events", summary="Events, oldest first", response_model=Document)
     async def events(
@@ -207,6 +206,25 @@ def api_routes(parts: Coalmine) -> APIRouter:  # noqa: C901 - one route after th
         return await answered(request, page)
 
     return router
+
+
+def _template(parts: Coalmine, name: str, sort: str) -> Document:
+    detail = read_template(parts, name)
+    # Those that are alike in an order stand as on the page, the newest first.
+    versions = detail.versions[::-1] if sort else detail.versions
+    rows = [(version, detail.cost(version)) for version in versions]
+    ordered, _ = sorted_rows(rows, VERSIONS, [(SORT, sort)])
+    return replace(detail, versions=[version for version, _ in ordered]).document()
+
+
+def _accounts(parts: Coalmine, sort: str) -> Document:
+    now = parts.now()
+    rows = [(line, ClosedAccount.of(line.breaker, now)) for line in account_lines(parts)]
+    ordered, _ = sorted_rows(rows, ACCOUNTS, [(SORT, sort)])
+    return {
+        "accounts": [account_document(line, now) for line, _ in ordered],
+        "held": parts.job_store.occupancy().limited,
+    }
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {

@@ -1,5 +1,6 @@
 """`GET /api/v1/…` of the fleet itself: workers, gates, one mail, settings, health. As the pages have them."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -9,8 +10,9 @@ from console.details.finding import find
 from console.details.fleet_lines import read_fleet_lines
 from console.details.gate_lines import gate_document, read_mail, shut_gates
 from console.details.setting_lines import SettingsSource, settings_document
+from console.details.sorting import PROCESSES, SORT, sorted_rows
 from console.doctor.health_board import HealthBoard, health_document
-from console.web.api.api_routes import ERRORS, PREFIX, answered
+from console.web.api.api_routes import ERRORS, PREFIX, Sort, answered
 from tasks.composition.composition import Coalmine
 
 Document = dict[str, Any]
@@ -24,9 +26,18 @@ def fleet_api_routes(parts: Coalmine, board: HealthBoard, source: SettingsSource
     router = APIRouter(prefix=PREFIX, tags=["api"], responses=ERRORS)
 
     @router.get("/workers", summary="Queues and processes", response_model=Document)
-    async def workers(request: Request) -> Response:
-        """What waits in each queue and since when; workers with their version and what they run."""
-        return await answered(request, lambda: read_fleet_lines(parts).document())
+    async def workers(request: Request, sort: Sort = "") -> Response:
+        """What waits in each queue and since when; workers with their version and what they run.
+
+        `sort` orders the processes.
+        """
+
+        def read() -> Document:
+            found = read_fleet_lines(parts)
+            processes, _ = sorted_rows(found.processes, PROCESSES, [(SORT, sort)])
+            return replace(found, processes=processes).document()
+
+        return await answered(request, read)
 
     @router.get("/gates", summary="Agents that wait for a person's decision", response_model=Document)
     async def gates(request: Request) -> Response:

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from console.details.sorting import SORT, TRIALS, sorted_rows
 from console.details.trial_detail import read_explanation, read_trial
 from console.output.trials.trial_attention import trial_documents
 from console.output.trials.trial_replay import replayed
-from console.web.api.api_routes import ERRORS, PREFIX, answered
+from console.web.api.api_routes import ERRORS, PREFIX, Sort, answered
 from tasks.composition.composition import Coalmine
 
 Document = dict[str, Any]
@@ -21,9 +22,14 @@ def trial_api_routes(parts: Coalmine) -> APIRouter:
     router = APIRouter(prefix=PREFIX, tags=["api"], responses=ERRORS)
 
     @router.get("/trials", summary="All trials of all templates", response_model=Document)
-    async def trials(request: Request) -> Response:
-        """Open and closed ones, without their evidence; a `damaged` one has its key."""
-        return await answered(request, lambda: {"trials": trial_documents(parts, parts.templates.names())})
+    async def trials(request: Request, sort: Sort = "") -> Response:
+        """Open and closed ones, without their evidence; a `damaged` one has its key, and comes last."""
+
+        def read() -> Document:
+            found = trial_documents(parts, parts.templates.names())
+            return {"trials": _ordered(parts, found, sort) if sort else found}
+
+        return await answered(request, read)
 
     @router.get("/trials/{trial}", summary="One trial", response_model=Document)
     async def trial(request: Request, trial: Annotated[str, Path(description=_TRIAL)]) -> Response:
@@ -43,3 +49,13 @@ def trial_api_routes(parts: Coalmine) -> APIRouter:
         return await answered(request, lambda: replayed(parts, parts.trials.find(trial)).document())
 
     return router
+
+
+def _ordered(parts: Coalmine, documents: list[Document], sort: str) -> list[Document]:
+    """In the order of the page's rows."""
+    trials = [trial for name in parts.templates.names() for trial in parts.trials.history(name)]
+    trials.sort(key=lambda trial: (not trial.is_open, -trial.opened_at))  # those that are alike, as there
+    rows = [(trial, parts.differences.in_list(trial)) for trial in trials]
+    ordered, _ = sorted_rows(rows, TRIALS, [(SORT, sort)])
+    places = {trial.id: place for place, (trial, _) in enumerate(ordered)}
+    return sorted(documents, key=lambda each: places.get(each["id"], len(places)))

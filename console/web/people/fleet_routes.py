@@ -10,10 +10,9 @@ from console.details.finding import LOOKED_AT, find
 from console.details.fleet_lines import read_fleet_lines
 from console.details.gate_lines import read_mail, shut_gates
 from console.details.setting_lines import SettingsSource, setting_lines
+from console.details.sorting import PROCESSES, sorted_rows
 from console.doctor.health_board import HealthBoard
 from console.output.settings_view import value_words
-from console.pages.sorted_tables import PROCESSES
-from console.pages.sorting import sorted_rows
 from console.pages.tables import CSV
 from console.web.people.page_answers import pairs_of, rows_of, shown
 from console.web.request_limits import in_thread

@@ -19,6 +19,7 @@ from console.details.fleet_lines import read_queues
 from console.details.gate_lines import shut_gates
 from console.details.issue_graph import read_graph
 from console.details.issue_reasons import read_reasons
+from console.details.sorting import ACCOUNTS, TEMPLATES, TRIALS, VERSIONS, sorted_rows
 from console.details.template_detail import read_difference, read_template, read_version
 from console.details.trial_detail import read_explanation
 from console.details.trial_plan import said_of_trial
@@ -35,8 +36,6 @@ from console.pages.pictures.graph_picture import graph_picture
 from console.pages.pictures.outcome_bars import PATTERNS, outcome_bars, swatch
 from console.pages.pictures.version_plot import price_readings, score_readings, version_plot
 from console.pages.rendering import STATIC, fact_rows
-from console.pages.sorted_tables import ACCOUNTS, TEMPLATES, TRIALS, VERSIONS
-from console.pages.sorting import sorted_rows
 from console.pages.thing_links import decision_link, event_link, jobs_decided, jobs_of_events
 from console.pages.trial_page import trial_line, trial_page
 from console.status.fleet_reading import read_status
