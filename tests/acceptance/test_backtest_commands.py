@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harvest.backtests.case import Case, HiddenFile
+from routing.forges.local.ci_sandbox import CiSandbox
 from routing.jobs.job import JobResult, JobState
 from routing.jobs.lifecycle import Claim
 from routing.jobs.signal import judgement
@@ -92,6 +93,9 @@ def test_cases_are_collected_listed_and_exchanged(
     coalmine: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From a repository's own history, with the reasons of those that are not kept."""
+    monkeypatch.setattr(
+        "tasks.composition.judges._SANDBOX", CiSandbox()
+    )  # one test counts its runs in a file
     library, issues = past_library(tmp_path, issues=1), tmp_path / "issues"
     issues.mkdir()
     for number, body in library.texts.items():

@@ -13,6 +13,7 @@ from harvest.backtests.case import Case, HiddenFile
 from harvest.evidence.policy import TrialPolicy
 from harvest.pairs.pair_ledger import PairSettlement
 from routing.base import Base
+from routing.forges.local.ci_sandbox import CiSandbox
 from routing.git.remote import Remote
 from routing.jobs.job import Job, JobResult, JobState
 from routing.jobs.lifecycle import Claim
@@ -141,8 +142,9 @@ class CaseBench:
 
 
 @pytest.fixture
-def bench(fake_redis: redis.Redis, tmp_path: Path) -> Iterator[CaseBench]:
-    """A fleet with a champion and a version that waits; its judges run where the tests do."""
+def bench(fake_redis: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CaseBench]:
+    """A fleet with a champion and a version that waits; its judges run where the tests do, in no sandbox."""
+    monkeypatch.setattr("tasks.composition.judges._SANDBOX", CiSandbox())
     fleet = SteppedFleet(
         fake_redis, policy=TrialPolicy(delta=0.4), judge=JudgeSettings(command=GOOD),
         generator=_Coin(), agent=AgentSettings(work_dir=tmp_path / "work"),

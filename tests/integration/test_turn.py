@@ -294,7 +294,7 @@ def test_processes_of_others_are_left_alone(bench: AgentBench) -> None:
 @pytest.mark.long
 def test_200_megabytes_of_output_take_little_memory(bench: AgentBench) -> None:
     """Output is streamed; the log stays within its cap."""
-    bench.limits = _limits(log_bytes=100_000)
+    bench.limits = _limits(log_bytes=100_000, time_limit_seconds=600)
     bench.events = _Count()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = bench.python(
