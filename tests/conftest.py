@@ -19,6 +19,7 @@ import redis
 import structlog
 from xdist.remote import Producer
 from xdist.scheduler import LoadGroupScheduling
+from xdist.workermanage import WorkerController
 
 from routing.embedded.private_server import PrivateServer
 from routing.printable import valid
@@ -96,12 +97,32 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             importlib.import_module(".".join(file.relative_to(session.config.rootpath).with_suffix("").parts))
 
 
+#: Suites whose tests wait more than they compute, for processes and servers of their own.
+_WAITING_SUITES = frozenset({"integration", "acceptance", "real"})
+
+
 class FilesAndTests(LoadGroupScheduling):  # type: ignore[misc] # xdist has no types
-    """Gives processes whole files of the quick suites, and of the others one test at a time."""
+    """Gives processes whole files of the quick suites, and of the others one test at a time.
+
+    Of three processes two begin with tests that wait, and one with those that compute, so that there is
+    something to compute while others wait. One that has done all of its kind goes on with the other.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         scope: str = super()._split_scope(nodeid)
         return scope.partition("::")[0] if scope.startswith(("tests/unit/", "tests/contract/")) else scope
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        computes = int(node.gateway.id.removeprefix("gw")) % 3 == 2
+        units = self.workqueue.items()
+        wanted = next((scope for scope, unit in units if _waits(next(iter(unit))) != computes), None)
+        if wanted is not None:
+            self.workqueue.move_to_end(wanted, last=False)
+        super()._assign_work_unit(node)
+
+
+def _waits(nodeid: str) -> bool:
+    return nodeid.split("/")[1] in _WAITING_SUITES
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadGroupScheduling | None:
@@ -109,12 +130,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadGro
     return FilesAndTests(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
-#: Suites whose tests wait more than they compute, for processes and servers of their own.
-_WAITING_SUITES = frozenset({"integration", "acceptance", "real"})
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that wait, so that the others fill their time."""
+    """Begin with the tests that wait, which take longest."""
     items.sort(key=lambda item: item.path.parent.name not in _WAITING_SUITES)
 
 
